@@ -1,0 +1,3 @@
+//! Floor 0: digests, keyed functions and passwords. No IO, no clock, no entropy source.
+
+pub mod entropy;

@@ -1,0 +1,3 @@
+//! The `keystead` command.
+
+fn main() {}
