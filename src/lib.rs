@@ -6,3 +6,5 @@
 
 pub mod crypto;
 pub mod model;
+
+pub mod store;
