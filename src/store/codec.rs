@@ -10,7 +10,10 @@ use bincode::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::store::{error::StoreError, tables::Table};
+use crate::{
+    model::id::Id,
+    store::{Keys, Read, WriteTx, error::StoreError, tables::Table},
+};
 
 /// The largest record. Without a limit, one bad length would make bincode ask for all memory.
 pub(super) const RECORD_BYTES_MAX: usize = 65_536;
@@ -62,6 +65,69 @@ pub(super) fn decode<R: Record>(bytes: &[u8]) -> Result<R, StoreError> {
         )));
     }
     Ok(record)
+}
+
+/// The record at `key`.
+pub(super) fn find<R: Record>(tx: &dyn Read, key: &[u8]) -> Result<Option<R>, StoreError> {
+    tx.get(R::TABLE, key)?.as_deref().map(decode).transpose()
+}
+
+/// Puts `record` at `key`.
+pub(super) fn put<R: Record>(
+    tx: &mut WriteTx<'_>,
+    key: &[u8],
+    record: &R,
+) -> Result<(), StoreError> {
+    tx.put(R::TABLE, key, encode(record)?);
+    Ok(())
+}
+
+/// The first `limit` records of `keys`.
+pub(super) fn list<R: Record>(
+    tx: &dyn Read,
+    keys: &Keys,
+    limit: usize,
+) -> Result<Vec<R>, StoreError> {
+    tx.scan(R::TABLE, keys, limit)?
+        .iter()
+        .map(|(_, value)| decode(value))
+        .collect()
+}
+
+/// The records that an index of `(owner id, record id)` names.
+pub(super) fn list_by_index<R>(
+    tx: &dyn Read,
+    index: Table,
+    keys: &Keys,
+    limit: usize,
+    find: impl Fn(&dyn Read, Id) -> Result<Option<R>, StoreError>,
+) -> Result<Vec<R>, StoreError> {
+    let mut found = Vec::new();
+    for (key, _) in tx.scan(index, keys, limit)? {
+        let record = find(tx, id(index, key.get(16..).unwrap_or_default())?)?;
+        found.push(record.ok_or_else(|| StoreError::Corrupt {
+            table: index.name(),
+            reason: "a row names a record that does not exist".to_owned(),
+        })?);
+    }
+    Ok(found)
+}
+
+/// The key of an index row: the owner, then what it owns, in time order.
+pub(super) fn pair(owner: Id, owned: Id) -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(owner.as_bytes());
+    key[16..].copy_from_slice(owned.as_bytes());
+    key
+}
+
+/// The id in `bytes`, which are (part of) a key or a value of `table`.
+pub(super) fn id(table: Table, bytes: &[u8]) -> Result<Id, StoreError> {
+    let bytes = bytes.try_into().map_err(|_| StoreError::Corrupt {
+        table: table.name(),
+        reason: format!("expected an id of 16 bytes, found {}", bytes.len()),
+    })?;
+    Ok(Id::from_bytes(bytes))
 }
 
 fn corrupt<R: Record>(reason: String) -> StoreError {

@@ -9,7 +9,14 @@ mod error;
 mod migrations;
 mod tables;
 
+pub mod clients;
+pub mod codes;
+pub mod grants;
 pub mod meta;
+pub mod sessions;
+pub mod sweep;
+pub mod tokens;
+pub mod users;
 
 use std::path::Path;
 
