@@ -13,3 +13,5 @@ pub mod crypto;
 pub mod model;
 
 pub mod store;
+
+pub mod accounts;
