@@ -33,14 +33,13 @@ impl Candidate {
 
     /// The user, if `password` is theirs. Takes as long when there is no such user.
     pub fn verify(self, password: &str) -> Option<User> {
-        match self.user {
-            Some(user) => password::verify(password, &user.password_hash).then_some(user),
-            None => {
-                // The same work, so that the time of an answer does not tell who has an account.
-                let _ = password::verify(password, nobodys_hash());
-                None
-            }
-        }
+        // The same work for nobody, so that the time of an answer does not tell who has an account.
+        let hash = self
+            .user
+            .as_ref()
+            .map_or_else(|| nobodys_hash(), |user| &user.password_hash);
+        let matches = password::verify(password, hash);
+        self.user.filter(|_| matches)
     }
 }
 

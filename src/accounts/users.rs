@@ -26,7 +26,7 @@ pub fn create(
     if users::find_by_name(tx, &name)?.is_some() {
         return Err(AccountError::NameTaken(name.to_string()));
     }
-    if users::list(tx)?.len() >= users::USERS_MAX {
+    if users::is_full(tx)? {
         return Err(AccountError::TooMany {
             max: users::USERS_MAX,
         });
