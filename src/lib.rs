@@ -4,5 +4,7 @@
 //! The floors, lowest last. A module uses only floors below its own; `tests/tidy.rs` keeps it, and
 //! `docs/architecture.md` walks one request down and up again.
 
+pub mod web;
+
 pub mod crypto;
 pub mod model;

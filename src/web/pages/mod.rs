@@ -1,0 +1,4 @@
+//! The pages a person sees, as `contract.md` §10 lists them. They work without JavaScript.
+
+pub mod assets;
+pub mod views;

@@ -1,0 +1,311 @@
+//! What each page shows: plain data in, HTML out. The words and the markup are in
+//! `assets/templates/`, one template a struct.
+//!
+//! Every template escapes what it prints; no page has a script, an inline style or anything from
+//! another origin (threats 2, 20, 38). Text that others chose stands in a `<bdi>`, so that it can
+//! turn neither the direction nor the meaning of our own words around.
+
+use askama::Template;
+
+use super::assets;
+
+/// What surrounds every page.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The public host (and port, where it is not the default): the name of the box.
+    pub box_name: String,
+    /// Who is signed in.
+    pub signed_in: Option<SignedIn>,
+}
+
+/// The person whose session the request came with.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// The user's name.
+    pub name: String,
+    /// Bound to the session; the sign-out form sends it.
+    pub csrf_token: String,
+}
+
+/// Why one field of a form was refused.
+#[derive(Clone, Debug)]
+pub struct FieldError {
+    /// The name of the input.
+    pub field: &'static str,
+    /// What was expected, what was found.
+    pub message: String,
+}
+
+/// `/`: what this box is, and where to go. Signed out it says no more than its name.
+#[derive(Clone, Debug, Template)]
+#[template(path = "home.html")]
+pub struct HomePage {
+    /// What surrounds the page.
+    pub frame: Frame,
+    /// The issuer.
+    pub public_url: String,
+    /// What one pastes into an MCP client.
+    pub mcp_url: String,
+    /// Whether the box has an owner.
+    pub claimed: bool,
+    /// Whether `/ca.crt` has a certificate: the built-in authority signed ours.
+    pub ca_offered: bool,
+}
+
+/// `/claim/<token>`: the first owner chooses a name and a password.
+#[derive(Clone, Debug, Template)]
+#[template(path = "claim.html")]
+pub struct ClaimPage {
+    /// What surrounds the page.
+    pub frame: Frame,
+    /// Where the form goes: `/claim/<token>`.
+    pub action: String,
+    /// Bound to the browser.
+    pub csrf_token: String,
+    /// What was typed before.
+    pub username: String,
+    /// The least number of characters of a password.
+    pub password_chars_min: usize,
+    /// Of `username`, `password`, `password_again`.
+    pub errors: Vec<FieldError>,
+}
+
+/// `/sign-in`.
+#[derive(Clone, Debug, Template)]
+#[template(path = "sign_in.html")]
+pub struct SignInPage {
+    /// What surrounds the page.
+    pub frame: Frame,
+    /// Bound to the browser.
+    pub csrf_token: String,
+    /// An own path, to which one returns.
+    pub return_to: String,
+    /// What was typed before.
+    pub username: String,
+    /// Why the last attempt failed.
+    pub error: Option<String>,
+    /// The name of the client that one is signing in for, as it calls itself.
+    pub asking: Option<String>,
+}
+
+/// `GET /oauth2/authorize`: whether a client may act for the person who is signed in.
+#[derive(Clone, Debug, Template)]
+#[template(path = "consent.html")]
+pub struct ConsentPage {
+    /// What surrounds the page; somebody is signed in.
+    pub frame: Frame,
+    /// As the client calls itself: text of a stranger, up to 128 characters.
+    pub client_name: String,
+    /// Who says so.
+    pub client_origin: ClientOrigin,
+    /// The host of the client's own page, as the client says.
+    pub client_host: Option<String>,
+    /// Since when the client is known here.
+    pub client_since: String,
+    /// The host that gets the answer, in full (an internationalised one in its ASCII form).
+    ///
+    /// Not shown for a private scheme: its "host" is any text that the client likes.
+    pub redirect_host: String,
+    /// Where the answer goes, whole.
+    pub redirect_uri: String,
+    /// Whether every redirect URI of the client is on the person's own computer.
+    pub loopback_only: bool,
+    /// The scheme, without its colon, where the redirect URI is not one of the web.
+    pub private_scheme: Option<String>,
+    /// What the access is for (RFC 8707).
+    pub resource: String,
+    /// In the order of [`ScopeEffect`]; none of them empty.
+    pub scopes: Vec<ScopeGroup>,
+    /// For how long: "until you revoke it, at most 180 days".
+    pub lasts: String,
+    /// Where the form goes.
+    pub action: String,
+    /// Binds the answer to this request in this browser (threat 2).
+    pub consent_token: String,
+    /// Bound to the session.
+    pub csrf_token: String,
+    /// The request's own parameters, echoed; without `scope`, which the page itself sends.
+    pub hidden: Vec<(String, String)>,
+}
+
+/// Where a client came from, which says how far its name can be believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientOrigin {
+    /// An administrator of this box made it.
+    Administrator,
+    /// It registered itself (RFC 7591).
+    SelfRegistered,
+    /// A client ID metadata document describes it.
+    Document {
+        /// The host that serves the document.
+        host: String,
+    },
+}
+
+/// The scopes with the same effect.
+#[derive(Clone, Debug)]
+pub struct ScopeGroup {
+    /// What they let the client do.
+    pub effect: ScopeEffect,
+    /// Never empty.
+    pub scopes: Vec<ScopeLine>,
+}
+
+/// What a scope lets a client do, from the least to the gravest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ScopeEffect {
+    /// Looks, and leaves everything as it is.
+    Reads,
+    /// Makes something new.
+    Adds,
+    /// Alters what is there.
+    Changes,
+    /// Removes or ends what is there.
+    Destroys,
+}
+
+/// One scope as a person reads it.
+#[derive(Clone, Debug)]
+pub struct ScopeLine {
+    /// As the protocol names it.
+    pub name: String,
+    /// As the scope table words it.
+    pub words: String,
+    /// Whether the person may leave it out.
+    pub can_untick: bool,
+}
+
+/// `/account`: the person's password, sessions and grants.
+#[derive(Clone, Debug, Template)]
+#[template(path = "account.html")]
+pub struct AccountPage {
+    /// What surrounds the page; somebody is signed in.
+    pub frame: Frame,
+    /// The user's name.
+    pub user_name: String,
+    /// `owner` or `member`.
+    pub role: String,
+    /// Bound to the session.
+    pub csrf_token: String,
+    /// Where the person is signed in, this session first.
+    pub sessions: Vec<SessionRow>,
+    /// What the person allowed, newest first.
+    pub grants: Vec<GrantRow>,
+    /// What the last form did.
+    pub notice: Option<String>,
+    /// The least number of characters of a password.
+    pub password_chars_min: usize,
+    /// Of `current_password`, `password`, `password_again`.
+    pub password_errors: Vec<FieldError>,
+}
+
+/// One browser session.
+#[derive(Clone, Debug)]
+pub struct SessionRow {
+    /// In the path of its revocation: letters and digits.
+    pub id: String,
+    /// Which browser, as it calls itself.
+    pub browser: String,
+    /// The address it was last seen at.
+    pub address: String,
+    /// When it began.
+    pub signed_in_at: String,
+    /// When it was last seen.
+    pub last_seen_at: String,
+    /// Whether the page itself was asked for with it.
+    pub current: bool,
+}
+
+/// One live grant.
+#[derive(Clone, Debug)]
+pub struct GrantRow {
+    /// In the path of its revocation: letters and digits.
+    pub id: String,
+    /// As the client calls itself.
+    pub client_name: String,
+    /// Who says so, in words that end without a full stop.
+    pub client_origin_words: String,
+    /// Where its answers go.
+    pub redirect_host: String,
+    /// What was allowed, in words.
+    pub scopes: Vec<String>,
+    /// What the access is for.
+    pub resource: String,
+    /// When it was allowed.
+    pub created_at: String,
+    /// When it was last used, if ever.
+    pub last_used_at: Option<String>,
+    /// When it ends by itself.
+    pub expires_at: String,
+}
+
+/// Every error page and every small notice.
+#[derive(Clone, Debug, Template)]
+#[template(path = "message.html")]
+pub struct MessagePage {
+    /// What surrounds the page.
+    pub frame: Frame,
+    /// What happened, in a few words.
+    pub title: String,
+    /// What happened, in a sentence.
+    pub message: String,
+    /// What was expected and what was found; it may quote what a stranger sent.
+    pub detail: Option<String>,
+    /// What to do next.
+    pub what_to_do: Option<String>,
+    /// An own path, and the words of the link to it.
+    pub link: Option<(String, String)>,
+    /// To find the request in the log.
+    pub request_id: Option<String>,
+}
+
+impl ScopeEffect {
+    /// The heading of its scopes, after "If you allow it, the app can".
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Reads => "Read",
+            Self::Adds => "Add",
+            Self::Changes => "Change",
+            Self::Destroys => "Delete or end",
+        }
+    }
+
+    /// The class that gives the group its colour.
+    const fn class(self) -> &'static str {
+        match self {
+            Self::Reads => "reads",
+            Self::Adds => "adds",
+            Self::Changes => "changes",
+            Self::Destroys => "destroys",
+        }
+    }
+}
+
+impl ConsentPage {
+    fn can_untick_any(&self) -> bool {
+        let mut lines = self.scopes.iter().flat_map(|group| &group.scopes);
+        lines.any(|line| line.can_untick)
+    }
+}
+
+impl ClaimPage {
+    fn password_hint(&self) -> String {
+        password_hint(self.password_chars_min)
+    }
+}
+
+impl AccountPage {
+    fn password_hint(&self) -> String {
+        password_hint(self.password_chars_min)
+    }
+}
+
+/// Why the input `field` was refused, if it was.
+fn message_of<'a>(errors: &'a [FieldError], field: &str) -> Option<&'a str> {
+    let error = errors.iter().find(|error| error.field == field)?;
+    Some(&error.message)
+}
+
+fn password_hint(chars_min: usize) -> String {
+    format!("At least {chars_min} characters; a few unrelated words are good.")
+}
