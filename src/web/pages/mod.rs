@@ -2,3 +2,8 @@
 
 pub mod assets;
 pub mod views;
+
+#[cfg(test)]
+mod markup;
+#[cfg(test)]
+mod samples;

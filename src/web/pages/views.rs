@@ -309,3 +309,207 @@ fn message_of<'a>(errors: &'a [FieldError], field: &str) -> Option<&'a str> {
 fn password_hint(chars_min: usize) -> String {
     format!("At least {chars_min} characters; a few unrelated words are good.")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::pages::{markup, samples};
+
+    /// Markup, quotes of both kinds, a handler, a script URL, and marks that turn the direction.
+    const ATTACK: &str = "\"'><script>alert(1)</script><p style=\"x\" onload='y'>\
+                          javascript:\u{202e}{{ 7 * 7 }}&amp;\u{2066}";
+
+    fn attacked() -> Vec<(&'static str, String)> {
+        let attack = || ATTACK.to_string();
+        let claim = ClaimPage {
+            username: attack(),
+            ..samples::claim_refused()
+        };
+        let sign_in = SignInPage {
+            return_to: attack(),
+            username: attack(),
+            asking: Some(attack()),
+            ..samples::sign_in_refused()
+        };
+        let message = MessagePage {
+            detail: Some(attack()),
+            ..samples::message()
+        };
+        vec![
+            ("claim", claim.render().unwrap()),
+            ("sign-in", sign_in.render().unwrap()),
+            ("consent", attacked_consent().render().unwrap()),
+            ("account", attacked_account().render().unwrap()),
+            ("message", message.render().unwrap()),
+        ]
+    }
+
+    fn attacked_consent() -> ConsentPage {
+        ConsentPage {
+            client_name: ATTACK.into(),
+            client_origin: ClientOrigin::Document {
+                host: ATTACK.into(),
+            },
+            client_host: Some(ATTACK.into()),
+            redirect_host: ATTACK.into(),
+            redirect_uri: ATTACK.into(),
+            resource: ATTACK.into(),
+            hidden: vec![("state".into(), ATTACK.into())],
+            ..samples::consent()
+        }
+    }
+
+    fn attacked_account() -> AccountPage {
+        let mut account = samples::account();
+        account.sessions[0].browser = ATTACK.into();
+        account.grants[0].client_name = ATTACK.into();
+        account.grants[0].redirect_host = ATTACK.into();
+        account
+    }
+
+    #[test]
+    fn no_page_runs_styles_or_loads_anything_of_others() {
+        for (page, html) in samples::rendered().into_iter().chain(attacked()) {
+            markup::assert_inert(page, &html);
+        }
+    }
+
+    #[test]
+    fn the_attack_arrives_as_text() {
+        for (page, html) in attacked() {
+            assert!(html.contains("&#60;script&#62;alert(1)"), "{page}");
+            assert!(html.contains("{{ 7 * 7 }}&#38;amp;"), "{page}");
+        }
+    }
+
+    #[test]
+    fn what_a_stranger_wrote_is_isolated_or_a_value() {
+        for (page, html) in attacked() {
+            let shown = markup::tags(&html).into_iter();
+            for tag in shown.filter(|tag| tag.text.contains('\u{202e}')) {
+                assert_eq!(tag.name, "bdi", "{page}: {}", tag.text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_as_long_as_it_may_be_is_whole() {
+        let name = "W".repeat(128);
+        let consent = ConsentPage {
+            client_name: name.clone(),
+            ..samples::consent()
+        };
+        assert!(
+            consent
+                .render()
+                .unwrap()
+                .contains(&format!("<bdi>{name}</bdi>"))
+        );
+    }
+
+    #[test]
+    fn every_form_is_a_post_with_a_csrf_token() {
+        let mut guarded = 0;
+        for (page, html) in samples::rendered() {
+            guarded += markup::assert_forms_are_guarded(page, &html);
+        }
+        assert!(guarded > samples::rendered().len(), "{guarded}");
+    }
+
+    #[test]
+    fn every_reference_resolves_and_every_input_has_a_label() {
+        for (page, html) in samples::rendered() {
+            markup::assert_references_resolve(page, &html);
+        }
+    }
+
+    #[test]
+    fn every_page_has_one_heading_a_title_and_a_language() {
+        for (page, html) in samples::rendered() {
+            let tags = markup::tags(&html);
+            let named = |name: &str| {
+                tags.iter()
+                    .filter(|tag| tag.name == name)
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(named("h1").len(), 1, "{page}");
+            assert_eq!(named("main").len(), 1, "{page}");
+            assert_eq!(named("html")[0].attribute("lang"), Some("en"), "{page}");
+            assert!(named("title")[0].text.ends_with("box.lan"), "{page}");
+        }
+    }
+
+    #[test]
+    fn every_class_is_in_the_style_sheet() {
+        let style = assets::asset(assets::style_href()).unwrap();
+        let style = std::str::from_utf8(style.bytes).unwrap();
+        for (page, html) in samples::rendered() {
+            for tag in markup::tags(&html) {
+                for class in tag
+                    .attribute("class")
+                    .unwrap_or_default()
+                    .split_whitespace()
+                {
+                    assert!(style.contains(&format!(".{class}")), "{page}: .{class}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_stray_enter_denies() {
+        let html = samples::consent().render().unwrap();
+        let tags = markup::tags(&html);
+        // HTML §4.10.21.2: Enter in a field presses the form's first submit button.
+        let decisions = tags
+            .iter()
+            .filter(|tag| tag.attribute("name") == Some("decision"));
+        let values = decisions
+            .map(|tag| tag.attribute("value"))
+            .collect::<Vec<_>>();
+        assert_eq!(values, [Some("deny"), Some("allow")]);
+        assert!(tags.iter().all(|tag| tag.attribute("autofocus").is_none()));
+    }
+
+    #[test]
+    fn a_scope_that_only_reads_is_sent_and_any_other_can_be_unticked() {
+        let html = samples::consent().render().unwrap();
+        let tags = markup::tags(&html);
+        let scopes = tags
+            .iter()
+            .filter(|tag| tag.attribute("name") == Some("scope"));
+        let sent = scopes.map(|tag| {
+            (
+                tag.attribute("type"),
+                tag.attribute("value"),
+                tag.attribute("checked"),
+            )
+        });
+        assert_eq!(
+            sent.collect::<Vec<_>>(),
+            [
+                (Some("hidden"), Some("user:read"), None),
+                (Some("checkbox"), Some("inbox:write"), Some("")),
+                (Some("checkbox"), Some("grant:revoke"), Some("")),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_host_of_a_private_scheme_is_not_shown_as_a_host() {
+        let html = samples::consent_scheme().render().unwrap();
+        assert!(html.contains("<p class=\"target\"><bdi>cursor:</bdi></p>"));
+        assert!(!html.contains("<bdi>box.lan</bdi>"));
+    }
+
+    #[test]
+    fn signed_out_the_box_says_no_more_than_its_name() {
+        let html = samples::home_signed_out().render().unwrap();
+        let words = markup::tags(&html).into_iter().map(|tag| tag.text);
+        let words = words.collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            words.split_whitespace().collect::<Vec<_>>(),
+            ["box.lan", "box.lan", "box.lan", "Sign", "in"]
+        );
+    }
+}
