@@ -122,7 +122,7 @@ pub(super) fn consent() -> ConsentPage {
         client_name: "Claude".into(),
         client_origin: ClientOrigin::SelfRegistered,
         client_host: Some("claude.ai".into()),
-        client_since: "22 November 2026".into(),
+        client_since: "2026-11-22".into(),
         redirect_host: "claude.ai".into(),
         redirect_uri: "https://claude.ai/api/mcp/auth_callback".into(),
         loopback_only: false,
@@ -207,7 +207,7 @@ pub(super) fn account() -> AccountPage {
             session("s2", "Safari on iPhone", false),
         ],
         grants: vec![
-            grant("g1", "Claude", Some("22 November 2026, 09:12")),
+            grant("g1", "Claude", Some("2026-11-22 09:12 UTC")),
             grant("g2", "VS Code", None),
         ],
         notice: Some("The access of Cursor has ended.".into()),
@@ -234,8 +234,8 @@ fn session(id: &str, browser: &str, current: bool) -> SessionRow {
         id: id.into(),
         browser: browser.into(),
         address: "192.168.1.20".into(),
-        signed_in_at: "20 November 2026, 18:40".into(),
-        last_seen_at: "22 November 2026, 09:12".into(),
+        signed_in_at: "2026-11-20 18:40 UTC".into(),
+        last_seen_at: "2026-11-22 09:12 UTC".into(),
         current,
     }
 }
@@ -251,9 +251,9 @@ fn grant(id: &str, client_name: &str, last_used_at: Option<&str>) -> GrantRow {
             "Revoke what you allowed other apps".into(),
         ],
         resource: "https://box.lan/mcp".into(),
-        created_at: "20 November 2026, 18:42".into(),
+        created_at: "2026-11-20 18:42 UTC".into(),
         last_used_at: last_used_at.map(String::from),
-        expires_at: "19 May 2027, 18:42".into(),
+        expires_at: "2027-05-19 18:42 UTC".into(),
     }
 }
 

@@ -8,6 +8,7 @@
 use askama::Template;
 
 use super::assets;
+use crate::model::timestamp::Timestamp;
 
 /// What surrounds every page.
 #[derive(Clone, Debug)]
@@ -300,6 +301,25 @@ impl AccountPage {
     }
 }
 
+/// The day of an instant, for a view: `2026-11-22` (UTC).
+pub fn day(at: Timestamp) -> String {
+    let text = at.to_string();
+    let Some((day, _)) = text.split_once('T') else {
+        return text;
+    };
+    day.into()
+}
+
+/// The minute of an instant, for a view: `2026-11-22 09:12 UTC`.
+pub fn minute(at: Timestamp) -> String {
+    let text = at.to_string();
+    let Some((day, time)) = text.split_once('T') else {
+        return text;
+    };
+    let (minute, _) = time.rsplit_once(':').unwrap_or((time, ""));
+    format!("{day} {minute} UTC")
+}
+
 /// Why the input `field` was refused, if it was.
 fn message_of<'a>(errors: &'a [FieldError], field: &str) -> Option<&'a str> {
     let error = errors.iter().find(|error| error.field == field)?;
@@ -500,6 +520,14 @@ mod tests {
         let html = samples::consent_scheme().render().unwrap();
         assert!(html.contains("<p class=\"target\"><bdi>cursor:</bdi></p>"));
         assert!(!html.contains("<bdi>box.lan</bdi>"));
+    }
+
+    #[test]
+    fn an_instant_is_shown_to_the_day_or_the_minute() {
+        let at = Timestamp::from_millis(1_795_338_779_999);
+        assert_eq!(day(at), "2026-11-22");
+        assert_eq!(minute(at), "2026-11-22 09:12 UTC");
+        assert_eq!(minute(Timestamp::NEVER), "never");
     }
 
     #[test]
