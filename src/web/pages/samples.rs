@@ -202,10 +202,7 @@ pub(super) fn account() -> AccountPage {
         user_name: "ada".into(),
         role: "owner".into(),
         csrf_token: "csrf".into(),
-        sessions: vec![
-            session("s1", "Firefox on Linux", true),
-            session("s2", "Safari on iPhone", false),
-        ],
+        sessions: vec![this_session(), session("s2", "Safari on iPhone")],
         grants: vec![
             grant("g1", "Claude", Some("2026-11-22 09:12 UTC")),
             grant("g2", "VS Code", None),
@@ -221,7 +218,7 @@ pub(super) fn account() -> AccountPage {
 
 fn account_new() -> AccountPage {
     AccountPage {
-        sessions: vec![session("s1", "Firefox on Linux", true)],
+        sessions: vec![this_session()],
         grants: Vec::new(),
         notice: None,
         password_errors: Vec::new(),
@@ -229,14 +226,21 @@ fn account_new() -> AccountPage {
     }
 }
 
-fn session(id: &str, browser: &str, current: bool) -> SessionRow {
+fn this_session() -> SessionRow {
+    SessionRow {
+        current: true,
+        ..session("s1", "Firefox on Linux")
+    }
+}
+
+fn session(id: &str, browser: &str) -> SessionRow {
     SessionRow {
         id: id.into(),
         browser: browser.into(),
         address: "192.168.1.20".into(),
         signed_in_at: "2026-11-20 18:40 UTC".into(),
         last_seen_at: "2026-11-22 09:12 UTC".into(),
-        current,
+        current: false,
     }
 }
 

@@ -320,6 +320,22 @@ pub fn minute(at: Timestamp) -> String {
     format!("{day} {minute} UTC")
 }
 
+/// An address as it is shown: whatever is not plain ASCII by its number.
+///
+/// Parsing leaves nothing else in an address; should it ever, a mark that turns the direction or a
+/// letter that looks like another must not pass for a host that one trusts.
+fn ascii(address: &str) -> String {
+    let mut shown = String::with_capacity(address.len());
+    for letter in address.chars() {
+        if letter.is_ascii_graphic() {
+            shown.push(letter);
+        } else {
+            shown.extend(letter.escape_unicode());
+        }
+    }
+    shown
+}
+
 /// Why the input `field` was refused, if it was.
 fn message_of<'a>(errors: &'a [FieldError], field: &str) -> Option<&'a str> {
     let error = errors.iter().find(|error| error.field == field)?;
@@ -410,6 +426,18 @@ mod tests {
                 assert_eq!(tag.name, "bdi", "{page}: {}", tag.text);
             }
         }
+    }
+
+    #[test]
+    fn an_address_cannot_look_like_another() {
+        let consent = ConsentPage {
+            redirect_host: "\u{202e}ia.edualc".into(),
+            client_host: Some("cl\u{430}ude.ai".into()),
+            ..samples::consent()
+        };
+        let html = consent.render().unwrap();
+        assert!(html.contains("<bdi>\\u{202e}ia.edualc</bdi>"));
+        assert!(html.contains("<bdi>cl\\u{430}ude.ai</bdi>"));
     }
 
     #[test]
