@@ -4,5 +4,8 @@
 //! The floors, lowest last. A module uses only floors below its own; `tests/tidy.rs` keeps it, and
 //! `docs/architecture.md` walks one request down and up again.
 
+pub mod http;
+pub mod runtime;
+
 pub mod crypto;
 pub mod model;
