@@ -103,7 +103,7 @@ mod tests {
             set(
                 "__Host-s",
                 "v",
-                Some(Duration::from_secs(60)),
+                Some(Duration::from_mins(1)),
                 Transport::Secure
             ),
             "__Host-s=v; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60"

@@ -6,10 +6,24 @@
 
 pub mod cookies;
 pub mod dispatch;
+pub mod forwarded;
+pub mod limits;
 pub mod params;
 pub mod request;
 pub mod response;
 pub mod route;
+pub mod server;
+pub mod tls;
+
+mod body;
+mod ca;
+mod connection;
+mod cors;
+mod guard;
+mod log_line;
+mod pem;
+mod refusal;
+mod stall;
 
 #[cfg(test)]
 mod testing;

@@ -1,9 +1,13 @@
-//! A request as an endpoint sees it.
+//! A request as an endpoint sees it, and what every head must be like.
 
 use std::{fmt, net::IpAddr};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Version,
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN},
+    request::Parts,
+};
 
 use crate::{
     crypto::entropy::Entropy,
@@ -19,6 +23,10 @@ impl RequestId {
     /// A new name for a request that arrived at `now`.
     pub fn generate(now: Timestamp, entropy: &dyn Entropy) -> Self {
         Self(Id::generate(now, entropy))
+    }
+
+    pub(crate) fn as_header(self) -> HeaderValue {
+        HeaderValue::from_str(&self.to_string()).expect("letters and digits can be a header")
     }
 }
 
@@ -70,6 +78,54 @@ impl Head {
     }
 }
 
+/// Headers that are read somewhere and mean nothing when they come twice: two readers of one
+/// request could each believe another of them (RFC 9110 §5.3).
+const SINGLE: [HeaderName; 4] = [HOST, AUTHORIZATION, CONTENT_TYPE, ORIGIN];
+
+impl Head {
+    /// The head that `parts` are, of a request that came from `remote` at `now`.
+    pub(crate) fn new(parts: Parts, id: RequestId, now: Timestamp, remote: IpAddr) -> Self {
+        Self {
+            id,
+            now,
+            method: parts.method,
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().map(str::to_owned),
+            headers: parts.headers,
+            remote,
+            captures: Captures::default(),
+        }
+    }
+}
+
+/// Makes the headers of `parts` what [`Head`] promises of them, or says why they cannot be.
+pub(crate) fn settle_headers(parts: &mut Parts) -> Result<(), &'static str> {
+    let repeated = |name: &HeaderName| parts.headers.get_all(name).iter().nth(1).is_some();
+    if SINGLE.iter().any(repeated) {
+        return Err("expected Host, Authorization, Content-Type and Origin at most once each");
+    }
+    let Some(authority) = parts.uri.authority() else {
+        // RFC 9112 §3.2: a server MUST answer 400 to an HTTP/1.1 request without a Host.
+        let needed = parts.version == Version::HTTP_11 && !parts.headers.contains_key(HOST);
+        return if needed {
+            Err("expected a Host header, found none")
+        } else {
+            Ok(())
+        };
+    };
+    let authority = HeaderValue::from_str(authority.as_str())
+        .map_err(|_| "expected a host that can be a Host header")?;
+    // RFC 9113 §8.3.1: a Host that differs from :authority makes the request malformed. For the
+    // absolute form of HTTP/1.1, RFC 9112 §3.2.2 would have the Host ignored; no one means well
+    // who sends two.
+    match parts.headers.insert(HOST, authority.clone()) {
+        Some(host) if host != authority => {
+            Err("expected one host, found one in the request's target and another in Host")
+        }
+        _ => Ok(()),
+    }
+}
+
 impl fmt::Debug for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Head")
@@ -96,5 +152,70 @@ impl fmt::Debug for Request {
             .field("head", &self.head)
             .field("body_bytes", &self.body.len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settle(
+        version: Version,
+        target: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Parts, &'static str> {
+        let request = http::Request::builder().version(version).uri(target);
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        let (mut parts, ()) = request.body(()).expect("a request").into_parts();
+        settle_headers(&mut parts).map(|()| parts)
+    }
+
+    #[test]
+    fn a_request_names_its_host_exactly_once() {
+        let (one, two) = (Version::HTTP_11, Version::HTTP_2);
+        let host = ("host", "box.lan");
+        for (version, target, headers) in [
+            (one, "/", &[host][..]),
+            (one, "http://box.lan/", &[host]),
+            (two, "https://box.lan/", &[]),
+            (two, "https://box.lan/", &[host]),
+        ] {
+            let parts = settle(version, target, headers).expect(target);
+            assert_eq!(parts.headers[HOST], "box.lan");
+        }
+        for (version, target, headers) in [
+            (one, "/", &[][..]),
+            (one, "/", &[host, host]),
+            (one, "http://evil.example/", &[host]),
+            (two, "https://evil.example/", &[host]),
+        ] {
+            assert!(
+                settle(version, target, headers).is_err(),
+                "{target} {headers:?}"
+            );
+        }
+        assert!(settle(Version::HTTP_10, "/", &[]).is_ok());
+    }
+
+    #[test]
+    fn a_credential_comes_at_most_once() {
+        let token = ("authorization", "Bearer a");
+        let host = ("host", "box.lan");
+        assert!(settle(Version::HTTP_11, "/", &[host, token]).is_ok());
+        assert!(settle(Version::HTTP_11, "/", &[host, token, token]).is_err());
+    }
+
+    #[test]
+    fn debug_shows_nothing_that_can_be_a_secret() {
+        let mut head = crate::http::testing::head(&[("authorization", "hush")]);
+        head.path = "/claim/hush".into();
+        head.query = Some("code=hush".into());
+        let request = Request {
+            head,
+            body: Bytes::from_static(b"hush"),
+        };
+        assert!(!format!("{request:?}").contains("hush"));
     }
 }

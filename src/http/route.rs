@@ -96,9 +96,10 @@ impl<A: Application> Route<A> {
 
 /// A row of a table of routes, from a method, a path, an access and the name of an `async fn`.
 ///
-/// ```ignore
+/// ```text
 /// route!(POST "/oauth2/token", Access::Anyone, token::post).body_bytes_max(FORM_BYTES_MAX)
 /// ```
+#[macro_export]
 macro_rules! route {
     ($method:ident $path:literal, $access:expr, $handler:path) => {
         $crate::http::route::Route::new(
@@ -109,7 +110,7 @@ macro_rules! route {
         )
     };
 }
-pub(crate) use route;
+pub use crate::route;
 
 /// The captured parts of a path, percent-decoded.
 #[derive(Clone, Default)]

@@ -52,9 +52,10 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), LogsError> {
             let lines = tracing_subscriber::fmt().with_writer(stderr);
             // Asking for colour would overrule NO_COLOR, which the library reads by itself; so it
             // is only ever refused here.
-            let lines = match stderr().is_terminal() {
-                true => lines,
-                false => lines.with_ansi(false),
+            let lines = if stderr().is_terminal() {
+                lines
+            } else {
+                lines.with_ansi(false)
             };
             lines.with_env_filter(filter).finish().try_init()?;
         }
