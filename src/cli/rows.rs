@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    appliance::administration::{ClientRow, Reply, Role, UserRow, UserState},
+    appliance::administration::{ClientRow, Reply, UserRow, UserState},
     cli::{console::Console, failure::Failure},
 };
 
@@ -78,10 +78,7 @@ fn text(reply: &Reply) -> String {
 fn user_table(users: &[UserRow]) -> String {
     let header = ["NAME", "ROLE", "STATE", "CREATED", "LAST SIGN-IN", "ID"];
     let rows = users.iter().map(|user| {
-        let role = match user.role {
-            Role::Owner => "owner",
-            Role::Member => "member",
-        };
+        let role = user.role.as_str();
         let state = match user.state {
             UserState::Active => "active",
             UserState::Disabled => "disabled",

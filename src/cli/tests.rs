@@ -12,11 +12,12 @@ use super::{Arguments, console::Console, execute, failure::Failure};
 use crate::{
     appliance::{
         administration::{
-            Answer, ClientRow, Command, Password, Refused, Reply, Role, UserRow, UserState,
+            Answer, ClientRow, Command, Password, Refused, Reply, UserRow, UserState,
         },
         socket::{self, Listener},
     },
     config::environment::Environment,
+    model::user::Role,
 };
 
 /// What a command left behind.

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use crate::{
-    appliance::administration::{Command, Role},
+    appliance::administration::Command,
     cli::{
         administer,
         console::Console,
@@ -12,6 +12,7 @@ use crate::{
         rows::{RowFlags, text_of},
     },
     config::Config,
+    model::user::Role,
 };
 
 #[derive(Debug, Subcommand)]
