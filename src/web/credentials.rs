@@ -11,10 +11,7 @@ use http::{
 
 use crate::{
     accounts::sessions::{self, LiveSession},
-    crypto::{
-        entropy::random,
-        keyed::Purpose,
-    },
+    crypto::{entropy::random, keyed::Purpose},
     http::{
         cookies::{self, Transport},
         params::Params,
@@ -82,13 +79,17 @@ impl Web {
     }
 
     async fn visitor(&self, head: &Head) -> Result<Option<LiveSession>, Response> {
-        let found = self.find_session(head).map_err(|fault| refusals::fault(self, head, &fault))?;
+        let found = self
+            .find_session(head)
+            .map_err(|fault| refusals::fault(self, head, &fault))?;
         if let Some(live) = found.as_ref().filter(|live| live.needs_touch(head.now)) {
             let id = live.session.id;
             let touched = self.write(head.now, move |tx, moment| {
                 sessions::touch(tx, moment.now, &moment.provider.lifetimes, id)
             });
-            touched.await.map_err(|fault| refusals::fault(self, head, &fault))?;
+            touched
+                .await
+                .map_err(|fault| refusals::fault(self, head, &fault))?;
         }
         Ok(found)
     }
@@ -159,7 +160,11 @@ impl Web {
     }
 
     fn cookie_transport(&self) -> Transport {
-        if self.provider.public_url.is_https() { Transport::Secure } else { Transport::Plain }
+        if self.provider.public_url.is_https() {
+            Transport::Secure
+        } else {
+            Transport::Plain
+        }
     }
 
     /// Gives the browser its session.
@@ -204,7 +209,10 @@ impl Web {
             |value| (value.to_owned(), None),
         );
         let parts: [&[u8]; 2] = [b"form", value.as_bytes()];
-        (URL_SAFE_NO_PAD.encode(self.provider.key.derive(Purpose::FormToken, &parts)), cookie)
+        (
+            URL_SAFE_NO_PAD.encode(self.provider.key.derive(Purpose::FormToken, &parts)),
+            cookie,
+        )
     }
 
     /// Whether such a form came from the browser that saw its page.
@@ -214,8 +222,12 @@ impl Web {
     }
 
     fn matches(&self, form: &Params, parts: &[&[u8]]) -> bool {
-        let Ok(Some(sent)) = form.get("csrf_token") else { return false };
-        let Ok(tag) = URL_SAFE_NO_PAD.decode(sent) else { return false };
+        let Ok(Some(sent)) = form.get("csrf_token") else {
+            return false;
+        };
+        let Ok(tag) = URL_SAFE_NO_PAD.decode(sent) else {
+            return false;
+        };
         self.provider.key.verify(Purpose::FormToken, parts, &tag)
     }
 }
@@ -223,7 +235,9 @@ impl Web {
 const FORM_COOKIE_BYTES: usize = 16;
 
 fn is_form_cookie(value: &str) -> bool {
-    URL_SAFE_NO_PAD.decode(value).is_ok_and(|bytes| bytes.len() == FORM_COOKIE_BYTES)
+    URL_SAFE_NO_PAD
+        .decode(value)
+        .is_ok_and(|bytes| bytes.len() == FORM_COOKIE_BYTES)
 }
 
 /// The credential of that kind in an `Authorization: Bearer` header (RFC 6750 §2.1; the scheme's

@@ -36,7 +36,9 @@ pub fn page_policy(form_target: Option<&str>) -> HeaderValue {
 
 /// The same page with another policy than the one that [`finish`] gives it.
 pub fn with_policy(mut response: Response, policy: HeaderValue) -> Response {
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    response
+        .headers_mut()
+        .insert(CONTENT_SECURITY_POLICY, policy);
     response
 }
 

@@ -40,7 +40,11 @@ pub struct Web {
 impl Web {
     /// The provider as a request that arrived at `now` sees it.
     pub fn moment(&self, now: Timestamp) -> Moment<'_> {
-        Moment { provider: &self.provider, now, entropy: &*self.entropy }
+        Moment {
+            provider: &self.provider,
+            now,
+            entropy: &*self.entropy,
+        }
     }
 
     /// Runs `work` in the store's writer, and answers once what it changed is durable.
@@ -55,7 +59,14 @@ impl Web {
     {
         let (provider, entropy) = (Arc::clone(&self.provider), Arc::clone(&self.entropy));
         let write = move |tx: &mut WriteTx<'_>| {
-            work(tx, Moment { provider: &provider, now, entropy: &*entropy })
+            work(
+                tx,
+                Moment {
+                    provider: &provider,
+                    now,
+                    entropy: &*entropy,
+                },
+            )
         };
         self.store.write(write).await
     }

@@ -51,15 +51,24 @@ const PROGRAM_PATHS: [&str; 5] = ["/api/", "/.well-known/", "/mcp", "/healthz", 
 
 fn reader(head: &Head) -> Reader {
     let path = head.path.as_str();
-    if CLIENT_PATHS.iter().any(|known| path == *known || known.ends_with('/') && path.starts_with(known)) {
+    if CLIENT_PATHS
+        .iter()
+        .any(|known| path == *known || known.ends_with('/') && path.starts_with(known))
+    {
         return Reader::OAuthClient;
     }
     if PROGRAM_PATHS.iter().any(|prefix| path.starts_with(prefix)) {
         return Reader::Program;
     }
     // A browser that navigates says that it wants a page; nothing else does.
-    let wants_page = head.header(ACCEPT.as_str()).is_some_and(|accept| accept.contains("text/html"));
-    if wants_page { Reader::Person } else { Reader::Program }
+    let wants_page = head
+        .header(ACCEPT.as_str())
+        .is_some_and(|accept| accept.contains("text/html"));
+    if wants_page {
+        Reader::Person
+    } else {
+        Reader::Program
+    }
 }
 
 /// Words a refusal of the dispatcher.
@@ -67,7 +76,11 @@ pub fn refuse(web: &Web, head: &Head, refusal: &Refusal) -> Response {
     let status = refusal.status();
     match reader(head) {
         Reader::OAuthClient if status != StatusCode::NOT_FOUND => {
-            let code = if status.is_server_error() { "server_error" } else { "invalid_request" };
+            let code = if status.is_server_error() {
+                "server_error"
+            } else {
+                "invalid_request"
+            };
             OAuthError::new(status, code, refusal.to_string()).into_response()
         }
         Reader::Person => message::refused(web, head, refusal),
@@ -86,10 +99,16 @@ pub fn refuse(web: &Web, head: &Head, refusal: &Refusal) -> Response {
 /// The answer to a fault of the store: nothing was changed, and nothing of it is said.
 pub fn fault(web: &Web, head: &Head, fault: &StoreError) -> Response {
     tracing::error!(%fault, "the store failed a request");
-    let refusal = if fault.is_busy() { Refusal::Busy } else { Refusal::Fault };
+    let refusal = if fault.is_busy() {
+        Refusal::Busy
+    } else {
+        Refusal::Fault
+    };
     let mut response = refuse(web, head, &refusal);
     if fault.is_busy() {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
 }
@@ -99,11 +118,17 @@ pub fn sign_in_first(web: &Web, head: &Head) -> Response {
     if head.method != http::Method::GET && head.method != http::Method::HEAD {
         return message::signed_out(web, head);
     }
-    let query = head.query.as_ref().map_or_else(String::new, |query| format!("?{query}"));
+    let query = head
+        .query
+        .as_ref()
+        .map_or_else(String::new, |query| format!("?{query}"));
     see_other(&sign_in_location(&format!("{}{query}", head.path)))
 }
 
 /// The sign-in page that returns to `path`.
 pub fn sign_in_location(path: &str) -> String {
-    format!("/sign-in?return_to={}", utf8_percent_encode(path, NON_ALPHANUMERIC))
+    format!(
+        "/sign-in?return_to={}",
+        utf8_percent_encode(path, NON_ALPHANUMERIC)
+    )
 }

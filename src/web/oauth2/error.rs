@@ -1,6 +1,9 @@
 //! An error in OAuth's own words (RFC 6749 §5.2, RFC 7591 §3.2.2).
 
-use http::{HeaderValue, StatusCode, header::{RETRY_AFTER, WWW_AUTHENTICATE}};
+use http::{
+    HeaderValue, StatusCode,
+    header::{RETRY_AFTER, WWW_AUTHENTICATE},
+};
 use serde::Serialize;
 
 use crate::{
@@ -34,7 +37,12 @@ impl OAuthError {
     /// An error with that status and code; the description is for the client's developer.
     pub fn new(status: StatusCode, code: &'static str, description: impl Into<String>) -> Self {
         let description = describe(&description.into());
-        Self { status, code, description, header: None }
+        Self {
+            status,
+            code,
+            description,
+            header: None,
+        }
     }
 
     /// 400 with `code`.
@@ -58,7 +66,8 @@ impl OAuthError {
 
     /// 401 `invalid_token`, of RFC 7592 §2.
     pub fn invalid_token(description: impl Into<String>) -> Self {
-        let challenge = HeaderValue::from_static(r#"Bearer realm="keystead", error="invalid_token""#);
+        let challenge =
+            HeaderValue::from_static(r#"Bearer realm="keystead", error="invalid_token""#);
         Self {
             header: Some((WWW_AUTHENTICATE, challenge)),
             ..Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description)
@@ -67,7 +76,10 @@ impl OAuthError {
 
     /// The error as an answer.
     pub fn into_response(self) -> Response {
-        let body = Body { error: self.code, error_description: &self.description };
+        let body = Body {
+            error: self.code,
+            error_description: &self.description,
+        };
         let mut response = never_stored(json(self.status, &body));
         response.headers_mut().extend(self.header);
         response
@@ -117,7 +129,10 @@ pub fn describe(text: &str) -> String {
         ' '..='~' => c,
         _ => '?',
     };
-    text.chars().map(allowed).take(DESCRIPTION_LEN_MAX).collect()
+    text.chars()
+        .map(allowed)
+        .take(DESCRIPTION_LEN_MAX)
+        .collect()
 }
 
 #[cfg(test)]

@@ -21,9 +21,10 @@ const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=60");
 /// what they connect to there, and this deployment has one issuer (RFC 8414 §3.1).
 pub async fn authorization_server(web: Arc<Web>, request: Request, _: Caller) -> Response {
     match web.store.read(|tx| registration(tx, &web.provider)) {
-        Ok(registration) => {
-            cacheable(json(StatusCode::OK, &web.provider.server_metadata(registration)))
-        }
+        Ok(registration) => cacheable(json(
+            StatusCode::OK,
+            &web.provider.server_metadata(registration),
+        )),
         Err(fault) => refusals::fault(&web, &request.head, &fault),
     }
 }

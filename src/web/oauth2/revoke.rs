@@ -31,7 +31,9 @@ pub async fn post(web: Arc<Web>, request: Request, _: Caller) -> Response {
 async fn revoke(web: &Web, request: &Request) -> Result<(), OAuthError> {
     let form = Params::from_form(request)?;
     if let Some(name) = form.first_repeated(&[]) {
-        return Err(OAuthError::invalid_request(format!("{name}: expected it once")));
+        return Err(OAuthError::invalid_request(format!(
+            "{name}: expected it once"
+        )));
     }
     let client = authenticate(web, request, &form)?;
     let token = form.get("token")?.ok_or_else(|| {
@@ -39,6 +41,8 @@ async fn revoke(web: &Web, request: &Request) -> Result<(), OAuthError> {
     })?;
     // `token_type_hint` is not needed (RFC 7009 §2.1): a token's prefix says what it is.
     let token = token.to_owned();
-    let revoked = web.write(request.head.now, move |tx, _| revoke_token(tx, &client, &token));
+    let revoked = web.write(request.head.now, move |tx, _| {
+        revoke_token(tx, &client, &token)
+    });
     Ok(revoked.await?)
 }

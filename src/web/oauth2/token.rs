@@ -13,7 +13,10 @@ use crate::{
     },
     model::{
         credential::{Credential, CredentialKind},
-        oauth2::{client::{Client, GrantType}, resource::ResourceUri},
+        oauth2::{
+            client::{Client, GrantType},
+            resource::ResourceUri,
+        },
         timestamp::Timestamp,
     },
     oauth2provider::tokens::{self, CodeExchange, Issued, Refresh, TokenError},
@@ -58,10 +61,14 @@ fn response(now: Timestamp, issued: &Issued) -> TokenResponse {
 async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
     let form = Params::from_form(request)?;
     if let Some(name) = form.first_repeated(&["resource"]) {
-        return Err(OAuthError::invalid_request(format!("{name}: expected it once")));
+        return Err(OAuthError::invalid_request(format!(
+            "{name}: expected it once"
+        )));
     }
     let client = authenticate(web, request, &form)?;
-    let grant_type = form.get("grant_type")?.ok_or_else(|| missing("grant_type"))?;
+    let grant_type = form
+        .get("grant_type")?
+        .ok_or_else(|| missing("grant_type"))?;
     let now = request.head.now;
     let outcome = match GrantType::find(grant_type) {
         Some(GrantType::AuthorizationCode) => exchange_code(web, now, client, &form).await?,
@@ -95,7 +102,12 @@ async fn exchange_code(
         Err(_) => return Ok(Err(TokenError::RedirectMismatch)),
     };
     let resource = resource(form)?;
-    let exchange = CodeExchange { code, verifier, redirect_uri, resource };
+    let exchange = CodeExchange {
+        code,
+        verifier,
+        redirect_uri,
+        resource,
+    };
     let exchanged = web.write(now, move |tx, moment| {
         tokens::exchange_code(tx, moment, &client, &exchange)
     });
@@ -108,7 +120,9 @@ async fn refresh(
     client: Client,
     form: &Params,
 ) -> Result<Result<Issued, TokenError>, OAuthError> {
-    let token = form.get("refresh_token")?.ok_or_else(|| missing("refresh_token"))?;
+    let token = form
+        .get("refresh_token")?
+        .ok_or_else(|| missing("refresh_token"))?;
     let scopes = form
         .get("scope")?
         .map(str::parse)
@@ -118,9 +132,14 @@ async fn refresh(
     let Ok(token) = Credential::parse(CredentialKind::RefreshToken, token) else {
         return Ok(Err(TokenError::RefreshUnknown));
     };
-    let refresh = Refresh { token, scopes, resource };
-    let refreshed =
-        web.write(now, move |tx, moment| tokens::refresh(tx, moment, &client, &refresh));
+    let refresh = Refresh {
+        token,
+        scopes,
+        resource,
+    };
+    let refreshed = web.write(now, move |tx, moment| {
+        tokens::refresh(tx, moment, &client, &refresh)
+    });
     Ok(refreshed.await?)
 }
 
