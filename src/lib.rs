@@ -8,12 +8,14 @@ pub mod cli;
 
 pub mod appliance;
 
+pub mod mcp;
 pub mod web;
 
 pub mod http;
 pub mod runtime;
 
 pub mod accounts;
+pub mod experiments;
 pub mod oauth2provider;
 
 pub mod store;
