@@ -85,7 +85,11 @@ impl Ca {
     /// A certificate for these host names and IP addresses, with a key of its own.
     pub(crate) fn issue(&self, names: &[String], now: Timestamp) -> Result<Leaf, CertificateError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let mut params = CertificateParams::new(names.to_vec())?;
+        // As URLs have them, IPv6 addresses come in brackets.
+        let names = names
+            .iter()
+            .map(|name| name.trim_matches(['[', ']']).to_owned());
+        let mut params = CertificateParams::new(names.collect::<Vec<_>>())?;
         params.distinguished_name = named("Keystead");
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -238,7 +242,9 @@ mod tests {
 
     use tempfile::TempDir;
     use x509_parser::{
-        certificate::X509Certificate, extensions::ParsedExtension, prelude::FromDer,
+        certificate::X509Certificate,
+        extensions::{GeneralName, ParsedExtension},
+        prelude::FromDer,
     };
 
     use super::*;
@@ -362,7 +368,7 @@ mod tests {
     fn a_leaf_is_what_clients_want_of_one() {
         let directory = directory();
         let ca = load(&directory, NOW).expect("a CA");
-        let names = ["box.lan", "192.0.2.1", "2001:db8::1"].map(str::to_owned);
+        let names = ["box.lan", "192.0.2.1", "[2001:db8::1]"].map(str::to_owned);
         let leaf = ca.issue(&names, NOW).expect("a leaf");
         let der = leaf.key.cert[0].to_vec();
         let (_, leaf) = X509Certificate::from_der(&der).expect("a certificate");
@@ -391,7 +397,17 @@ mod tests {
             .subject_alternative_name()
             .expect("readable")
             .expect("there");
-        assert_eq!(alternatives.value.general_names.len(), names.len());
+        let ipv6 = "2001:db8::1"
+            .parse()
+            .map(|address: std::net::Ipv6Addr| address.octets());
+        assert_eq!(
+            alternatives.value.general_names,
+            [
+                GeneralName::DNSName("box.lan"),
+                GeneralName::IPAddress(&[192, 0, 2, 1]),
+                GeneralName::IPAddress(&ipv6.expect("an address")),
+            ]
+        );
         assert_eq!(authority_key(&leaf), subject_key(&authority));
     }
 

@@ -43,11 +43,12 @@ impl Drop for LogLine {
         let Self {
             id, remote, route, ..
         } = self;
-        let (method, duration) = (named(&self.method), self.begun.elapsed());
+        let method = named(&self.method);
+        let duration_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         if let Some(status) = self.status.map(|status| status.as_u16()) {
-            tracing::info!(%id, method, route, status, ?duration, %remote, "answered");
+            tracing::info!(%id, method, route, status, duration_us, %remote, "answered");
         } else {
-            tracing::info!(%id, method, route, ?duration, %remote, "client hung up");
+            tracing::info!(%id, method, route, duration_us, %remote, "client hung up");
         }
     }
 }

@@ -17,7 +17,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
     http::{
-        limits::Limits,
+        limits::{Limits, STREAMS_MAX},
         server::PeerFilter,
         testing::{Client, Server, get, soon},
         tls::{CertificateError, Certificates, provider},
@@ -184,6 +184,78 @@ async fn http2_has_a_bound_on_headers() {
     let mut sender = http2(&tls).await;
     let long = request("/hello").header("x-long", "x".repeat(4000));
     assert_eq!(ask_http2(&mut sender, long).await.0, 431);
+}
+
+/// One frame of HTTP/2 (RFC 9113 §4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len())
+        .expect("a short payload")
+        .to_be_bytes();
+    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+    [&head, payload].concat()
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const SETTINGS: u8 = 4;
+
+#[tokio::test]
+async fn http2_clients_are_told_the_bounds() {
+    const MAX_CONCURRENT_STREAMS: u8 = 3;
+    const MAX_HEADER_LIST_SIZE: u8 = 6;
+
+    let tls = Box::start(Limits::default()).await;
+    let mut stream = tls.connect(&["h2"]).await;
+    stream
+        .write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat())
+        .await
+        .expect("sent");
+    let mut head = [0; 9];
+    soon(stream.read_exact(&mut head)).await.expect("a frame");
+    assert_eq!(head[3], SETTINGS, "the first frame of a server");
+    let mut settings = vec![0; usize::from(head[2])];
+    soon(stream.read_exact(&mut settings))
+        .await
+        .expect("its payload");
+    let setting = |id: u8, value: u32| [&[0, id], &value.to_be_bytes()[..]].concat();
+    for expected in [
+        setting(MAX_CONCURRENT_STREAMS, STREAMS_MAX),
+        setting(MAX_HEADER_LIST_SIZE, 32 * 1024),
+    ] {
+        assert!(
+            settings.chunks(6).any(|found| found == expected),
+            "{settings:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn rapid_resets_end_the_connection() {
+    const HEADERS: u8 = 1;
+    const RST_STREAM: u8 = 3;
+    const GOAWAY: u8 = 7;
+    const ENDS: u8 = 0x1 | 0x4;
+    const CANCEL: [u8; 4] = [0, 0, 0, 8];
+    const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 11];
+
+    let tls = Box::start(Limits::default()).await;
+    let mut stream = tls.connect(&["h2"]).await;
+    // `GET https://box.lan/`, in HPACK's static table but for the host.
+    let get = [&[0x82, 0x87, 0x84, 0x41, 7][..], b"box.lan"].concat();
+    let mut bytes = PREFACE.to_vec();
+    bytes.extend(frame(SETTINGS, 0, 0, &[]));
+    for number in 0..500 {
+        let id = 2 * number + 1;
+        bytes.extend(frame(HEADERS, ENDS, id, &get));
+        bytes.extend(frame(RST_STREAM, 0, id, &CANCEL));
+    }
+    stream.write_all(&bytes).await.expect("sent");
+    let mut answer = Vec::new();
+    // An end, or a reset: the rest of what was sent is not read.
+    let _ = soon(stream.read_to_end(&mut answer)).await;
+    let calm = answer
+        .windows(17)
+        .any(|bytes| bytes[3] == GOAWAY && bytes[13..] == ENHANCE_YOUR_CALM);
+    assert!(calm, "{answer:?}");
 }
 
 #[tokio::test]
