@@ -1,6 +1,9 @@
 //! The log: to standard error, as lines for a person or as JSON for a machine.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    io::{IsTerminal, stderr},
+    panic::{self, PanicHookInfo},
+};
 
 use tracing_subscriber::{
     EnvFilter,
@@ -36,7 +39,7 @@ pub enum LogsError {
     Started(#[from] TryInitError),
 }
 
-/// Starts the log of this process.
+/// Starts the log of this process, and sends panics there.
 ///
 /// Colour is used only where standard error is a terminal, and not when `NO_COLOR` is set.
 ///
@@ -67,7 +70,18 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), LogsError> {
             .finish()
             .try_init()?,
     }
+    panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// One line in the log's own format, under the request that it happened in.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let said = panic.payload_as_str().unwrap_or("nothing that is text");
+    let at = panic
+        .location()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    tracing::error!(at, said, "a panic: this is a mistake in the program");
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LogsError> {
