@@ -8,8 +8,16 @@ pub mod cli;
 
 pub mod appliance;
 
+pub mod web;
+
+pub mod http;
+pub mod runtime;
+
+pub mod accounts;
+pub mod oauth2provider;
+
+pub mod store;
+
 pub mod config;
 pub mod crypto;
 pub mod model;
-
-pub mod store;

@@ -20,7 +20,7 @@ use std::{
 
 use redb::{
     Database, Durability, ReadTransaction, ReadableDatabase as _, ReadableTable as _,
-    TableDefinition, WriteTransaction, backends::InMemoryBackend,
+    ReadableTableMetadata as _, TableDefinition, WriteTransaction, backends::InMemoryBackend,
 };
 use tokio::sync::oneshot;
 
@@ -46,12 +46,18 @@ const fn definition(table: Table) -> Definition {
 /// A key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);
 
-/// Which keys a scan visits, in which direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
+/// Which keys a scan visits, in which order.
 #[derive(Clone, Debug)]
 pub struct Keys {
     start: Bound<Vec<u8>>,
     end: Bound<Vec<u8>>,
-    newest_first: bool,
+    order: Order,
 }
 
 impl Keys {
@@ -59,7 +65,7 @@ impl Keys {
     pub const ALL: Self = Self {
         start: Bound::Unbounded,
         end: Bound::Unbounded,
-        newest_first: false,
+        order: Order::OldestFirst,
     };
 
     /// Those that begin with `prefix`, oldest first.
@@ -77,7 +83,7 @@ impl Keys {
         Self {
             start: Bound::Included(prefix.to_vec()),
             end,
-            newest_first: false,
+            order: Order::OldestFirst,
         }
     }
 
@@ -93,7 +99,7 @@ impl Keys {
     #[must_use]
     pub fn newest_first(self) -> Self {
         Self {
-            newest_first: true,
+            order: Order::NewestFirst,
             ..self
         }
     }
@@ -118,6 +124,9 @@ pub trait Read {
 
     /// The first `limit` rows of `keys`.
     fn scan(&self, table: Table, keys: &Keys, limit: usize) -> Result<Vec<Row>, StoreError>;
+
+    /// How many rows a table has; for a closure that writes, before its own changes.
+    fn len(&self, table: Table) -> Result<u64, StoreError>;
 }
 
 /// A snapshot: everything whose write was answered before it began, and nothing later.
@@ -133,23 +142,24 @@ impl Read for ReadTx {
 
     fn scan(&self, table: Table, keys: &Keys, limit: usize) -> Result<Vec<Row>, StoreError> {
         let table = self.transaction.open_table(definition(table))?;
-        collect(
-            table.range::<&[u8]>(keys.bounds())?,
-            keys.newest_first,
-            limit,
-        )
+        collect(table.range::<&[u8]>(keys.bounds())?, keys.order, limit)
+    }
+
+    fn len(&self, table: Table) -> Result<u64, StoreError> {
+        Ok(self.transaction.open_table(definition(table))?.len()?)
     }
 }
 
 fn collect(
     range: redb::Range<'_, &'static [u8], &'static [u8]>,
-    newest_first: bool,
+    order: Order,
     limit: usize,
 ) -> Result<Vec<Row>, StoreError> {
-    let to_row = |entry: Result<(redb::AccessGuard<&[u8]>, redb::AccessGuard<&[u8]>), _>| {
+    type Bytes<'a> = redb::AccessGuard<'a, &'static [u8]>;
+    let to_row = |entry: Result<(Bytes, Bytes), _>| {
         entry.map(|(key, value)| (key.value().to_vec(), value.value().to_vec()))
     };
-    let rows: Result<Vec<_>, redb::StorageError> = if newest_first {
+    let rows: Result<Vec<_>, redb::StorageError> = if order == Order::NewestFirst {
         range.rev().take(limit).map(to_row).collect()
     } else {
         range.take(limit).map(to_row).collect()
@@ -209,12 +219,12 @@ impl Read for Batch<'_> {
 
     fn scan(&self, table: Table, keys: &Keys, limit: usize) -> Result<Vec<Row>, StoreError> {
         self.with(table, |open| {
-            collect(
-                open.range::<&[u8]>(keys.bounds())?,
-                keys.newest_first,
-                limit,
-            )
+            collect(open.range::<&[u8]>(keys.bounds())?, keys.order, limit)
         })
+    }
+
+    fn len(&self, table: Table) -> Result<u64, StoreError> {
+        self.with(table, |open| Ok(open.len()?))
     }
 }
 
@@ -289,11 +299,15 @@ impl Read for WriteTx<'_> {
                 .filter_map(|(key, value)| Some((key.to_vec(), value.as_ref()?.to_vec()))),
         );
         rows.sort_unstable();
-        if keys.newest_first {
+        if keys.order == Order::NewestFirst {
             rows.reverse();
         }
         rows.truncate(limit);
         Ok(rows)
+    }
+
+    fn len(&self, table: Table) -> Result<u64, StoreError> {
+        self.below.len(table)
     }
 }
 

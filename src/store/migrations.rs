@@ -74,7 +74,7 @@ pub(super) fn prepare(store: &Store, path: &Path, entropy: &dyn Entropy) -> Resu
                 meta::put_schema(tx, SCHEMA);
                 meta::put_key(tx, &key);
             }
-            Ok::<_, StoreError>(meta::find_schema(tx)?)
+            meta::find_schema(tx)
         })
         .wait()?;
     check_schema(path, found)
