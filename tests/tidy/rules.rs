@@ -36,6 +36,8 @@ const ASYNC_FLOOR: u8 = 3;
 const SIDEWAYS: &[(&str, &str)] = &[
     ("model", "crypto"),
     ("config", "model"),
+    // The seeded generator, in its tests.
+    ("http", "runtime"),
     ("oauth2provider", "audit"),
     ("accounts", "audit"),
     ("notifications", "audit"),
