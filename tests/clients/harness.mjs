@@ -3,7 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -22,16 +23,34 @@ assert.ok(BINARY, 'expected the path of the built binary in KEYSTEAD_BIN; `cargo
 /** What the binary sees of the environment: nothing of the machine's own settings. */
 const environment = (home, more) => ({ PATH: process.env.PATH, HOME: home, NO_COLOR: '1', ...more });
 
-/** An empty directory that is gone after the test `t`. */
-export async function temporaryDirectory(t) {
+/** What this process started and made, and must not leave behind. */
+const running = new Set();
+const directories = [];
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
+// The test runner ends a suite that takes too long with a signal, which alone would leave all of it.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+
+/** An empty directory that is gone when the suite is. */
+export async function temporaryDirectory() {
   const directory = await mkdtemp(path.join(tmpdir(), 'keystead-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+  directories.push(directory);
   return directory;
+}
+
+/** Starts the binary. */
+function start(args, options) {
+  const child = spawn(BINARY, args, options);
+  running.add(child);
+  child.once('close', () => running.delete(child));
+  return child;
 }
 
 /** Runs `keystead` with `args` to its end. */
 export async function keystead(args, { input = '', env = {}, home = tmpdir() } = {}) {
-  const child = spawn(BINARY, args, { env: environment(home, env) });
+  const child = start(args, { env: environment(home, env) });
   // A command that refuses its arguments does not read its input.
   child.stdin.on('error', (fault) => assert.equal(fault.code, 'EPIPE'));
   child.stdin.end(input);
@@ -72,10 +91,10 @@ export class Server {
    */
   static async start(t, { data, listen = '127.0.0.1:0', args = [], config, rateLimit = 'off' } = {}) {
     const server = new Server();
-    server.data = data ?? (await temporaryDirectory(t));
+    server.data = data ?? (await temporaryDirectory());
     const all = ['serve', '--data', server.data, '--listen', listen, '--rate-limit', rateLimit, ...args];
     if (config !== undefined) {
-      const file = path.join(await temporaryDirectory(t), 'keystead.toml');
+      const file = path.join(await temporaryDirectory(), 'keystead.toml');
       await writeFile(file, config);
       all.push('--config', file);
     }
@@ -87,7 +106,7 @@ export class Server {
   }
 
   #run(args) {
-    this.#child = spawn(BINARY, args, { env: environment(this.data), stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = start(args, { env: environment(this.data), stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child.stderr.on('data', (piece) => (this.stderr += piece));
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
       this.#lines.push(line);

@@ -64,7 +64,7 @@ test('a busy port is named', async (t) => {
   await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
   t.after(() => listener.close());
   const { port } = listener.address();
-  const data = await temporaryDirectory(t);
+  const data = await temporaryDirectory();
   await fails(['serve', '--data', data, '--listen', `127.0.0.1:${port}`], FAILED, new RegExp(`127\\.0\\.0\\.1:${port}`));
 });
 
@@ -97,13 +97,13 @@ test('a data file cut short is refused and kept', async (t) => {
 
 test('a data file that is a directory is refused', async (t) => {
   const name = path.basename(await dataFile(await used(t)));
-  const data = await temporaryDirectory(t);
+  const data = await temporaryDirectory();
   await mkdir(path.join(data, name));
   await fails(serve(data), FAILED, new RegExp(name.replace('.', '\\.')));
 });
 
 test('a data directory that is a file is refused', async (t) => {
-  const file = path.join(await temporaryDirectory(t), 'data');
+  const file = path.join(await temporaryDirectory(), 'data');
   await writeFile(file, 'mine');
   await fails(serve(file), FAILED, /data/);
   assert.equal(await readFile(file, 'utf8'), 'mine');
@@ -130,7 +130,7 @@ test('a data file that may not be read is refused by name', async (t) => {
 });
 
 test('broken certificates are refused by name', async (t) => {
-  const directory = await temporaryDirectory(t);
+  const directory = await temporaryDirectory();
   const [certificate, key] = ['cert.pem', 'key.pem'].map((name) => path.join(directory, name));
   const data = path.join(directory, 'data');
   const https = ['--public-url', 'https://localhost:8443', '--tls-cert', certificate, '--tls-key', key];
@@ -141,7 +141,7 @@ test('broken certificates are refused by name', async (t) => {
 });
 
 test('wrong flags name the setting, what was expected and what was found', async (t) => {
-  const data = await temporaryDirectory(t);
+  const data = await temporaryDirectory();
   const table = [
     [['--listen', 'nonsense'], /--listen/, /nonsense/],
     [['--public-url', 'http://box.lan'], /public-url/, /https/],
@@ -158,7 +158,7 @@ test('wrong flags name the setting, what was expected and what was found', async
 });
 
 test('a wrong configuration file names the key', async (t) => {
-  const directory = await temporaryDirectory(t);
+  const directory = await temporaryDirectory();
   const file = path.join(directory, 'keystead.toml');
   const data = path.join(directory, 'data');
   const table = [
@@ -174,7 +174,7 @@ test('a wrong configuration file names the key', async (t) => {
 });
 
 test('plain http to other machines is refused with what to do', async (t) => {
-  const data = await temporaryDirectory(t);
+  const data = await temporaryDirectory();
   await fails(['serve', '--data', data, '--listen', '0.0.0.0:0'], WRONG_USE, /https/);
 });
 
@@ -198,7 +198,7 @@ test('users are managed whether the server runs or not', async (t) => {
 });
 
 test('a password is never taken from an argument', async (t) => {
-  const data = await temporaryDirectory(t);
+  const data = await temporaryDirectory();
   const result = await keystead(['user', 'add', 'ada', '--password', 'secret', '--data', data]);
   assert.equal(result.code, WRONG_USE);
 });

@@ -77,7 +77,7 @@ test('a client that trusts /ca.crt trusts the box', async (t) => {
 
 test('an OAuth client of node verifies the whole path', async (t) => {
   const server = await startHttps(t);
-  const ca = path.join(await temporaryDirectory(t), 'ca.crt');
+  const ca = path.join(await temporaryDirectory(), 'ca.crt');
   await writeFile(ca, await authority(server));
   const script = `const url = ${JSON.stringify(server.url)};
     const metadata = await (await fetch(url + '/.well-known/oauth-authorization-server')).json();
@@ -111,7 +111,7 @@ test('HTTP/2 is chosen by ALPN, and HTTP/1.1 without it', async (t) => {
 });
 
 test('SIGHUP serves the new certificate and keeps the old connections', async (t) => {
-  const directory = await temporaryDirectory(t);
+  const directory = await temporaryDirectory();
   const { cert, key } = await certificate(directory);
   const server = await startHttps(t, ['--tls-cert', cert, '--tls-key', key]);
   const kept = new https.Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false });
@@ -141,7 +141,7 @@ test('SIGHUP serves the new certificate and keeps the old connections', async (t
 });
 
 test('the built-in authority is not served where the certificate is not its own', async (t) => {
-  const { cert, key } = await certificate(await temporaryDirectory(t));
+  const { cert, key } = await certificate(await temporaryDirectory());
   const server = await startHttps(t, ['--tls-cert', cert, '--tls-key', key]);
   assert.equal((await get(`${server.url}/ca.crt`, { rejectUnauthorized: false })).status, 404);
 });
