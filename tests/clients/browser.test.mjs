@@ -323,7 +323,10 @@ describe('consent', () => {
     await server.person('ada');
     const app = await application(t, server);
     const page = await visitor(t, server);
-    const response = await page.goto(app.url());
+    await page.goto(app.url());
+    await signIn(page);
+    await page.getByRole('button', { name: 'Allow' }).waitFor();
+    const response = await page.reload();
     assert.match(response.headers()['content-security-policy'], /frame-ancestors 'none'/);
     assert.equal(response.headers()['x-frame-options'], 'DENY');
   });
