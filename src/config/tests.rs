@@ -1,3 +1,5 @@
+//! Every setting from every source, right and wrong.
+
 use std::{ffi::OsString, fs, os::unix::ffi::OsStringExt, path::Path, time::Duration};
 
 use proptest::prelude::*;

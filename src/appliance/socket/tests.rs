@@ -1,3 +1,5 @@
+//! What the administration socket must hold, from both of its ends.
+
 use std::{
     fs,
     future::{pending, ready},
