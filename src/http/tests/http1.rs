@@ -172,6 +172,29 @@ async fn who_is_still_sending_gets_to_read_the_refusal() {
 }
 
 #[tokio::test]
+async fn leave_to_send_is_given_only_where_the_body_will_be_read() {
+    let server = Server::start(patient()).await;
+    let mut client = server.connect().await;
+    let expect = |bytes: usize| {
+        post(
+            &format!("Expect: 100-continue\r\nContent-Length: {bytes}"),
+            "",
+        )
+    };
+    client.send(expect(4)).await;
+    assert_eq!(
+        client.until("\r\n\r\n").await,
+        "HTTP/1.1 100 Continue\r\n\r\n"
+    );
+    client.send("four").await;
+    assert!(client.rest().await.ends_with("member sent 4"));
+
+    let mut client = server.connect().await;
+    client.send(expect(FORM_BYTES_MAX + 1)).await;
+    assert!(client.rest().await.starts_with("HTTP/1.1 413 "));
+}
+
+#[tokio::test]
 async fn chunks_are_counted() {
     let chunked = |bytes: usize| {
         let body = format!("{bytes:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(bytes));
