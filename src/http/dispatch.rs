@@ -1,7 +1,7 @@
 //! The way of one request from its head to its answer.
 //!
 //! In this order, and the order is a security property: its name and its `now`; the client's
-//! address; the route; `Host` and `Origin`; room for it; who calls; the body; the handler; the
+//! address; the route; `Host` and `Origin`; who calls; the body; room for it; the handler; the
 //! headers of every answer; one line in the log.
 
 use std::{net::IpAddr, sync::Arc};
@@ -158,8 +158,6 @@ impl<A: Application> Dispatcher<A> {
         let Some(route) = found.by_method(&head.method) else {
             return Err(unrouted(head, &found));
         };
-        let room = Arc::clone(&self.room);
-        let room = room.try_acquire_owned().map_err(|_| Refusal::Busy)?;
         let caller = caught_in(app.admit(route.access, head))
             .await?
             .map_err(Early::Answered)?;
@@ -170,6 +168,9 @@ impl<A: Application> Dispatcher<A> {
         } else {
             body::read(body, bytes_max, &self.limits).await?
         };
+        // Only now, so that clients who send slowly cannot take up all the room there is.
+        let room = Arc::clone(&self.room);
+        let room = room.try_acquire_owned().map_err(|_| Refusal::Busy)?;
         Ok(Admitted {
             route,
             caller,
