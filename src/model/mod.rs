@@ -1,5 +1,10 @@
 //! Floor 0: the nouns, valid by construction. No IO, no clock, no entropy source, nothing async.
 
+pub mod credential;
+pub mod effect;
 pub mod id;
+pub mod oauth2;
 pub mod public_url;
+pub mod session;
 pub mod timestamp;
+pub mod user;

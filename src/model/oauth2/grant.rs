@@ -1,0 +1,32 @@
+//! What one user allowed one client.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    id::Id,
+    oauth2::{redirect_uri::RedirectUri, resource::ResourceUri, scope::ScopeSet},
+    timestamp::Timestamp,
+};
+
+/// A grant: scopes, resource, and until when. A user and a client may have several.
+///
+/// Everything that is issued under it opens something only while it exists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// The store's key.
+    pub id: Id,
+    /// Who allowed it.
+    pub user_id: Id,
+    /// To whom.
+    pub client_id: Id,
+    /// What: a subset of what the client asked for.
+    pub scopes: ScopeSet,
+    /// Where.
+    pub resource: ResourceUri,
+    /// Where the browser was sent back to when it was given.
+    pub redirect_uri: RedirectUri,
+    /// When it was given.
+    pub created_at: Timestamp,
+    /// When it ends in any case.
+    pub expires_at: Timestamp,
+}

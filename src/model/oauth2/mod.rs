@@ -1,0 +1,10 @@
+//! The nouns of OAuth 2.1.
+
+pub mod client;
+pub mod code;
+pub mod grant;
+pub mod pkce;
+pub mod redirect_uri;
+pub mod resource;
+pub mod scope;
+pub mod token;

@@ -1,0 +1,242 @@
+//! Scopes: what a token may do, and the words a person reads before allowing it.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::effect::Effect;
+
+/// Whether a client that asks for nothing gets a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Minimal {
+    /// It is part of the least that is useful.
+    Yes,
+    /// It has to be asked for.
+    No,
+}
+
+/// A scope of this deployment.
+#[derive(Clone, Copy, Debug)]
+pub struct ScopeDefinition {
+    /// `thing:action`.
+    pub name: &'static str,
+    /// What it lets a client do.
+    pub effect: Effect,
+    /// What a person reads at consent: the end of "This app wants to …".
+    pub words: &'static str,
+    /// Whether it is granted when nothing is asked for.
+    pub minimal: Minimal,
+}
+
+/// Names the wish to be connected without the person being there. Every client that may refresh
+/// gets a refresh token whether it asks for this or not, so it opens nothing by itself.
+pub const OFFLINE_ACCESS: &str = "offline_access";
+/// The identity of the person who signed in.
+pub const USER_READ: &str = "user:read";
+/// The list of what the person allowed.
+pub const GRANTS_READ: &str = "grants:read";
+/// Ending what the person allowed.
+pub const GRANTS_WRITE: &str = "grants:write";
+
+/// Every scope of this deployment.
+pub const SCOPES: [ScopeDefinition; 4] = [
+    ScopeDefinition {
+        name: USER_READ,
+        effect: Effect::Reads,
+        words: "see your name and your role on this box",
+        minimal: Minimal::Yes,
+    },
+    ScopeDefinition {
+        name: GRANTS_READ,
+        effect: Effect::Reads,
+        words: "see which apps you have allowed, and what they may do",
+        minimal: Minimal::No,
+    },
+    ScopeDefinition {
+        name: GRANTS_WRITE,
+        effect: Effect::Destroys,
+        words: "take back what you have allowed to any app, this one included",
+        minimal: Minimal::No,
+    },
+    ScopeDefinition {
+        name: OFFLINE_ACCESS,
+        effect: Effect::Reads,
+        words: "stay connected while you are away, until you take it back",
+        minimal: Minimal::No,
+    },
+];
+
+/// The definition of `name`, if it is a scope of this deployment.
+pub fn find_definition(name: &str) -> Option<&'static ScopeDefinition> {
+    SCOPES.iter().find(|definition| definition.name == name)
+}
+
+/// A set of scope names, in the order of their bytes.
+///
+/// # Source
+/// RFC 6749 §3.3: `scope-token`s separated by single spaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopeSet(BTreeSet<String>);
+
+/// Why a text is not a set of scopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeError {
+    /// Too many names.
+    #[error("expected at most {max} scopes, found {found}", max = ScopeSet::LEN_MAX)]
+    Count {
+        /// Names that were given.
+        found: usize,
+    },
+    /// A name that is too long.
+    #[error("expected scopes of at most {max} characters", max = ScopeSet::NAME_LEN_MAX)]
+    NameLength,
+    /// A character outside of RFC 6749's `NQCHAR`.
+    #[error("expected printable ASCII without quotes and backslashes, separated by single spaces")]
+    Character,
+}
+
+impl ScopeSet {
+    /// Names in a set at the most.
+    pub const LEN_MAX: usize = 64;
+    /// Characters of a name at the most.
+    pub const NAME_LEN_MAX: usize = 128;
+
+    /// A set of names from our own tables.
+    pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(names.into_iter().map(str::to_owned).collect())
+    }
+
+    /// The names, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `name` is in it.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
+    /// Whether all of `self` is in `other`.
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.0.is_subset(&other.0)
+    }
+
+    /// What is in `self` and not in `other`.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        Self(self.0.difference(&other.0).cloned().collect())
+    }
+
+    /// What is in both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self(self.0.intersection(&other.0).cloned().collect())
+    }
+}
+
+impl FromStr for ScopeSet {
+    type Err = ScopeError;
+
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        let mut names = BTreeSet::new();
+        for (place, name) in text.split(' ').filter(|name| !name.is_empty()).enumerate() {
+            if place == Self::LEN_MAX {
+                return Err(ScopeError::Count {
+                    found: text.split(' ').count(),
+                });
+            }
+            if name.len() > Self::NAME_LEN_MAX {
+                return Err(ScopeError::NameLength);
+            }
+            // RFC 6749 §3.3: %x21 / %x23-5B / %x5D-7E.
+            if !name
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+            {
+                return Err(ScopeError::Character);
+            }
+            names.insert(name.to_owned());
+        }
+        Ok(Self(names))
+    }
+}
+
+impl fmt::Display for ScopeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, name) in self.0.iter().enumerate() {
+            if place > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(name)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_scope_has_one_name_and_words_that_end_the_sentence() {
+        let names = ScopeSet::of(SCOPES.iter().map(|definition| definition.name));
+        assert_eq!(names.iter().count(), SCOPES.len(), "a name stands twice");
+        for definition in &SCOPES {
+            let parsed: ScopeSet = definition.name.parse().expect(definition.name);
+            assert!(parsed.contains(definition.name));
+            assert!(
+                definition.name == OFFLINE_ACCESS || definition.name.split(':').count() == 2,
+                "{} is not thing:action",
+                definition.name
+            );
+            let first = definition.words.chars().next().expect("words");
+            assert!(
+                first.is_lowercase() && !definition.words.ends_with('.'),
+                "{}",
+                definition.words
+            );
+        }
+    }
+
+    /// Threat 37: the default scope of a peer included writing and offline access.
+    #[test]
+    fn what_is_granted_unasked_only_reads() {
+        for definition in SCOPES
+            .iter()
+            .filter(|definition| definition.minimal == Minimal::Yes)
+        {
+            assert_eq!(definition.effect, Effect::Reads, "{}", definition.name);
+            assert_ne!(definition.name, OFFLINE_ACCESS);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parse_undoes_print(text in "[!-~ ]{0,200}|.{0,80}") {
+            if let Ok(scopes) = text.parse::<ScopeSet>() {
+                prop_assert_eq!(scopes.to_string().parse::<ScopeSet>(), Ok(scopes));
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_are_kept() {
+        let many = (0..65).map(|n| format!("s{n} ")).collect::<String>();
+        assert!(matches!(
+            many.parse::<ScopeSet>(),
+            Err(ScopeError::Count { .. })
+        ));
+        assert_eq!(
+            "x".repeat(129).parse::<ScopeSet>(),
+            Err(ScopeError::NameLength)
+        );
+        assert_eq!("a\"b".parse::<ScopeSet>(), Err(ScopeError::Character));
+    }
+}

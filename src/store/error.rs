@@ -1,0 +1,101 @@
+//! What can go wrong in the store. Every variant denies the request that met it.
+
+use std::sync::Arc;
+
+/// A fault of the store.
+///
+/// None of these is the caller's doing, and none of their words goes to a client.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process holds the data file.
+    #[error("the data file {path} is in use by another process")]
+    InUse {
+        /// The file.
+        path: String,
+    },
+    /// The file is not a data file of Keystead.
+    #[error("{path} is not a Keystead data file: {found}")]
+    Foreign {
+        /// The file.
+        path: String,
+        /// What it is instead, or what is wrong with it.
+        found: String,
+    },
+    /// The file was written by a newer Keystead; it has not been touched.
+    #[error(
+        "{path} was written by a newer Keystead: expected schema {expected} or older, found \
+         {found}. Start that newer version, or restore a backup of this one"
+    )]
+    Newer {
+        /// The file.
+        path: String,
+        /// The newest schema this binary knows.
+        expected: u32,
+        /// The file's schema.
+        found: u32,
+    },
+    /// The file could not be opened.
+    #[error("cannot open the data file {path}: {cause}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the operating system said.
+        cause: String,
+    },
+    /// Reading or writing failed.
+    #[error("the data file failed: {0}")]
+    Engine(Arc<redb::Error>),
+    /// A record is not what its table holds.
+    #[error("a record of {table} cannot be read: {reason}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// A record is larger than any record may be.
+    #[error("a record of {found} bytes is larger than the {max} that a record may have")]
+    TooLarge {
+        /// Its size in bytes.
+        found: usize,
+        /// The bound in bytes.
+        max: usize,
+    },
+    /// So many writes wait that this one was not taken.
+    #[error("the store's queue is full: {max} writes wait already")]
+    QueueFull {
+        /// The bound.
+        max: usize,
+    },
+    /// The store is closed, or its writer has ended.
+    #[error("the store is closed")]
+    Closed,
+    /// The closure panicked; nothing of it was kept.
+    #[error("a write panicked; nothing of it was kept")]
+    Panicked,
+}
+
+impl StoreError {
+    /// Whether the same request may well succeed a moment later.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::QueueFull { .. })
+    }
+}
+
+macro_rules! from_redb {
+    ($($error:ty),+) => {$(
+        impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                Self::Engine(Arc::new(error.into()))
+            }
+        }
+    )+};
+}
+
+from_redb!(
+    redb::TransactionError,
+    redb::TableError,
+    redb::StorageError,
+    redb::CommitError
+);
+from_redb!(redb::SetDurabilityError);

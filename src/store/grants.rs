@@ -1,0 +1,84 @@
+//! Grants, their indexes by user and by client, and the consent pages that were answered.
+
+use crate::{
+    model::{id::Id, oauth2::grant::Grant, timestamp::Timestamp},
+    store::{
+        Keys, Read, StoreError, Table, WriteTx,
+        codec::{self, Record},
+        sweep::{self, Swept},
+    },
+};
+
+/// Grants of one user at the most; one more ends the oldest.
+pub const GRANTS_PER_USER_MAX: usize = 1_000;
+/// Grants of one client that are ended in one go when it is removed.
+pub const GRANTS_PER_CLIENT_MAX: usize = 100_000;
+
+impl Record for Grant {
+    const TABLE: Table = Table::Grants;
+    const VERSION: u8 = 1;
+}
+
+/// The grant with that id.
+pub fn find(tx: &dyn Read, id: Id) -> Result<Option<Grant>, StoreError> {
+    codec::find(tx, id.as_bytes())
+}
+
+/// A user's grants, newest first, ended ones among them until they are swept.
+pub fn list_of_user(tx: &dyn Read, user_id: Id) -> Result<Vec<Grant>, StoreError> {
+    let keys = Keys::with_prefix(user_id.as_bytes()).newest_first();
+    codec::list_by_index(tx, Table::GrantsByUser, &keys, GRANTS_PER_USER_MAX, find)
+}
+
+/// A client's grants, newest first.
+pub fn list_of_client(tx: &dyn Read, client_id: Id) -> Result<Vec<Grant>, StoreError> {
+    let keys = Keys::with_prefix(client_id.as_bytes()).newest_first();
+    codec::list_by_index(
+        tx,
+        Table::GrantsByClient,
+        &keys,
+        GRANTS_PER_CLIENT_MAX,
+        find,
+    )
+}
+
+/// Keeps a grant that was just given.
+pub fn add(tx: &mut WriteTx<'_>, grant: &Grant) -> Result<(), StoreError> {
+    codec::put(tx, grant.id.as_bytes(), grant)?;
+    tx.put(
+        Table::GrantsByUser,
+        &codec::pair(grant.user_id, grant.id),
+        Vec::new(),
+    );
+    tx.put(
+        Table::GrantsByClient,
+        &codec::pair(grant.client_id, grant.id),
+        Vec::new(),
+    );
+    sweep::schedule(tx, Swept::Grant, grant.expires_at, grant.id);
+    Ok(())
+}
+
+/// Ends a grant, and with it everything that was issued under it.
+pub fn remove(tx: &mut WriteTx<'_>, grant: &Grant) {
+    tx.remove(Table::Grants, grant.id.as_bytes());
+    tx.remove(Table::GrantsByUser, &codec::pair(grant.user_id, grant.id));
+    tx.remove(
+        Table::GrantsByClient,
+        &codec::pair(grant.client_id, grant.id),
+    );
+}
+
+/// Marks a consent page as answered until it would have expired. `false` if it already was.
+pub fn spend_consent(
+    tx: &mut WriteTx<'_>,
+    id: Id,
+    expires_at: Timestamp,
+) -> Result<bool, StoreError> {
+    if tx.get(Table::SpentConsents, id.as_bytes())?.is_some() {
+        return Ok(false);
+    }
+    let value = expires_at.millis().to_be_bytes().to_vec();
+    tx.put(Table::SpentConsents, id.as_bytes(), value);
+    Ok(true)
+}

@@ -1,0 +1,116 @@
+//! Facts about the file itself, by name: its schema, its key, the open claim, the settings.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    crypto::{digest::Digest, keyed::Key},
+    model::timestamp::Timestamp,
+    store::{
+        Read, WriteTx,
+        codec::{self, Record},
+        error::StoreError,
+        tables::Table,
+    },
+};
+
+const SCHEMA: &[u8] = b"schema";
+const KEY: &[u8] = b"key";
+const CLAIM: &[u8] = b"claim";
+const SETTINGS: &[u8] = b"settings";
+const PROBE: &[u8] = b"probe";
+
+/// The link by which the box gets its owner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// Of the link's secret.
+    pub digest: Digest,
+    /// When the link stops working.
+    pub expires_at: Timestamp,
+}
+
+impl Record for Claim {
+    const TABLE: Table = Table::Meta;
+    const VERSION: u8 = 1;
+}
+
+/// What the owner switched since the start-up configuration said otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Whether clients may register themselves; `None` leaves it to the configuration.
+    pub registration_enabled: Option<bool>,
+}
+
+impl Record for Settings {
+    const TABLE: Table = Table::Meta;
+    const VERSION: u8 = 1;
+}
+
+pub(super) fn find_schema(tx: &dyn Read) -> Result<Option<u32>, StoreError> {
+    let Some(bytes) = tx.get(Table::Meta, SCHEMA)? else {
+        return Ok(None);
+    };
+    let bytes: [u8; 4] = bytes.try_into().map_err(|_| damaged("schema"))?;
+    Ok(Some(u32::from_be_bytes(bytes)))
+}
+
+pub(super) fn put_schema(tx: &mut WriteTx<'_>, schema: u32) {
+    tx.put(Table::Meta, SCHEMA, schema.to_be_bytes().to_vec());
+}
+
+pub(super) fn put_key(tx: &mut WriteTx<'_>, key: &[u8; Key::LEN]) {
+    tx.put(Table::Meta, KEY, key.to_vec());
+}
+
+/// The deployment's key.
+pub fn key(tx: &dyn Read) -> Result<Key, StoreError> {
+    let bytes = tx.get(Table::Meta, KEY)?.ok_or_else(|| damaged("key"))?;
+    let bytes: [u8; Key::LEN] = bytes.try_into().map_err(|_| damaged("key"))?;
+    Ok(Key::from_bytes(&bytes))
+}
+
+/// The open claim, if there is one.
+pub fn find_claim(tx: &dyn Read) -> Result<Option<Claim>, StoreError> {
+    tx.get(Table::Meta, CLAIM)?
+        .as_deref()
+        .map(codec::decode)
+        .transpose()
+}
+
+/// Opens a claim in place of any other.
+pub fn put_claim(tx: &mut WriteTx<'_>, claim: &Claim) -> Result<(), StoreError> {
+    tx.put(Table::Meta, CLAIM, codec::encode(claim)?);
+    Ok(())
+}
+
+/// Closes the claim.
+pub fn remove_claim(tx: &mut WriteTx<'_>) {
+    tx.remove(Table::Meta, CLAIM);
+}
+
+/// The owner's settings.
+pub fn settings(tx: &dyn Read) -> Result<Settings, StoreError> {
+    let found = tx.get(Table::Meta, SETTINGS)?;
+    Ok(found
+        .as_deref()
+        .map(codec::decode)
+        .transpose()?
+        .unwrap_or_default())
+}
+
+/// Keeps the owner's settings.
+pub fn put_settings(tx: &mut WriteTx<'_>, settings: &Settings) -> Result<(), StoreError> {
+    tx.put(Table::Meta, SETTINGS, codec::encode(settings)?);
+    Ok(())
+}
+
+/// Writes the time, to see whether the file takes it.
+pub fn put_probe(tx: &mut WriteTx<'_>, now: Timestamp) {
+    tx.put(Table::Meta, PROBE, now.millis().to_be_bytes().to_vec());
+}
+
+fn damaged(name: &str) -> StoreError {
+    StoreError::Corrupt {
+        table: Table::Meta.name(),
+        reason: format!("{name:?} is damaged"),
+    }
+}

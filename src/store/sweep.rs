@@ -1,0 +1,194 @@
+//! The sweeper: what has ended leaves the file, a bounded step at a time.
+//!
+//! What lives for a fixed time stands in the order in which it was made, so its own table says what
+//! ends next. The rest has a row in the expiry index, at the end it had when the row was written;
+//! if that end has moved since, the step that meets the row moves it too.
+//!
+//! Sweeping is housekeeping only: whatever has ended is refused from that instant on, swept or not.
+
+use crate::{
+    model::{
+        id::Id,
+        oauth2::{
+            client::Client,
+            code::AuthorizationCode,
+            grant::Grant,
+            token::{AccessToken, TokenFamily},
+        },
+        session::Session,
+        timestamp::Timestamp,
+    },
+    store::{
+        Keys, Read, StoreError, Table, WriteTx, clients, codec, codes::CODE_KEPT, grants, sessions,
+        tokens,
+    },
+};
+
+/// Rows that one step looks at, in each of its places. Bounds how long it holds the writer.
+pub const STEP_ROWS_MAX: usize = 256;
+
+/// What the expiry index names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Swept {
+    /// A browser session.
+    Session = 1,
+    /// A client that registered itself, unless a user has approved it.
+    UnapprovedClient = 2,
+    /// A grant.
+    Grant = 3,
+    /// A family of tokens.
+    Family = 4,
+}
+
+impl Swept {
+    const ALL: [Self; 4] = [
+        Self::Session,
+        Self::UnapprovedClient,
+        Self::Grant,
+        Self::Family,
+    ];
+
+    fn find(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
+    }
+}
+
+/// Puts something into the expiry index.
+pub(super) fn schedule(tx: &mut WriteTx<'_>, kind: Swept, at: Timestamp, id: Id) {
+    tx.put(Table::Expiry, &key(kind, at, id), Vec::new());
+}
+
+fn key(kind: Swept, at: Timestamp, id: Id) -> Vec<u8> {
+    let mut key = Vec::with_capacity(25);
+    key.extend_from_slice(&at.millis().to_be_bytes());
+    key.push(kind as u8);
+    key.extend_from_slice(id.as_bytes());
+    key
+}
+
+fn parse_key(key: &[u8]) -> Result<(Swept, Id), StoreError> {
+    let parts = (key.len() == 25).then(|| Swept::find(key[8])).flatten();
+    let kind = parts.ok_or_else(|| StoreError::Corrupt {
+        table: Table::Expiry.name(),
+        reason: format!("expected instant, kind and id, found {} bytes", key.len()),
+    })?;
+    Ok((kind, codec::id(Table::Expiry, &key[9..])?))
+}
+
+/// Removes some of what has ended at `now`, and says how many rows it removed. When it is 0,
+/// nothing is left to do.
+pub fn step(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<usize, StoreError> {
+    Ok(step_by_index(tx, now)?
+        + step_codes(tx, now)?
+        + step_consents(tx, now)?
+        + step_access_tokens(tx, now)?)
+}
+
+fn step_by_index(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<usize, StoreError> {
+    let due = now.millis().saturating_add(1).to_be_bytes();
+    let rows = tx.scan(Table::Expiry, &Keys::before(&due), STEP_ROWS_MAX)?;
+    let removed = rows.len();
+    for (row, _) in rows {
+        let (kind, id) = parse_key(&row)?;
+        tx.remove(Table::Expiry, &row);
+        if let Some(end) = end_or_remove(tx, kind, id, now)? {
+            schedule(tx, kind, end, id);
+        }
+    }
+    Ok(removed)
+}
+
+/// Removes what has ended; the end of what has not.
+fn end_or_remove(
+    tx: &mut WriteTx<'_>,
+    kind: Swept,
+    id: Id,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let later = |end: Timestamp| (!end.has_passed(now)).then_some(end);
+    match kind {
+        Swept::Session => match sessions::find(tx, id)? {
+            Some(session) if later(Session::ends_at(&session)).is_none() => {
+                sessions::remove(tx, &session);
+                Ok(None)
+            }
+            found => Ok(found.map(|session| session.ends_at())),
+        },
+        Swept::Grant => match grants::find(tx, id)? {
+            Some(grant) if later(grant.expires_at).is_none() => {
+                grants::remove(tx, &grant);
+                Ok(None)
+            }
+            found => Ok(found.map(|grant: Grant| grant.expires_at)),
+        },
+        Swept::Family => match tokens::find_family(tx, id)? {
+            Some(family) if family_is_dead(tx, &family, now)? => {
+                tokens::remove_family(tx, id);
+                Ok(None)
+            }
+            found => Ok(found.map(|family| end_of_family(&family))),
+        },
+        Swept::UnapprovedClient => {
+            if clients::find(tx, id)?.is_some_and(|client: Client| client.approved_at.is_none()) {
+                clients::remove(tx, id)?;
+            }
+            Ok(None)
+        }
+    }
+}
+
+fn family_is_dead(tx: &dyn Read, family: &TokenFamily, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(end_of_family(family).has_passed(now) || grants::find(tx, family.grant_id)?.is_none())
+}
+
+/// When nothing of a family works any more.
+pub(super) fn end_of_family(family: &TokenFamily) -> Timestamp {
+    let idle = family
+        .refresh
+        .as_ref()
+        .map_or(Timestamp::NEVER, |chain| chain.idle_expires_at);
+    family.expires_at.min(idle)
+}
+
+fn step_codes(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<usize, StoreError> {
+    remove_while(tx, Table::Codes, |id, value| {
+        let code: AuthorizationCode = codec::decode(value)?;
+        Ok(id
+            .created_at()
+            .after(CODE_KEPT)
+            .max(code.expires_at)
+            .has_passed(now))
+    })
+}
+
+fn step_consents(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<usize, StoreError> {
+    remove_while(tx, Table::SpentConsents, |_, value| {
+        let end = value.try_into().map_or(u64::MAX, u64::from_be_bytes);
+        Ok(Timestamp::from_millis(end).has_passed(now))
+    })
+}
+
+fn step_access_tokens(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<usize, StoreError> {
+    remove_while(tx, Table::AccessTokens, |_, value| {
+        let token: AccessToken = codec::decode(value)?;
+        Ok(token.expires_at.has_passed(now))
+    })
+}
+
+/// Removes the oldest rows of a table up to the first that has not ended.
+fn remove_while(
+    tx: &mut WriteTx<'_>,
+    table: Table,
+    has_ended: impl Fn(Id, &[u8]) -> Result<bool, StoreError>,
+) -> Result<usize, StoreError> {
+    let mut removed = 0;
+    for (key, value) in tx.scan(table, &Keys::ALL, STEP_ROWS_MAX)? {
+        if !has_ended(codec::id(table, &key)?, &value)? {
+            break;
+        }
+        tx.remove(table, &key);
+        removed += 1;
+    }
+    Ok(removed)
+}
