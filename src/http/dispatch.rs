@@ -367,15 +367,15 @@ mod tests {
         }
     }
 
-    fn dispatcher(limits: Limits) -> (Dispatcher<App>, Arc<App>) {
-        let (app, _) = App::new();
+    fn dispatcher(app: &Arc<App>, limits: Limits) -> Dispatcher<App> {
         let phase = Arc::new(watch::Sender::new(Phase::Serving));
-        (Dispatcher::new(Arc::clone(&app), limits, phase), app)
+        Dispatcher::new(Arc::clone(app), limits, phase)
     }
 
     /// The answer to a request from 10.0.0.1, a trusted proxy. `request` is a method and a target.
     async fn ask(request: &str, headers: &[(&str, &str)], body: &str) -> Answered {
-        ask_of(&dispatcher(Limits::default()).0, request, headers, body).await
+        let (app, _events) = App::new();
+        ask_of(&dispatcher(&app, Limits::default()), request, headers, body).await
     }
 
     async fn ask_of(
@@ -418,7 +418,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_request_has_a_name_of_its_own() {
-        let (dispatcher, _) = dispatcher(Limits::default());
+        let (app, _events) = App::new();
+        let dispatcher = dispatcher(&app, Limits::default());
         let one = ask_of(&dispatcher, "GET /hello", &[], "").await;
         let other = ask_of(&dispatcher, "GET /hello", &[("x-request-id", "mine")], "").await;
         assert_ne!(one.header("x-request-id"), other.header("x-request-id"));
@@ -435,7 +436,7 @@ mod tests {
     async fn a_foreign_host_is_refused_before_anything_is_said() {
         for request in ["GET /hello", "GET /nowhere", "PUT /hello", "OPTIONS /open"] {
             let answered = ask(request, &[("host", "evil.example")], "").await;
-            assert_eq!(answered.status, 421, "{request}");
+            assert_eq!(answered.status, 403, "{request}");
         }
     }
 
@@ -512,8 +513,10 @@ mod tests {
             requests_max: 1,
             ..Limits::default()
         };
-        let (dispatcher, app) = dispatcher(limits);
+        let (app, mut events) = App::new();
+        let dispatcher = dispatcher(&app, limits);
         let (first, second) = tokio::join!(ask_of(&dispatcher, "GET /gate", &[], ""), async {
+            assert_eq!(events.recv().await, Some("begun"));
             let second = ask_of(&dispatcher, "GET /hello", &[], "").await;
             app.gate.add_permits(1);
             second

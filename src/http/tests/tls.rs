@@ -171,7 +171,7 @@ async fn http2_reaches_the_same_routes() {
     let head = ask_http2(&mut sender, request("/hello").method("HEAD")).await;
     assert_eq!(head, (200, String::new()));
     let foreign = http::Request::builder().uri("https://evil.example/hello");
-    assert_eq!(ask_http2(&mut sender, foreign).await.0, 421);
+    assert_eq!(ask_http2(&mut sender, foreign).await.0, 403);
 }
 
 #[tokio::test]
