@@ -4,6 +4,8 @@ mod grants;
 mod identity;
 
 #[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::{pin::Pin, sync::Arc};
@@ -167,7 +169,7 @@ trait Typed {
 }
 
 /// The arguments of a tool that takes none.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NoArguments {}
 
