@@ -73,8 +73,13 @@ pub(super) enum Refusal {
     #[error("expected one JSON-RPC 2.0 request or notification: {0}")]
     NotAMessage(String),
     /// The token does not open the tool.
-    #[error("the tool {} needs the scope {}", .0.name, .0.scopes.join(" "))]
-    Scope(&'static Tool),
+    #[error("expected a token with the scope {} for the tool {}, found less", tool.scopes.join(" "), tool.name)]
+    Scope {
+        /// Of the message.
+        id: Option<MessageId>,
+        /// What it calls.
+        tool: &'static Tool,
+    },
 }
 
 /// Lets `request` through if it is one message that `scopes` allow.
@@ -104,11 +109,12 @@ pub(super) fn check(
     check_toolset(head)?;
     let message = Message::parse(&request.body)?;
     check_version(&head.headers, &message)?;
-    match message
-        .called_tool()
-        .and_then(|name| tools::find(tools, name))
-    {
-        Some(tool) if !tool.is_open_to(scopes) => Err(Refusal::Scope(tool)),
+    let called = message.called_tool();
+    match called.and_then(|name| tools::find(tools, name)) {
+        Some(tool) if !tool.is_open_to(scopes) => {
+            let id = message.id;
+            Err(Refusal::Scope { id, tool })
+        }
         _ => Ok(()),
     }
 }
@@ -260,25 +266,17 @@ impl Message {
 }
 
 impl Refusal {
-    /// The answer that says so.
-    pub(super) fn into_response(self, resource_metadata_url: &str) -> Response {
-        let words = self.to_string();
-        if let Self::Scope(tool) = self {
-            return insufficient_scope(tool, &words, resource_metadata_url);
-        }
+    /// The answer that says so: an error of JSON-RPC, whatever the status.
+    pub(super) fn response(&self, resource_metadata_url: &str) -> Response {
         let (status, code) = self.codes();
-        let mut error = json!({ "code": code, "message": words });
-        // JSON-RPC 2.0 §5: the id is null where the request's could not be told.
-        let mut id = None;
-        if let Self::Version { id: told, found } = self {
-            error["data"] = json!({ "supported": PROTOCOL_VERSIONS, "requested": found });
-            id = told;
+        let mut error = json!({ "code": code, "message": self.to_string() });
+        if let Some(data) = self.data() {
+            error["data"] = data;
         }
-        let body = json!({ "jsonrpc": "2.0", "id": id, "error": error });
+        let body = json!({ "jsonrpc": "2.0", "id": self.id(), "error": error });
         let mut response = response::json(status, &body);
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            let allow = HeaderValue::from_static("POST");
-            response.headers_mut().insert(ALLOW, allow);
+        if let Some((name, value)) = self.header(resource_metadata_url) {
+            response.headers_mut().insert(name, value);
         }
         response
     }
@@ -295,27 +293,46 @@ impl Refusal {
             | Self::Toolset(_)
             | Self::Batch
             | Self::NotAMessage(_) => (StatusCode::BAD_REQUEST, INVALID_REQUEST),
-            Self::Scope(_) => (StatusCode::FORBIDDEN, INVALID_REQUEST),
+            Self::Scope { .. } => (StatusCode::FORBIDDEN, INVALID_REQUEST),
         }
     }
-}
 
-/// RFC 6750 §3.1; the MCP specification has all the scopes that the operation needs in one
-/// challenge, so that the client asks its person once.
-fn insufficient_scope(tool: &Tool, words: &str, resource_metadata_url: &str) -> Response {
-    let scope = tool.scopes.join(" ");
-    let challenge = format!(
-        "Bearer error=\"insufficient_scope\", scope=\"{scope}\", \
-         resource_metadata=\"{resource_metadata_url}\", error_description=\"{words}\""
-    );
-    let body = json!({
-        "error": "insufficient_scope",
-        "error_description": words,
-        "scope": scope,
-    });
-    let mut response = response::json(StatusCode::FORBIDDEN, &body);
-    // Every part is a constant of ours or the parsed public URL, without a quote (threat 5).
-    let challenge = HeaderValue::from_str(&challenge).expect("a challenge can be a header");
-    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-    response
+    /// JSON-RPC 2.0 §5: null where the request's could not be told.
+    fn id(&self) -> Option<&MessageId> {
+        match self {
+            Self::Version { id, .. } | Self::Scope { id, .. } => id.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn data(&self) -> Option<Value> {
+        match self {
+            Self::Version { found, .. } => {
+                Some(json!({ "supported": PROTOCOL_VERSIONS, "requested": found }))
+            }
+            Self::Scope { tool, .. } => {
+                Some(json!({ "error": "insufficient_scope", "scope": tool.scopes.join(" ") }))
+            }
+            _ => None,
+        }
+    }
+
+    fn header(&self, resource_metadata_url: &str) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::Method(_) => Some((ALLOW, HeaderValue::from_static("POST"))),
+            Self::Scope { tool, .. } => {
+                // RFC 6750 §3.1; the MCP specification has all the scopes that the operation
+                // needs in one challenge, so that the client asks its person once.
+                let challenge = format!(
+                    "Bearer error=\"insufficient_scope\", scope=\"{}\", \
+                     resource_metadata=\"{resource_metadata_url}\", error_description=\"{self}\"",
+                    tool.scopes.join(" ")
+                );
+                // Constants of ours and the parsed public URL, none with a quote (threat 5).
+                let challenge = HeaderValue::from_str(&challenge);
+                Some((WWW_AUTHENTICATE, challenge.expect("it can be a header")))
+            }
+            _ => None,
+        }
+    }
 }

@@ -97,8 +97,7 @@ impl Handler {
         arguments: JsonObject,
     ) -> Result<CallToolResult, ErrorData> {
         let Some(tool) = tools::find(self.tools, name) else {
-            let expected = "expected a tool that tools/list shows";
-            let words = format!("{expected}, found {name:?}");
+            let words = format!("expected a tool that tools/list shows, found {name:?}");
             return Err(ErrorData::invalid_params(words, None));
         };
         if !tool.is_open_to(&caller.access.scopes) {
@@ -123,7 +122,10 @@ impl Handler {
 enum Failure {
     #[error(transparent)]
     Tool(#[from] ToolError),
-    #[error("expected an answer within {} s, found none", CALL_TIMEOUT.as_secs())]
+    #[error(
+        "expected an answer within {} s, found none: what the call began may still be done",
+        CALL_TIMEOUT.as_secs()
+    )]
     TooSlow,
     #[error("{0}")]
     Panicked(tokio::task::JoinError),

@@ -93,13 +93,13 @@ impl Mcp {
     /// Answers `request`, whose credential opened `access`.
     pub async fn answer(&self, request: Request, access: Access) -> Response {
         if let Err(refusal) = front::check(&request, &access.scopes, self.tools) {
-            return refusal.into_response(&self.resource_metadata_url);
+            return refusal.response(&self.resource_metadata_url);
         }
         let response = self.service.handle(forwarded(request, access)).await;
         // The front has checked the type: what rmcp means by this is a message it cannot read.
         if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
             let words = "its members do not belong together".to_owned();
-            return Refusal::NotAMessage(words).into_response(&self.resource_metadata_url);
+            return Refusal::NotAMessage(words).response(&self.resource_metadata_url);
         }
         response
     }
