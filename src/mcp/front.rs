@@ -62,7 +62,10 @@ pub(super) enum Refusal {
     #[error("expected one message, found a batch: send each message in a request of its own")]
     Batch,
     /// The revision that the headers name is not spoken, and the message names none.
-    #[error("MCP-Protocol-Version: expected one of {expected}, found {found:?}", expected = spoken())]
+    #[error(
+        "MCP-Protocol-Version: expected one of {expected}, found {found:?}",
+        expected = spoken()
+    )]
     Version {
         /// Of the message.
         id: Option<MessageId>,
@@ -73,7 +76,10 @@ pub(super) enum Refusal {
     #[error("expected one JSON-RPC 2.0 request or notification: {0}")]
     NotAMessage(String),
     /// The token does not open the tool.
-    #[error("expected a token with the scope {} for the tool {}, found less", tool.scopes.join(" "), tool.name)]
+    #[error(
+        "expected a token with the scope {scope} for the tool {name}, found less",
+        scope = tool.scopes.join(" "), name = tool.name
+    )]
     Scope {
         /// Of the message.
         id: Option<MessageId>,
