@@ -120,10 +120,10 @@ pub(super) fn list_by_index<R>(
 }
 
 /// The key of an index row: the owner, then what it owns, in time order.
-pub(super) fn pair(owner: Id, owned: Id) -> [u8; 32] {
+pub(super) fn pair(owner: Id, record: Id) -> [u8; 32] {
     let mut key = [0; 32];
     key[..16].copy_from_slice(owner.as_bytes());
-    key[16..].copy_from_slice(owned.as_bytes());
+    key[16..].copy_from_slice(record.as_bytes());
     key
 }
 

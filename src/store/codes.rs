@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// For how long after it was made a code is remembered, spent or not.
-pub const CODE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+pub const CODE_KEPT: Duration = Duration::from_hours(24);
 
 impl Record for AuthorizationCode {
     const TABLE: Table = Table::Codes;

@@ -15,7 +15,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use redb::{Database, Durability, ReadableDatabase as _};
+use redb::{Database, Durability, ReadableDatabase as _, WriteTransaction};
 use tokio::sync::oneshot;
 
 use crate::store::{
@@ -94,7 +94,7 @@ where
 
 /// The open data file.
 pub struct Store {
-    database: Arc<Database>,
+    database: Option<Arc<Database>>,
     queue: Option<SyncSender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -110,7 +110,7 @@ impl Store {
             .spawn(move || write_batches(&for_writer, &jobs))
             .map_err(|error| StoreError::Engine(Arc::new(redb::Error::Io(error))))?;
         Ok(Self {
-            database,
+            database: Some(database),
             queue: Some(queue),
             writer: Some(writer),
         })
@@ -121,7 +121,8 @@ impl Store {
         &self,
         work: impl FnOnce(&ReadTx) -> Result<T, E>,
     ) -> Result<T, E> {
-        let transaction = self.database.begin_read().map_err(StoreError::from)?;
+        let database = self.database.as_ref().ok_or(StoreError::Closed)?;
+        let transaction = database.begin_read().map_err(StoreError::from)?;
         work(&ReadTx::new(transaction))
     }
 
@@ -164,6 +165,12 @@ impl Drop for Store {
         {
             tracing::error!("the store's writer thread had panicked");
         }
+        // The writer has given its share back, so this is the last one.
+        if let Some(database) = self.database.take().and_then(Arc::into_inner)
+            && let Err(error) = database.close()
+        {
+            tracing::warn!(%error, "the data file was not closed; the next start repairs it");
+        }
     }
 }
 
@@ -186,11 +193,7 @@ fn write_batches(database: &Database, jobs: &Receiver<Box<dyn Job>>) {
 }
 
 fn write_batch(database: &Database, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_durability(Durability::Immediate)?;
-    // redb's design document asks for two phases where strangers choose what is stored: the page
-    // checksum that one phase relies on is not a cryptographic one.
-    transaction.set_two_phase_commit(true);
+    let transaction = begin_write(database)?;
     let tables = Batch::new(&transaction);
     for job in batch {
         let mut tx = WriteTx::new(&tables);
@@ -202,4 +205,29 @@ fn write_batch(database: &Database, batch: &mut [Box<dyn Job>]) -> Result<(), St
     drop(tables);
     transaction.commit()?;
     Ok(())
+}
+
+/// Does `work` in the calling thread, in a database that has no writer yet.
+pub(super) fn write_alone(
+    database: &Database,
+    work: impl FnOnce(&mut WriteTx<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let transaction = begin_write(database)?;
+    let tables = Batch::new(&transaction);
+    let mut tx = WriteTx::new(&tables);
+    work(&mut tx)?;
+    let changes = tx.into_changes();
+    tables.apply(changes)?;
+    drop(tables);
+    transaction.commit()?;
+    Ok(())
+}
+
+fn begin_write(database: &Database) -> Result<WriteTransaction, StoreError> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    // redb's design document asks for two phases where strangers choose what is stored: the page
+    // checksum that one phase relies on is not a cryptographic one.
+    transaction.set_two_phase_commit(true);
+    Ok(transaction)
 }

@@ -20,6 +20,8 @@ use crate::store::{error::StoreError, held::Hold, transaction::ReadTx};
 const CACHE_BYTES: usize = 64 << 20;
 /// Who may read the data file: its owner. It holds the deployment's key.
 const MODE: u32 = 0o600;
+/// The bits of everybody else.
+const OTHERS: u32 = 0o077;
 
 fn builder() -> Builder {
     let mut builder = Builder::new();
@@ -125,9 +127,9 @@ pub(super) fn open(
 
 fn warn_of_readers(path: &Path, file: &File) -> io::Result<()> {
     let mode = file.metadata()?.permissions().mode() & 0o777;
-    if mode & !MODE != 0 {
+    if mode & OTHERS != 0 {
         let path = path.display();
-        tracing::warn!(%path, "other users may open the data file: expected mode 600, found {mode:o}");
+        tracing::warn!(%path, "other users may open the data file: expected {MODE:o}, found {mode:o}");
     }
     Ok(())
 }

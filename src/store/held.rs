@@ -19,6 +19,7 @@ const HELD_BYTES_MAX: usize = 64 << 20;
 
 /// What redb asked for while the file was held. Their order is kept: what stands before a sync must
 /// be on the disk before what stands after it.
+#[cfg_attr(test, derive(Clone, Debug))]
 enum Operation {
     Write { offset: u64, data: Vec<u8> },
     SetLen(u64),
@@ -211,5 +212,122 @@ impl StorageBackend for HeldFile {
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         self.0.file.query_lock_range(start, end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, fs::File, path::Path};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hold(path: &Path) -> Hold {
+        let file = File::options().read(true).write(true).open(path);
+        Hold::new(FileBackend::new(file.expect("a file")).expect("a backend"))
+    }
+
+    fn whole(file: &HeldFile) -> Vec<u8> {
+        let len = usize::try_from(file.len().expect("a length")).expect("small");
+        let mut bytes = vec![0xee; len];
+        file.read(0, &mut bytes).expect("all of it");
+        bytes
+    }
+
+    fn perform(file: &HeldFile, model: &mut Vec<u8>, operation: &Operation) {
+        match operation {
+            Operation::Write { offset, data } => {
+                let start = usize::try_from(*offset).expect("small");
+                let end = start + data.len();
+                model.resize(model.len().max(end), 0);
+                model[start..end].copy_from_slice(data);
+                file.write(*offset, data).expect("a write");
+            }
+            Operation::SetLen(len) => {
+                model.resize(usize::try_from(*len).expect("small"), 0);
+                file.set_len(*len).expect("a length");
+            }
+            Operation::Sync => file.sync_data().expect("a sync"),
+        }
+    }
+
+    fn any_operation() -> impl Strategy<Value = Operation> {
+        let data = proptest::collection::vec(1_u8.., 1..24);
+        prop_oneof![
+            4 => (0_u64..64, data).prop_map(|(offset, data)| Operation::Write { offset, data }),
+            1 => (0_u64..96).prop_map(Operation::SetLen),
+            1 => Just(Operation::Sync),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn it_reads_as_if_nothing_waited_and_writes_only_when_it_is_released(
+            before in proptest::collection::vec(any::<u8>(), 0..64),
+            waiting in proptest::collection::vec(any_operation(), 0..12),
+            later in proptest::collection::vec(any_operation(), 0..4),
+            start in 0_usize..96,
+        ) {
+            let directory = tempfile::tempdir()?;
+            let path = directory.path().join("file");
+            fs::write(&path, &before)?;
+            let hold = hold(&path);
+            let file = hold.file();
+            let mut model = before.clone();
+            for operation in &waiting {
+                perform(&file, &mut model, operation);
+                prop_assert_eq!(&whole(&file), &model);
+                let start = start.min(model.len());
+                let mut part = vec![0xee; model.len() - start];
+                file.read(start as u64, &mut part)?;
+                prop_assert_eq!(&part, &model[start..]);
+            }
+            prop_assert_eq!(&fs::read(&path)?, &before);
+            hold.release()?;
+            prop_assert_eq!(&fs::read(&path)?, &model);
+            for operation in &later {
+                perform(&file, &mut model, operation);
+                prop_assert_eq!(&fs::read(&path)?, &model);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_behind_the_end() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("file");
+        fs::write(&path, b"1234").expect("a file");
+        let hold = hold(&path);
+        let file = hold.file();
+        assert!(file.read(2, &mut [0; 3]).is_err());
+        file.set_len(5).expect("a length");
+        let mut bytes = [0xee; 3];
+        file.read(2, &mut bytes).expect("all of it");
+        assert_eq!(&bytes, b"34\0");
+    }
+
+    #[test]
+    fn more_than_the_bound_does_not_wait() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("file");
+        fs::write(&path, b"").expect("a file");
+        let hold = hold(&path);
+        let file = hold.file();
+        let half = vec![1; HELD_BYTES_MAX / 2];
+        assert!(file.write(0, &half).is_ok());
+        assert!(file.write(0, &half).is_ok());
+        assert!(file.write(0, &[1]).is_err());
+        assert_eq!(fs::metadata(&path).expect("the file").len(), 0);
+    }
+
+    #[test]
+    fn nothing_of_the_file_is_in_debug() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("file");
+        fs::write(&path, b"").expect("a file");
+        let file = hold(&path).file();
+        file.write(0, b"secret").expect("a write");
+        assert_eq!(format!("{file:?}"), "HeldFile { .. }");
     }
 }

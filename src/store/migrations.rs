@@ -7,7 +7,7 @@ use crate::{
         entropy::{Entropy, random},
         keyed::Key,
     },
-    store::{Read, engine::Store, error::StoreError, meta, tables::TABLES},
+    store::{Read, WriteTx, error::StoreError, meta, tables::TABLES},
 };
 
 /// The layout that this binary reads and writes.
@@ -47,18 +47,14 @@ fn not_ours(path: &Path, error: StoreError) -> StoreError {
 }
 
 /// Gives a file the tables that it lacks, and a new one its schema number and its key.
-pub(super) fn prepare(store: &Store, entropy: &dyn Entropy) -> Result<(), StoreError> {
-    let key = random::<{ Key::LEN }>(entropy);
-    let write = store.write(move |tx| {
-        for definition in &TABLES {
-            // Whoever looks into a table in a write makes it; a snapshot would miss it.
-            tx.get(definition.table, &[])?;
-        }
-        if meta::find_schema(tx)?.is_none() {
-            meta::put_schema(tx, SCHEMA);
-            meta::put_key(tx, &key);
-        }
-        Ok(())
-    });
-    write.wait()
+pub(super) fn prepare(tx: &mut WriteTx<'_>, entropy: &dyn Entropy) -> Result<(), StoreError> {
+    for definition in &TABLES {
+        // Whoever looks into a table in a write makes it; a snapshot would miss it.
+        tx.get(definition.table, &[])?;
+    }
+    if meta::find_schema(tx)?.is_none() {
+        meta::put_schema(tx, SCHEMA);
+        meta::put_key(tx, &random::<{ Key::LEN }>(entropy));
+    }
+    Ok(())
 }

@@ -52,21 +52,19 @@ impl Store {
         if file::is_missing(path)?
             && let Some(database) = file::create(path)?
         {
-            let store = Self::start(database)?;
-            migrations::prepare(&store, entropy)?;
+            engine::write_alone(&database, |tx| migrations::prepare(tx, entropy))?;
             file::publish(path)?;
-            return Ok(store);
+            return Self::start(database);
         }
         let database = file::open(path, |tx| migrations::check(tx, path))?;
-        let store = Self::start(database)?;
-        migrations::prepare(&store, entropy)?;
-        Ok(store)
+        engine::write_alone(&database, |tx| migrations::prepare(tx, entropy))?;
+        Self::start(database)
     }
 
     /// A store in memory, which ends with the process.
     pub fn in_memory(entropy: &dyn Entropy) -> Result<Self, StoreError> {
-        let store = Self::start(file::create_in_memory()?)?;
-        migrations::prepare(&store, entropy)?;
-        Ok(store)
+        let database = file::create_in_memory()?;
+        engine::write_alone(&database, |tx| migrations::prepare(tx, entropy))?;
+        Self::start(database)
     }
 }

@@ -20,12 +20,18 @@ const fn definition(table: Table) -> Definition {
 /// A key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    OldestFirst,
+    NewestFirst,
+}
+
 /// Which keys a scan visits, in which direction.
 #[derive(Clone, Debug)]
 pub struct Keys {
     start: Bound<Vec<u8>>,
     end: Bound<Vec<u8>>,
-    newest_first: bool,
+    direction: Direction,
 }
 
 impl Keys {
@@ -33,7 +39,7 @@ impl Keys {
     pub const ALL: Self = Self {
         start: Bound::Unbounded,
         end: Bound::Unbounded,
-        newest_first: false,
+        direction: Direction::OldestFirst,
     };
 
     /// Those that begin with `prefix`, oldest first.
@@ -51,7 +57,7 @@ impl Keys {
         Self {
             start: Bound::Included(prefix.to_vec()),
             end,
-            newest_first: false,
+            direction: Direction::OldestFirst,
         }
     }
 
@@ -67,7 +73,7 @@ impl Keys {
     #[must_use]
     pub fn newest_first(self) -> Self {
         Self {
-            newest_first: true,
+            direction: Direction::NewestFirst,
             ..self
         }
     }
@@ -113,28 +119,26 @@ impl Read for ReadTx {
 
     fn scan(&self, table: Table, keys: &Keys, limit: usize) -> Result<Vec<Row>, StoreError> {
         let table = self.transaction.open_table(definition(table))?;
-        collect(
-            table.range::<&[u8]>(keys.bounds())?,
-            keys.newest_first,
-            limit,
-        )
+        collect(table.range::<&[u8]>(keys.bounds())?, keys.direction, limit)
     }
 }
 
 fn collect(
     range: redb::Range<'_, &'static [u8], &'static [u8]>,
-    newest_first: bool,
+    direction: Direction,
     limit: usize,
 ) -> Result<Vec<Row>, StoreError> {
-    let to_row = |entry: Result<(redb::AccessGuard<&[u8]>, redb::AccessGuard<&[u8]>), _>| {
-        entry.map(|(key, value)| (key.value().to_vec(), value.value().to_vec()))
+    let range: Box<dyn Iterator<Item = _>> = match direction {
+        Direction::OldestFirst => Box::new(range),
+        Direction::NewestFirst => Box::new(range.rev()),
     };
-    let rows: Result<Vec<_>, redb::StorageError> = if newest_first {
-        range.rev().take(limit).map(to_row).collect()
-    } else {
-        range.take(limit).map(to_row).collect()
-    };
-    Ok(rows?)
+    range
+        .take(limit)
+        .map(|entry| {
+            let (key, value) = entry?;
+            Ok((key.value().to_vec(), value.value().to_vec()))
+        })
+        .collect()
 }
 
 /// The tables of the redb transaction that a batch shares, each opened when it is first needed.
@@ -191,11 +195,7 @@ impl Read for Batch<'_> {
 
     fn scan(&self, table: Table, keys: &Keys, limit: usize) -> Result<Vec<Row>, StoreError> {
         self.with(table, |open| {
-            collect(
-                open.range::<&[u8]>(keys.bounds())?,
-                keys.newest_first,
-                limit,
-            )
+            collect(open.range::<&[u8]>(keys.bounds())?, keys.direction, limit)
         })
     }
 }
@@ -274,7 +274,7 @@ impl Read for WriteTx<'_> {
                 .filter_map(|(key, value)| Some((key.to_vec(), value.as_ref()?.to_vec()))),
         );
         rows.sort_unstable();
-        if keys.newest_first {
+        if keys.direction == Direction::NewestFirst {
             rows.reverse();
         }
         rows.truncate(limit);

@@ -1,1 +1,9 @@
+//! The store from outside: what its callers rely on, and what its file looks like.
 
+mod engine;
+mod golden;
+mod open;
+mod overlay;
+mod rooms;
+mod samples;
+mod sweep;

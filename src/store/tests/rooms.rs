@@ -1,0 +1,607 @@
+//! The rooms: whatever is done, the indexes agree with the records.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use proptest::prelude::*;
+
+use super::samples::{
+    at, client, client_secret, family, grant, id, read, session, store, user, write,
+};
+use crate::{
+    model::{
+        id::Id,
+        oauth2::{
+            client::{Client, ClientSecret},
+            code::AuthorizationCode,
+            grant::Grant,
+            token::{AccessToken, TokenFamily},
+        },
+        session::Session,
+        timestamp::Timestamp,
+        user::User,
+    },
+    store::{
+        Keys, Read, Store, StoreError, TABLES, Table, WriteTx, clients,
+        clients::SECRETS_PER_CLIENT_MAX,
+        codec::{self, Record},
+        grants,
+        grants::GRANTS_PER_USER_MAX,
+        sessions,
+        sessions::SESSIONS_PER_USER_MAX,
+        sweep, tokens, users,
+    },
+};
+
+/// What contradicts itself in the store, table by table; nothing in a sound one.
+fn contradictions(tx: &dyn Read) -> Result<Vec<String>, StoreError> {
+    let mut found = Vec::new();
+    for definition in &TABLES {
+        let mut say = |what: String| found.push(format!("{}: {what}", definition.name));
+        match definition.table {
+            Table::Meta | Table::SpentConsents => {}
+            Table::Users => check_users(tx, &mut say)?,
+            Table::UsersByName => check_names(tx, &mut say)?,
+            Table::Sessions => check_sessions(tx, &mut say)?,
+            Table::SessionsByUser => {
+                check_index::<Session>(tx, definition.table, |session| session.user_id, &mut say)?;
+            }
+            Table::Clients => check_records::<Client>(tx, |client| client.id, &mut say)?,
+            Table::ClientSecrets => check_secrets(tx, &mut say)?,
+            Table::Grants => check_grants(tx, &mut say)?,
+            Table::GrantsByUser => {
+                check_index::<Grant>(tx, definition.table, |grant| grant.user_id, &mut say)?;
+            }
+            Table::GrantsByClient => {
+                check_index::<Grant>(tx, definition.table, |grant| grant.client_id, &mut say)?;
+            }
+            Table::Codes => check_records::<AuthorizationCode>(tx, |code| code.id, &mut say)?,
+            Table::TokenFamilies => check_families(tx, &mut say)?,
+            Table::AccessTokens => check_records::<AccessToken>(tx, |token| token.id, &mut say)?,
+            Table::Expiry => check_expiry(tx, &mut say)?,
+        }
+    }
+    Ok(found)
+}
+
+type Say<'a> = &'a mut dyn FnMut(String);
+
+fn records<R: Record>(tx: &dyn Read) -> Result<Vec<R>, StoreError> {
+    codec::list(tx, &Keys::ALL, usize::MAX)
+}
+
+fn rows(tx: &dyn Read, table: Table) -> Result<BTreeSet<Vec<u8>>, StoreError> {
+    let rows = tx.scan(table, &Keys::ALL, usize::MAX)?;
+    Ok(rows.into_iter().map(|(key, _)| key).collect())
+}
+
+/// Every record stands at its own id.
+fn check_records<R: Record>(
+    tx: &dyn Read,
+    id_of: impl Fn(&R) -> Id,
+    say: Say<'_>,
+) -> Result<(), StoreError> {
+    for (key, value) in tx.scan(R::TABLE, &Keys::ALL, usize::MAX)? {
+        let id = id_of(&codec::decode::<R>(&value)?);
+        if key != id.as_bytes() {
+            say(format!("{id} stands at another key"));
+        }
+    }
+    Ok(())
+}
+
+/// Every index row has its record, and every record its index row.
+fn check_index<R: Record + HasId>(
+    tx: &dyn Read,
+    index: Table,
+    owner_of: impl Fn(&R) -> Id,
+    say: Say<'_>,
+) -> Result<(), StoreError> {
+    let expected: BTreeSet<Vec<u8>> = records::<R>(tx)?
+        .iter()
+        .map(|record| codec::pair(owner_of(record), record.id()).to_vec())
+        .collect();
+    for row in rows(tx, index)?.symmetric_difference(&expected) {
+        say(format!(
+            "{row:02x?} is in the index or in the records alone"
+        ));
+    }
+    Ok(())
+}
+
+/// Everything that is not swept in its own order has a row in the expiry index, not later than its
+/// end: otherwise it would stay for good.
+fn check_swept(
+    tx: &dyn Read,
+    kind: u8,
+    id: Id,
+    end: Timestamp,
+    say: Say<'_>,
+) -> Result<(), StoreError> {
+    let is_found = rows(tx, Table::Expiry)?.iter().any(|row| {
+        row[8] == kind && row[9..] == *id.as_bytes() && row[..8] <= end.millis().to_be_bytes()[..]
+    });
+    if !is_found {
+        say(format!("{id} is never swept"));
+    }
+    Ok(())
+}
+
+fn check_users(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    check_records::<User>(tx, |user| user.id, say)?;
+    for user in records::<User>(tx)? {
+        if users::find_by_name(tx, &user.name)?.is_none_or(|found| found.id != user.id) {
+            say(format!("{} is not found by its name", user.id));
+        }
+    }
+    Ok(())
+}
+
+fn check_names(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    for (name, id) in tx.scan(Table::UsersByName, &Keys::ALL, usize::MAX)? {
+        let user = users::find(tx, codec::id(Table::UsersByName, &id)?)?;
+        if user.is_none_or(|user| user.name.as_str().as_bytes() != name) {
+            say(format!("{name:02x?} names nobody of that name"));
+        }
+    }
+    Ok(())
+}
+
+fn check_sessions(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    check_records::<Session>(tx, |session| session.id, say)?;
+    for session in records::<Session>(tx)? {
+        check_swept(tx, 1, session.id, session.ends_at(), say)?;
+        if sessions::list_of_user(tx, session.user_id)?.len() > SESSIONS_PER_USER_MAX {
+            say(format!("{} has too many", session.user_id));
+        }
+    }
+    Ok(())
+}
+
+fn check_secrets(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    for (key, value) in tx.scan(Table::ClientSecrets, &Keys::ALL, usize::MAX)? {
+        let secret: ClientSecret = codec::decode(&value)?;
+        if key != codec::pair(secret.client_id, secret.id) {
+            say(format!("{} stands at another key", secret.id));
+        }
+        if clients::find(tx, secret.client_id)?.is_none() {
+            say(format!("{} is of a client that is gone", secret.id));
+        }
+    }
+    Ok(())
+}
+
+fn check_grants(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    check_records::<Grant>(tx, |grant| grant.id, say)?;
+    for grant in records::<Grant>(tx)? {
+        check_swept(tx, 3, grant.id, grant.expires_at, say)?;
+    }
+    Ok(())
+}
+
+fn check_families(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    check_records::<TokenFamily>(tx, |family| family.id, say)?;
+    for family in records::<TokenFamily>(tx)? {
+        check_swept(tx, 4, family.id, sweep::end_of_family(&family), say)?;
+    }
+    Ok(())
+}
+
+fn check_expiry(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    for row in rows(tx, Table::Expiry)? {
+        if row.len() != 25 || !(1..=4).contains(&row[8]) {
+            say(format!("{row:02x?} is no row of it"));
+        }
+    }
+    Ok(())
+}
+
+trait HasId {
+    fn id(&self) -> Id;
+}
+
+impl HasId for Session {
+    fn id(&self) -> Id {
+        self.id
+    }
+}
+
+impl HasId for Grant {
+    fn id(&self) -> Id {
+        self.id
+    }
+}
+
+fn assert_sound(store: &Store) {
+    assert_eq!(read(store, contradictions), Vec::<String>::new());
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Approval {
+    Given,
+    Missing,
+}
+
+fn any_approval() -> impl Strategy<Value = Approval> {
+    prop_oneof![Just(Approval::Given), Just(Approval::Missing)]
+}
+
+/// What services do, with few enough names that they meet.
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    PutUser { user: u8, name: u8 },
+    RemoveUser { user: u8 },
+    AddSession { session: u8, user: u8 },
+    TouchSession { session: u8 },
+    RemoveSession { session: u8 },
+    PutClient { client: u8, approval: Approval },
+    RemoveClient { client: u8 },
+    PutSecret { client: u8, secret: u8 },
+    RemoveSecret { client: u8, secret: u8 },
+    AddGrant { grant: u8, user: u8, client: u8 },
+    RemoveGrant { grant: u8 },
+    AddFamily { family: u8, grant: u8 },
+    Rotate { family: u8 },
+    RemoveFamily { family: u8 },
+    Sweep,
+}
+
+fn any_operation() -> impl Strategy<Value = Operation> {
+    let any = || 0_u8..4;
+    prop_oneof![
+        (any(), any()).prop_map(|(user, name)| Operation::PutUser { user, name }),
+        any().prop_map(|user| Operation::RemoveUser { user }),
+        (any(), any()).prop_map(|(session, user)| Operation::AddSession { session, user }),
+        any().prop_map(|session| Operation::TouchSession { session }),
+        any().prop_map(|session| Operation::RemoveSession { session }),
+        (any(), any_approval())
+            .prop_map(|(client, approval)| Operation::PutClient { client, approval }),
+        any().prop_map(|client| Operation::RemoveClient { client }),
+        (any(), any()).prop_map(|(client, secret)| Operation::PutSecret { client, secret }),
+        (any(), any()).prop_map(|(client, secret)| Operation::RemoveSecret { client, secret }),
+        (any(), any(), any()).prop_map(|(grant, user, client)| Operation::AddGrant {
+            grant,
+            user,
+            client
+        }),
+        any().prop_map(|grant| Operation::RemoveGrant { grant }),
+        (any(), any()).prop_map(|(family, grant)| Operation::AddFamily { family, grant }),
+        any().prop_map(|family| Operation::Rotate { family }),
+        any().prop_map(|family| Operation::RemoveFamily { family }),
+        Just(Operation::Sweep),
+    ]
+}
+
+/// The id of one of few, of its own kind.
+fn name(kind: u8, number: u8) -> Id {
+    id(at(1), 16 * kind + number)
+}
+
+fn user_name(number: u8) -> Id {
+    name(1, number)
+}
+
+fn client_name(number: u8) -> Id {
+    name(2, number)
+}
+
+/// Does `operation` at `now` as a service would: looks first, then changes.
+fn perform(tx: &mut WriteTx<'_>, operation: Operation, now: Timestamp) -> Result<(), StoreError> {
+    match operation {
+        Operation::PutUser { user, name } => put_user(tx, user, name),
+        Operation::RemoveUser { user } => {
+            if let Some(found) = users::find(tx, user_name(user))? {
+                users::remove(tx, &found);
+            }
+            Ok(())
+        }
+        Operation::AddSession { session, user } => add_session(tx, session, user, now),
+        Operation::TouchSession { session: number } => {
+            let Some(mut found) = sessions::find(tx, name(3, number))? else {
+                return Ok(());
+            };
+            found.idle_expires_at = now.after(LIFETIME);
+            sessions::put(tx, &found)
+        }
+        Operation::RemoveSession { session } => {
+            if let Some(found) = sessions::find(tx, name(3, session))? {
+                sessions::remove(tx, &found);
+            }
+            Ok(())
+        }
+        Operation::PutClient { client, approval } => put_client(tx, client, approval, now),
+        Operation::RemoveClient { client } => clients::remove(tx, client_name(client)),
+        Operation::PutSecret { client, secret } => put_secret(tx, client, secret),
+        Operation::RemoveSecret { client, secret } => {
+            let of = client_name(client);
+            clients::remove_secret(tx, &client_secret(name(4, secret), of));
+            Ok(())
+        }
+        Operation::AddGrant {
+            grant,
+            user,
+            client,
+        } => add_grant(tx, grant, user, client, now),
+        Operation::RemoveGrant { grant } => {
+            if let Some(found) = grants::find(tx, name(5, grant))? {
+                grants::remove(tx, &found);
+            }
+            Ok(())
+        }
+        Operation::AddFamily { family, grant } => add_family(tx, family, grant, now),
+        Operation::Rotate { family: number } => {
+            let Some(found) = tokens::find_family(tx, name(6, number))? else {
+                return Ok(());
+            };
+            tokens::put_family(tx, &family(found.id, found.grant_id, now.after(LIFETIME)))
+        }
+        Operation::RemoveFamily { family } => {
+            tokens::remove_family(tx, name(6, family));
+            Ok(())
+        }
+        Operation::Sweep => sweep::step(tx, now).map(drop),
+    }
+}
+
+/// How long everything lives here: a few operations.
+const LIFETIME: Duration = Duration::from_secs(10);
+
+fn put_user(tx: &mut WriteTx<'_>, number: u8, name: u8) -> Result<(), StoreError> {
+    let user = user(user_name(number), &format!("user{name}"));
+    let namesake = users::find_by_name(tx, &user.name)?;
+    if namesake.is_some_and(|namesake| namesake.id != user.id) {
+        return Ok(());
+    }
+    users::put(tx, &user)
+}
+
+fn add_session(
+    tx: &mut WriteTx<'_>,
+    number: u8,
+    user: u8,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let id = name(3, number);
+    if sessions::find(tx, id)?.is_some() {
+        return Ok(());
+    }
+    sessions::add(tx, &session(id, user_name(user), now.after(LIFETIME)))
+}
+
+fn put_client(
+    tx: &mut WriteTx<'_>,
+    number: u8,
+    approval: Approval,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let client = client(
+        client_name(number),
+        (approval == Approval::Given).then_some(now),
+    );
+    clients::put(tx, &client)?;
+    clients::expire_unless_approved(tx, &client, now.after(LIFETIME));
+    Ok(())
+}
+
+fn put_secret(tx: &mut WriteTx<'_>, client: u8, secret: u8) -> Result<(), StoreError> {
+    let client_id = client_name(client);
+    if clients::find(tx, client_id)?.is_none() {
+        return Ok(());
+    }
+    clients::put_secret(tx, &client_secret(name(4, secret), client_id))
+}
+
+fn add_grant(
+    tx: &mut WriteTx<'_>,
+    number: u8,
+    user: u8,
+    client: u8,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let id = name(5, number);
+    if grants::find(tx, id)?.is_some() {
+        return Ok(());
+    }
+    let end = now.after(LIFETIME);
+    grants::add(tx, &grant(id, user_name(user), client_name(client), end))
+}
+
+fn add_family(
+    tx: &mut WriteTx<'_>,
+    number: u8,
+    grant: u8,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let id = name(6, number);
+    if tokens::find_family(tx, id)?.is_some() {
+        return Ok(());
+    }
+    tokens::add_family(tx, &family(id, name(5, grant), now.after(LIFETIME)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn whatever_is_done_the_indexes_agree(
+        operations in proptest::collection::vec(any_operation(), 1..80),
+        batch in 1_usize..8,
+    ) {
+        let store = store();
+        let mut now = at(100);
+        for some in operations.chunks(batch) {
+            let some = some.to_vec();
+            now = now.after(Duration::from_secs(1));
+            write(&store, move |tx| {
+                some.into_iter().try_for_each(|operation| perform(tx, operation, now))
+            });
+            prop_assert_eq!(store.read(|tx| contradictions(tx))?, Vec::<String>::new());
+        }
+        // In the end everything that ends is gone, and nothing of it is left.
+        while write(&store, |tx| sweep::step(tx, Timestamp::NEVER)) > 0 {}
+        for table in [Table::Sessions, Table::Grants, Table::TokenFamilies, Table::Expiry] {
+            prop_assert!(read(&store, |tx| tx.scan(table, &Keys::ALL, 1)).is_empty());
+        }
+        assert_sound(&store);
+    }
+}
+
+/// The checker itself: each kind of damage is found where it is.
+#[test]
+fn what_contradicts_itself_is_found() {
+    type Damage = fn(&mut WriteTx<'_>);
+    let damages: [(&str, Damage); 8] = [
+        ("users_v1", |tx| tx.remove(Table::UsersByName, b"ada")),
+        ("users_by_name_v1", |tx| {
+            tx.put(Table::UsersByName, b"eve", user_name(1).as_bytes().to_vec());
+        }),
+        ("sessions_by_user_v1", |tx| {
+            tx.remove(
+                Table::SessionsByUser,
+                &codec::pair(user_name(1), name(3, 1)),
+            );
+        }),
+        ("grants_by_user_v1", |tx| {
+            tx.put(
+                Table::GrantsByUser,
+                &codec::pair(user_name(1), name(5, 2)),
+                Vec::new(),
+            );
+        }),
+        ("grants_by_client_v1", |tx| {
+            tx.remove(Table::Grants, name(5, 1).as_bytes());
+        }),
+        ("client_secrets_v1", |tx| {
+            tx.remove(Table::Clients, client_name(1).as_bytes());
+        }),
+        ("token_families_v1", |tx| {
+            // In the file a family has the row of the end that it had when it began.
+            let row = [
+                &at(50).millis().to_be_bytes()[..],
+                &[4],
+                name(6, 1).as_bytes(),
+            ]
+            .concat();
+            tx.remove(Table::Expiry, &row);
+        }),
+        ("expiry_v1", |tx| {
+            tx.put(Table::Expiry, b"short", Vec::new());
+        }),
+    ];
+    for (table, damage) in damages {
+        let store = store();
+        write(&store, |tx| {
+            users::put(tx, &user(user_name(1), "ada"))?;
+            sessions::add(tx, &session(name(3, 1), user_name(1), at(50)))?;
+            clients::put(tx, &client(client_name(1), None))?;
+            clients::put_secret(tx, &client_secret(name(4, 1), client_name(1)))?;
+            grants::add(tx, &grant(name(5, 1), user_name(1), client_name(1), at(50)))?;
+            tokens::add_family(tx, &family(name(6, 1), name(5, 1), at(50)))
+        });
+        assert_sound(&store);
+        write(&store, move |tx| {
+            damage(tx);
+            Ok(())
+        });
+        let found = read(&store, contradictions);
+        assert!(
+            found.iter().any(|found| found.starts_with(table)),
+            "{table}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_user_who_changes_their_name_is_found_by_the_new_one_alone() {
+    let store = store();
+    write(&store, |tx| {
+        users::put(tx, &user(user_name(1), "ada"))?;
+        users::put(tx, &user(user_name(1), "lovelace"))
+    });
+    read(&store, |tx| {
+        assert!(users::find_by_name(tx, &"ada".parse().expect("a name"))?.is_none());
+        let found = users::find_by_name(tx, &"lovelace".parse().expect("a name"))?;
+        assert_eq!(found.map(|user| user.id), Some(user_name(1)));
+        Ok(())
+    });
+    assert_sound(&store);
+}
+
+#[test]
+fn lists_are_of_one_owner_and_in_the_order_they_promise() {
+    let store = store();
+    write(&store, |tx| {
+        for number in 0..4 {
+            let mine = user_name(number % 2);
+            sessions::add(tx, &session(name(3, number), mine, at(50)))?;
+            let client = client_name(number % 2);
+            grants::add(tx, &grant(name(5, number), user_name(9), client, at(50)))?;
+            clients::put(tx, &self::client(client_name(number), None))?;
+            clients::put_secret(tx, &client_secret(name(4, number), client_name(1)))?;
+        }
+        Ok(())
+    });
+    read(&store, |tx| {
+        let mine: Vec<_> = sessions::list_of_user(tx, user_name(1))?;
+        assert_eq!(
+            mine.iter().map(|one| one.id).collect::<Vec<_>>(),
+            [name(3, 3), name(3, 1)]
+        );
+        let given = grants::list_of_client(tx, client_name(0))?;
+        assert_eq!(
+            given.iter().map(|one| one.id).collect::<Vec<_>>(),
+            [name(5, 2), name(5, 0)]
+        );
+        let given = grants::list_of_user(tx, user_name(9))?;
+        assert_eq!(given.first().map(|one| one.id), Some(name(5, 3)));
+        assert_eq!(given.len(), 4);
+        let oldest = clients::list(tx, 2)?;
+        assert_eq!(
+            oldest.iter().map(|one| one.id).collect::<Vec<_>>(),
+            [client_name(0), client_name(1)]
+        );
+        let secrets = clients::secrets(tx, client_name(1))?;
+        assert_eq!(secrets.first().map(|one| one.id), Some(name(4, 0)));
+        assert_eq!(secrets.len(), 4);
+        assert!(clients::secrets(tx, client_name(0))?.is_empty());
+        Ok(())
+    });
+}
+
+/// Otherwise the oldest would be in no list, and nobody could end it.
+#[test]
+fn one_more_than_a_user_may_have_ends_the_oldest() {
+    let store = store();
+    let made_at = |number: usize| Timestamp::from_millis(number as u64);
+    write(&store, move |tx| {
+        for number in 0..=SESSIONS_PER_USER_MAX {
+            sessions::add(tx, &session(id(made_at(number), 3), user_name(1), at(50)))?;
+        }
+        for number in 0..=GRANTS_PER_USER_MAX {
+            let id = id(made_at(number), 5);
+            grants::add(tx, &grant(id, user_name(1), client_name(1), at(50)))?;
+        }
+        Ok(())
+    });
+    read(&store, |tx| {
+        assert_eq!(records::<Session>(tx)?.len(), SESSIONS_PER_USER_MAX);
+        assert!(sessions::find(tx, id(made_at(0), 3))?.is_none());
+        assert_eq!(records::<Grant>(tx)?.len(), GRANTS_PER_USER_MAX);
+        assert!(grants::find(tx, id(made_at(0), 5))?.is_none());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_client_takes_all_its_secrets_with_it() {
+    let store = store();
+    write(&store, |tx| {
+        clients::put(tx, &client(client_name(1), None))?;
+        for number in 0..SECRETS_PER_CLIENT_MAX as u64 {
+            let id = id(Timestamp::from_millis(number), 4);
+            clients::put_secret(tx, &client_secret(id, client_name(1)))?;
+        }
+        clients::remove(tx, client_name(1))
+    });
+    assert!(read(&store, records::<ClientSecret>).is_empty());
+    assert_sound(&store);
+}
