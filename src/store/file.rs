@@ -39,12 +39,13 @@ pub(super) fn create_in_memory() -> Result<Database, StoreError> {
 /// Whether a data file has yet to be made at `path`: nothing is there, or nothing is in it.
 pub(super) fn is_missing(path: &Path) -> Result<bool, StoreError> {
     match std::fs::metadata(path) {
-        Ok(found) if found.is_file() => Ok(found.len() == 0),
         Ok(found) if found.is_dir() => Err(foreign(path, "it is a directory")),
-        Ok(_) => Err(foreign(path, "it is not a regular file")),
+        Ok(found) if !found.is_file() => Err(foreign(path, "it is not a regular file")),
+        Ok(found) if found.len() > 0 => Ok(false),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unreadable(path, &error)),
-        Err(_) if path.is_symlink() => Err(foreign(path, "it is a link to nothing")),
-        Err(_) => Ok(true),
+        // A new file would take the place of the link, not of what it points to.
+        _ if path.is_symlink() => Err(foreign(path, "it is a link to nothing")),
+        _ => Ok(true),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod engine;
 mod golden;
+mod invariants;
 mod open;
 mod overlay;
 mod rooms;

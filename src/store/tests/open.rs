@@ -7,11 +7,11 @@ use std::{
     time::SystemTime,
 };
 
-use redb::{Database, TableDefinition};
+use redb::{Database, DatabaseError, ReadOnlyDatabase, TableDefinition};
 use tempfile::TempDir;
 
 use super::samples::{Fixed, read, write};
-use crate::store::{Keys, SCHEMA, Store, StoreError, TABLES, Table, meta};
+use crate::store::{Keys, SCHEMA, Store, StoreError, TABLES, Table, file, meta};
 
 fn directory() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");
@@ -61,6 +61,7 @@ fn copy_of_an_unclosed(path: &Path, schema: u32) -> PathBuf {
     let store = open(path).expect("a new file");
     write(&store, move |tx| {
         meta::put_schema(tx, schema);
+        tx.put(Table::Users, b"answered", b"value".to_vec());
         Ok(())
     });
     fs::copy(path, &copy).expect("a copy");
@@ -133,6 +134,18 @@ fn a_file_that_another_process_is_making_is_in_use() {
     assert!(!path.exists());
 }
 
+/// Between looking for a data file and making one, another process may have made it: then what was
+/// opened to be filled is that file, under its former name.
+#[test]
+fn a_file_that_was_made_meanwhile_is_not_made_anew() {
+    let (directory, path) = directory();
+    drop(open(&path).expect("a new file"));
+    fs::hard_link(&path, directory.path().join("keystead.redb.new")).expect("a name");
+    let before = state(&path);
+    assert!(file::create(&path).expect("no fault").is_none());
+    assert_eq!(state(&path), before);
+}
+
 #[test]
 fn a_newer_file_is_refused_and_untouched() {
     let (_directory, path) = directory();
@@ -163,6 +176,8 @@ fn a_file_that_was_not_closed_is_repaired_and_whole() {
     let copy = copy_of_an_unclosed(&path, SCHEMA);
     for _ in 0..2 {
         let store = open(&copy).expect("the repaired file");
+        let answered = read(&store, |tx| tx.get(Table::Users, b"answered"));
+        assert_eq!(answered, Some(b"value".to_vec()));
         assert_eq!(read(&store, meta::find_schema), Some(SCHEMA));
         write(&store, |tx| {
             tx.put(Table::Users, b"key", b"value".to_vec());
@@ -291,9 +306,39 @@ fn a_device_is_refused() {
 #[test]
 fn a_link_to_nothing_is_refused_and_stays() {
     let (directory, path) = directory();
-    std::os::unix::fs::symlink(directory.path().join("missing"), &path).expect("a link");
+    let target = directory.path().join("target");
+    std::os::unix::fs::symlink(&target, &path).expect("a link");
+    assert!(matches!(open(&path), Err(StoreError::Foreign { .. })));
+    fs::write(&target, b"").expect("a file");
     assert!(matches!(open(&path), Err(StoreError::Foreign { .. })));
     assert!(path.is_symlink());
+}
+
+#[test]
+fn a_link_to_a_data_file_is_followed() {
+    let (directory, path) = directory();
+    drop(open(&path).expect("a new file"));
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).expect("a link");
+    let store = open(&link).expect("the same file");
+    assert!(matches!(open(&path), Err(StoreError::InUse { .. })));
+    drop(store);
+    assert!(link.is_symlink());
+}
+
+/// What is closed needs no repair, and so the next start is quick.
+#[test]
+fn a_store_that_is_dropped_closes_its_file() {
+    let (_directory, path) = directory();
+    let store = open(&path).expect("a new file");
+    let killed = path.with_extension("killed");
+    fs::copy(&path, &killed).expect("a copy");
+    drop(store);
+    assert!(ReadOnlyDatabase::open(&path).is_ok());
+    assert!(matches!(
+        ReadOnlyDatabase::open(&killed),
+        Err(DatabaseError::RepairAborted)
+    ));
 }
 
 /// Root may read everything, so the file is one that not even root can reach.
