@@ -4,7 +4,22 @@
 //! The floors, lowest last. A module uses only floors below its own; `tests/tidy.rs` keeps it, and
 //! `docs/architecture.md` walks one request down and up again.
 
-pub mod crypto;
-pub mod model;
+pub mod cli;
+
+pub mod appliance;
+
+pub mod mcp;
+pub mod web;
+
+pub mod http;
+pub mod runtime;
+
+pub mod accounts;
+pub mod experiments;
+pub mod oauth2provider;
 
 pub mod store;
+
+pub mod config;
+pub mod crypto;
+pub mod model;

@@ -38,6 +38,11 @@ pub fn list(tx: &dyn Read, limit: usize) -> Result<Vec<Client>, StoreError> {
     codec::list(tx, &Keys::ALL, limit.min(CLIENTS_MAX))
 }
 
+/// Whether there is no room for another client.
+pub fn is_full(tx: &dyn Read) -> Result<bool, StoreError> {
+    Ok(tx.len(Table::Clients)? >= CLIENTS_MAX as u64)
+}
+
 /// Keeps `client`.
 pub fn put(tx: &mut WriteTx<'_>, client: &Client) -> Result<(), StoreError> {
     codec::put(tx, client.id.as_bytes(), client)

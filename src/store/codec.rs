@@ -110,7 +110,7 @@ pub(super) fn list_by_index<R>(
 ) -> Result<Vec<R>, StoreError> {
     let mut found = Vec::new();
     for (key, _) in tx.scan(index, keys, limit)? {
-        let record = find(tx, owned(index, &key)?)?;
+        let record = find(tx, id(index, key.get(16..).unwrap_or_default())?)?;
         found.push(record.ok_or_else(|| StoreError::Corrupt {
             table: index.name(),
             reason: "a row names a record that does not exist".to_owned(),
@@ -125,11 +125,6 @@ pub(super) fn pair(owner: Id, record: Id) -> [u8; 32] {
     key[..16].copy_from_slice(owner.as_bytes());
     key[16..].copy_from_slice(record.as_bytes());
     key
-}
-
-/// What the index row at `key`, made by [`pair`], names.
-pub(super) fn owned(index: Table, key: &[u8]) -> Result<Id, StoreError> {
-    id(index, key.get(16..).unwrap_or_default())
 }
 
 /// The id in `bytes`, which are (part of) a key or a value of `table`.

@@ -42,10 +42,8 @@ pub fn list_of_client(tx: &dyn Read, client_id: Id) -> Result<Vec<Grant>, StoreE
     )
 }
 
-/// Keeps a grant that was just given, and ends the user's oldest if there are too many: one that no
-/// list showed could not be taken back by its user.
+/// Keeps a grant that was just given.
 pub fn add(tx: &mut WriteTx<'_>, grant: &Grant) -> Result<(), StoreError> {
-    end_oldest_above(tx, grant.user_id)?;
     codec::put(tx, grant.id.as_bytes(), grant)?;
     tx.put(
         Table::GrantsByUser,
@@ -58,21 +56,6 @@ pub fn add(tx: &mut WriteTx<'_>, grant: &Grant) -> Result<(), StoreError> {
         Vec::new(),
     );
     sweep::schedule(tx, Swept::Grant, grant.expires_at, grant.id);
-    Ok(())
-}
-
-fn end_oldest_above(tx: &mut WriteTx<'_>, user_id: Id) -> Result<(), StoreError> {
-    let keys = Keys::with_prefix(user_id.as_bytes());
-    // The index alone says how many there are; a thousand records would be read for nothing.
-    let rows = tx.scan(Table::GrantsByUser, &keys, GRANTS_PER_USER_MAX)?;
-    let oldest = rows
-        .first()
-        .filter(|_| rows.len() == GRANTS_PER_USER_MAX)
-        .map(|(key, _)| codec::owned(Table::GrantsByUser, key))
-        .transpose()?;
-    if let Some(oldest) = oldest.map(|id| find(tx, id)).transpose()?.flatten() {
-        remove(tx, &oldest);
-    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@ const SCHEMA: &[u8] = b"schema";
 const KEY: &[u8] = b"key";
 const CLAIM: &[u8] = b"claim";
 const SETTINGS: &[u8] = b"settings";
+const PROBE: &[u8] = b"probe";
 
 /// The link by which the box gets its owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +99,11 @@ pub fn settings(tx: &dyn Read) -> Result<Settings, StoreError> {
 pub fn put_settings(tx: &mut WriteTx<'_>, settings: &Settings) -> Result<(), StoreError> {
     tx.put(Table::Meta, SETTINGS, codec::encode(settings)?);
     Ok(())
+}
+
+/// Writes the time, to see whether the file takes it.
+pub fn put_probe(tx: &mut WriteTx<'_>, now: Timestamp) {
+    tx.put(Table::Meta, PROBE, now.millis().to_be_bytes().to_vec());
 }
 
 fn fixed<const N: usize>(name: &[u8], bytes: &[u8]) -> Result<[u8; N], StoreError> {

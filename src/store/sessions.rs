@@ -34,15 +34,8 @@ pub fn list_of_user(tx: &dyn Read, user_id: Id) -> Result<Vec<Session>, StoreErr
     )
 }
 
-/// Keeps a session that has just begun, and ends the user's oldest if there are too many: one that
-/// no list showed could not be ended by its user.
+/// Keeps a session that has just begun.
 pub fn add(tx: &mut WriteTx<'_>, session: &Session) -> Result<(), StoreError> {
-    let before = list_of_user(tx, session.user_id)?;
-    if before.len() == SESSIONS_PER_USER_MAX
-        && let Some(oldest) = before.last()
-    {
-        remove(tx, oldest);
-    }
     put(tx, session)?;
     tx.put(
         Table::SessionsByUser,

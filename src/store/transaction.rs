@@ -3,7 +3,10 @@
 
 use std::{cell::RefCell, collections::BTreeMap, ops::Bound};
 
-use redb::{ReadTransaction, ReadableTable as _, TableDefinition, WriteTransaction};
+use redb::{
+    ReadTransaction, ReadableTable as _, ReadableTableMetadata as _, TableDefinition,
+    WriteTransaction,
+};
 
 use crate::store::{
     error::StoreError,
@@ -21,17 +24,17 @@ const fn definition(table: Table) -> Definition {
 pub type Row = (Vec<u8>, Vec<u8>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
+enum Order {
     OldestFirst,
     NewestFirst,
 }
 
-/// Which keys a scan visits, in which direction.
+/// Which keys a scan visits, in which order.
 #[derive(Clone, Debug)]
 pub struct Keys {
     start: Bound<Vec<u8>>,
     end: Bound<Vec<u8>>,
-    direction: Direction,
+    order: Order,
 }
 
 impl Keys {
@@ -39,7 +42,7 @@ impl Keys {
     pub const ALL: Self = Self {
         start: Bound::Unbounded,
         end: Bound::Unbounded,
-        direction: Direction::OldestFirst,
+        order: Order::OldestFirst,
     };
 
     /// Those that begin with `prefix`, oldest first.
@@ -57,7 +60,7 @@ impl Keys {
         Self {
             start: Bound::Included(prefix.to_vec()),
             end,
-            direction: Direction::OldestFirst,
+            order: Order::OldestFirst,
         }
     }
 
@@ -73,7 +76,7 @@ impl Keys {
     #[must_use]
     pub fn newest_first(self) -> Self {
         Self {
-            direction: Direction::NewestFirst,
+            order: Order::NewestFirst,
             ..self
         }
     }
@@ -98,6 +101,9 @@ pub trait Read {
 
     /// The first `limit` rows of `keys`.
     fn scan(&self, table: Table, keys: &Keys, limit: usize) -> Result<Vec<Row>, StoreError>;
+
+    /// How many rows a table has.
+    fn len(&self, table: Table) -> Result<u64, StoreError>;
 }
 
 /// A snapshot: everything whose write was answered before it began, and nothing later.
@@ -119,18 +125,22 @@ impl Read for ReadTx {
 
     fn scan(&self, table: Table, keys: &Keys, limit: usize) -> Result<Vec<Row>, StoreError> {
         let table = self.transaction.open_table(definition(table))?;
-        collect(table.range::<&[u8]>(keys.bounds())?, keys.direction, limit)
+        collect(table.range::<&[u8]>(keys.bounds())?, keys.order, limit)
+    }
+
+    fn len(&self, table: Table) -> Result<u64, StoreError> {
+        Ok(self.transaction.open_table(definition(table))?.len()?)
     }
 }
 
 fn collect(
     range: redb::Range<'_, &'static [u8], &'static [u8]>,
-    direction: Direction,
+    order: Order,
     limit: usize,
 ) -> Result<Vec<Row>, StoreError> {
-    let range: Box<dyn Iterator<Item = _>> = match direction {
-        Direction::OldestFirst => Box::new(range),
-        Direction::NewestFirst => Box::new(range.rev()),
+    let range: Box<dyn Iterator<Item = _>> = match order {
+        Order::OldestFirst => Box::new(range),
+        Order::NewestFirst => Box::new(range.rev()),
     };
     range
         .take(limit)
@@ -195,8 +205,12 @@ impl Read for Batch<'_> {
 
     fn scan(&self, table: Table, keys: &Keys, limit: usize) -> Result<Vec<Row>, StoreError> {
         self.with(table, |open| {
-            collect(open.range::<&[u8]>(keys.bounds())?, keys.direction, limit)
+            collect(open.range::<&[u8]>(keys.bounds())?, keys.order, limit)
         })
+    }
+
+    fn len(&self, table: Table) -> Result<u64, StoreError> {
+        self.with(table, |open| Ok(open.len()?))
     }
 }
 
@@ -274,10 +288,22 @@ impl Read for WriteTx<'_> {
                 .filter_map(|(key, value)| Some((key.to_vec(), value.as_ref()?.to_vec()))),
         );
         rows.sort_unstable();
-        if keys.direction == Direction::NewestFirst {
+        if keys.order == Order::NewestFirst {
             rows.reverse();
         }
         rows.truncate(limit);
         Ok(rows)
+    }
+
+    fn len(&self, table: Table) -> Result<u64, StoreError> {
+        let mut len = self.below.len(table)?;
+        for (key, value) in self.changes.get(&table).into_iter().flatten() {
+            match (self.below.get(table, key)?, value) {
+                (None, Some(_)) => len += 1,
+                (Some(_), None) => len -= 1,
+                (None, None) | (Some(_), Some(_)) => {}
+            }
+        }
+        Ok(len)
     }
 }

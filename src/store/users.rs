@@ -37,6 +37,11 @@ pub fn list(tx: &dyn Read) -> Result<Vec<User>, StoreError> {
     codec::list(tx, &Keys::ALL, USERS_MAX)
 }
 
+/// Whether there is no room for another user.
+pub fn is_full(tx: &dyn Read) -> Result<bool, StoreError> {
+    Ok(tx.len(Table::Users)? >= USERS_MAX as u64)
+}
+
 /// Keeps `user`. Its name must be its own: look with [`find_by_name`] first, in the same closure.
 pub fn put(tx: &mut WriteTx<'_>, user: &User) -> Result<(), StoreError> {
     if let Some(before) = find(tx, user.id)?

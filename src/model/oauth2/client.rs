@@ -158,7 +158,7 @@ pub struct ClientMetadata {
     pub software_version: Option<String>,
     /// `contacts`.
     pub contacts: Vec<String>,
-    /// `application_type` of OpenID Connect registration: an echo.
+    /// `application_type`, `native` or `web`: an echo.
     pub application_type: Option<String>,
 }
 

@@ -270,7 +270,10 @@ fn a_damaged_file_is_opened_or_refused_in_words() {
             "{cut}"
         );
     }
-    for place in (9..400).chain((4_096..whole.len()).step_by(997)) {
+    for place in (9..400)
+        .step_by(5)
+        .chain((4_096..whole.len()).step_by(9_973))
+    {
         let mut damaged = whole.clone();
         damaged[place] ^= 0xff;
         fs::write(&path, &damaged).expect("a file");

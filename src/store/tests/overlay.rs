@@ -157,7 +157,7 @@ proptest! {
     }
 
     #[test]
-    fn a_get_is_that_of_one_map(below in any_changes(), above in any_changes(), key in any_key()) {
+    fn a_get_and_a_count_are_those_of_one_map(below in any_changes(), above in any_changes(), key in any_key()) {
         let mut model = Model::new();
         apply(&mut model, &below);
         let store = store_of(&model);
@@ -165,9 +165,10 @@ proptest! {
         let expected = model.get(&key).cloned();
         let found = write(&store, move |tx| {
             change(tx, above);
-            tx.get(TABLE, &key)
+            Ok((tx.get(TABLE, &key)?, tx.len(TABLE)?))
         });
-        prop_assert_eq!(found, expected);
+        prop_assert_eq!(found, (expected, model.len() as u64));
+        prop_assert_eq!(read(&store, |tx| tx.len(TABLE)), model.len() as u64);
     }
 }
 

@@ -9,16 +9,10 @@ use super::{
     samples::{at, client, client_secret, family, grant, id, read, session, store, user, write},
 };
 use crate::{
-    model::{
-        id::Id,
-        oauth2::{client::ClientSecret, grant::Grant},
-        session::Session,
-        timestamp::Timestamp,
-    },
+    model::{id::Id, oauth2::client::ClientSecret, timestamp::Timestamp},
     store::{
         Keys, StoreError, Table, WriteTx, clients, clients::SECRETS_PER_CLIENT_MAX, grants,
-        grants::GRANTS_PER_USER_MAX, sessions, sessions::SESSIONS_PER_USER_MAX, sweep, tokens,
-        users,
+        sessions, sweep, tokens, users,
     },
 };
 
@@ -305,30 +299,6 @@ fn lists_are_of_one_owner_and_in_the_order_they_promise() {
         assert_eq!(secrets.first().map(|one| one.id), Some(name(4, 0)));
         assert_eq!(secrets.len(), 4);
         assert!(clients::secrets(tx, client_name(0))?.is_empty());
-        Ok(())
-    });
-}
-
-/// Otherwise the oldest would be in no list, and nobody could end it.
-#[test]
-fn one_more_than_a_user_may_have_ends_the_oldest() {
-    let store = store();
-    let made_at = |number: usize| Timestamp::from_millis(number as u64);
-    write(&store, move |tx| {
-        for number in 0..=SESSIONS_PER_USER_MAX {
-            sessions::add(tx, &session(id(made_at(number), 3), user_name(1), at(50)))?;
-        }
-        for number in 0..=GRANTS_PER_USER_MAX {
-            let id = id(made_at(number), 5);
-            grants::add(tx, &grant(id, user_name(1), client_name(1), at(50)))?;
-        }
-        Ok(())
-    });
-    read(&store, |tx| {
-        assert_eq!(records::<Session>(tx)?.len(), SESSIONS_PER_USER_MAX);
-        assert!(sessions::find(tx, id(made_at(0), 3))?.is_none());
-        assert_eq!(records::<Grant>(tx)?.len(), GRANTS_PER_USER_MAX);
-        assert!(grants::find(tx, id(made_at(0), 5))?.is_none());
         Ok(())
     });
 }

@@ -1,0 +1,128 @@
+//! Users: make, list, disable, remove, give another password.
+
+use crate::{
+    accounts::AccountError,
+    crypto::entropy::Entropy,
+    model::{
+        id::Id,
+        timestamp::Timestamp,
+        user::{Role, User, UserName},
+    },
+    store::{Read, StoreError, WriteTx, grants, sessions, users},
+};
+
+/// Makes a user.
+///
+/// # Errors
+/// [`AccountError::NameTaken`], [`AccountError::TooMany`].
+pub fn create(
+    tx: &mut WriteTx<'_>,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+    name: UserName,
+    role: Role,
+    password_hash: String,
+) -> Result<User, AccountError> {
+    if users::find_by_name(tx, &name)?.is_some() {
+        return Err(AccountError::NameTaken(name.to_string()));
+    }
+    if users::is_full(tx)? {
+        return Err(AccountError::TooMany {
+            max: users::USERS_MAX,
+        });
+    }
+    let user = User {
+        id: Id::generate(now, entropy),
+        name,
+        role,
+        password_hash,
+        created_at: now,
+        last_sign_in_at: None,
+        disabled_at: None,
+    };
+    users::put(tx, &user)?;
+    Ok(user)
+}
+
+/// The user with that name.
+///
+/// # Errors
+/// [`AccountError::NoSuchUser`].
+pub fn named(tx: &dyn Read, name: &UserName) -> Result<User, AccountError> {
+    users::find_by_name(tx, name)?.ok_or_else(|| AccountError::NoSuchUser(name.to_string()))
+}
+
+/// Gives a user another password and ends all their sessions but `keep`.
+///
+/// What they allowed to clients stays: it never depended on the password.
+pub fn change_password(
+    tx: &mut WriteTx<'_>,
+    mut user: User,
+    password_hash: String,
+    keep: Option<Id>,
+) -> Result<(), AccountError> {
+    user.password_hash = password_hash;
+    users::put(tx, &user)?;
+    end_sessions(tx, &user, keep)
+}
+
+/// Keeps a user from signing in; their sessions end, and their tokens open nothing while it lasts.
+///
+/// # Errors
+/// [`AccountError::LastOwner`].
+pub fn disable(tx: &mut WriteTx<'_>, now: Timestamp, mut user: User) -> Result<(), AccountError> {
+    refuse_last_owner(tx, &user)?;
+    user.disabled_at = user.disabled_at.or(Some(now));
+    users::put(tx, &user)?;
+    end_sessions(tx, &user, None)
+}
+
+/// Lets a user sign in again.
+pub fn enable(tx: &mut WriteTx<'_>, mut user: User) -> Result<(), AccountError> {
+    user.disabled_at = None;
+    Ok(users::put(tx, &user)?)
+}
+
+/// Removes a user, their sessions, and everything they allowed.
+///
+/// # Errors
+/// [`AccountError::LastOwner`].
+pub fn remove(tx: &mut WriteTx<'_>, user: &User) -> Result<(), AccountError> {
+    refuse_last_owner(tx, user)?;
+    end_sessions(tx, user, None)?;
+    for grant in grants::list_of_user(tx, user.id)? {
+        grants::remove(tx, &grant);
+    }
+    users::remove(tx, user);
+    Ok(())
+}
+
+/// Whether anybody can administer the box.
+pub fn has_owner(tx: &dyn Read) -> Result<bool, StoreError> {
+    Ok(users::list(tx)?.iter().any(|user| user.role == Role::Owner))
+}
+
+fn end_sessions(tx: &mut WriteTx<'_>, user: &User, keep: Option<Id>) -> Result<(), AccountError> {
+    for session in sessions::list_of_user(tx, user.id)? {
+        if Some(session.id) != keep {
+            sessions::remove(tx, &session);
+        }
+    }
+    Ok(())
+}
+
+fn refuse_last_owner(tx: &dyn Read, user: &User) -> Result<(), AccountError> {
+    let can_administer = |user: &User| user.role == Role::Owner && user.disabled_at.is_none();
+    if !can_administer(user) {
+        return Ok(());
+    }
+    let others = users::list(tx)?;
+    if others
+        .iter()
+        .any(|other| other.id != user.id && can_administer(other))
+    {
+        Ok(())
+    } else {
+        Err(AccountError::LastOwner)
+    }
+}

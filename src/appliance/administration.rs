@@ -1,0 +1,228 @@
+//! What an administrator can ask for, and what comes back: the same on the file and through the
+//! socket of a running server.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::user::Role;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Make a user.
+    UserAdd {
+        /// The name to sign in with.
+        name: String,
+        /// What the user may do.
+        role: Role,
+        /// What the user signs in with.
+        password: Password,
+    },
+    /// Every user.
+    UserList,
+    /// Give a user another password.
+    UserPasswd {
+        /// The user's name.
+        name: String,
+        /// The new password.
+        password: Password,
+    },
+    /// Keep a user from signing in.
+    UserDisable {
+        /// The user's name.
+        name: String,
+    },
+    /// Let a user sign in again.
+    UserEnable {
+        /// The user's name.
+        name: String,
+    },
+    /// Remove a user and everything that is theirs.
+    UserRemove {
+        /// The user's name.
+        name: String,
+    },
+    /// Register a client.
+    ClientAdd {
+        /// The name that is shown at consent.
+        name: String,
+        /// Where codes may be sent.
+        redirect_uris: Vec<String>,
+        /// Whether it has no secret.
+        public: bool,
+        /// Grant types; empty for what the server gives by itself.
+        grants: Vec<String>,
+        /// The most it may ask for, separated by spaces.
+        scope: Option<String>,
+    },
+    /// Every client.
+    ClientList,
+    /// One client.
+    ClientShow {
+        /// The client's identifier.
+        id: String,
+    },
+    /// Remove a client and end its grants.
+    ClientRemove {
+        /// The client's identifier.
+        id: String,
+    },
+}
+
+/// A password on its way to be hashed. It is written out in full only on the administration
+/// socket, which is the user's own.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Password(String);
+
+impl Password {
+    /// The password that is `text`.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// What came of a [`Command`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// It was done, and there is nothing to say.
+    Done,
+    /// The users, oldest first.
+    Users(Vec<UserRow>),
+    /// The user that was made.
+    User(UserRow),
+    /// The clients, oldest first.
+    Clients(Vec<ClientRow>),
+    /// The client that was asked for.
+    Client(ClientRow),
+    /// The client that was made.
+    ClientCreated {
+        /// The client.
+        client: ClientRow,
+        /// Its secret, which nobody can read again; none for a public client.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client_secret: Option<String>,
+    },
+}
+
+/// What the administrator hears: what came of it, or why it was not done.
+pub type Answer = Result<Reply, Refused>;
+
+/// A user as `user list` shows it. Times are RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRow {
+    /// The identifier.
+    pub id: String,
+    /// The name to sign in with.
+    pub name: String,
+    /// What the user may do.
+    pub role: Role,
+    /// Whether the user can sign in.
+    pub state: UserState,
+    /// When it was made.
+    pub created_at: String,
+    /// The last sign-in; none when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_sign_in_at: Option<String>,
+}
+
+/// Whether a user can sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserState {
+    /// The user can.
+    Active,
+    /// An administrator took that away.
+    Disabled,
+}
+
+/// A client as `client list` shows it. Times are RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientRow {
+    /// The identifier.
+    pub client_id: String,
+    /// The name that is shown at consent; a client that registered itself chose it.
+    pub name: String,
+    /// Who registered it.
+    pub origin: String,
+    /// Whether it has no secret.
+    pub public: bool,
+    /// Where codes may be sent.
+    pub redirect_uris: Vec<String>,
+    /// The grant types it may use.
+    pub grant_types: Vec<String>,
+    /// The most it may ask for, separated by spaces.
+    pub scope: String,
+    /// When it was registered.
+    pub created_at: String,
+    /// The last token it got; none when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<String>,
+}
+
+/// The command was understood and not done; nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    /// Why, in one sentence.
+    pub message: String,
+}
+
+impl Refused {
+    /// The refusal for the reason that `message` gives.
+    pub fn because(message: impl fmt::Display) -> Self {
+        Self {
+            message: message.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_in_what_is_logged() {
+        let command = Command::UserAdd {
+            name: "ada".to_owned(),
+            role: Role::Owner,
+            password: Password::new("correct horse".to_owned()),
+        };
+        let logged = format!("{command:?}");
+        assert!(!logged.contains("correct"), "{logged}");
+        assert!(logged.contains("ada"), "{logged}");
+    }
+
+    #[test]
+    fn nothing_absent_is_written_as_null() {
+        let row = UserRow {
+            id: "1".to_owned(),
+            name: "ada".to_owned(),
+            role: Role::Member,
+            state: UserState::Disabled,
+            created_at: "1970-01-01T00:00:00Z".to_owned(),
+            last_sign_in_at: None,
+        };
+        let text = serde_json::to_string(&Reply::Users(vec![row.clone()])).expect("JSON");
+        assert_eq!(
+            text,
+            r#"{"users":[{"id":"1","name":"ada","role":"member","state":"disabled","created_at":"1970-01-01T00:00:00Z"}]}"#
+        );
+        let reply: Reply = serde_json::from_str(&text).expect("a reply");
+        assert_eq!(reply, Reply::Users(vec![row]));
+    }
+}

@@ -1,0 +1,123 @@
+//! The command line's end of the socket.
+
+use std::{
+    io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::{net::UnixStream, time::timeout};
+
+use crate::appliance::{
+    administration::{Answer, Command},
+    socket::{
+        ADMIN_BYTES_MAX, ANSWER_BYTES_MAX, CALL_DEADLINE, LineError, PATH_BYTES_MAX, path_in,
+        read_line, write_line,
+    },
+};
+
+/// Why a running server did not answer.
+///
+/// After [`CallError::NoServer`] nothing runs on that data directory, as far as its socket can say;
+/// after every other the data file belongs to somebody.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No socket, or one that nobody listens on.
+    #[error("no server runs on {}", .0.display())]
+    NoServer(PathBuf),
+    /// The socket is another user's.
+    #[error(
+        "{} belongs to another user: run this as the user that the server runs as, or as root",
+        .0.display()
+    )]
+    NotAllowed(PathBuf),
+    /// The command is too long to be sent.
+    #[error("expected a command of at most {ADMIN_BYTES_MAX} bytes, found {0}")]
+    TooLong(usize),
+    /// It was sent, and nothing came back in time.
+    #[error(
+        "the server took the command and did not answer within {0:?}: look whether it was done \
+         before trying again"
+    )]
+    NoAnswer(Duration),
+    /// It was sent, and what came back is no answer.
+    #[error("expected an answer of the server, found {0}: is it of the same version?")]
+    Garbage(String),
+    /// The system refuses.
+    #[error("cannot talk to the server through {}: {cause}", path.display())]
+    System {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+}
+
+/// Has the server of `data_dir` execute `command`. Blocks, 30 seconds at most; not for use within
+/// an async runtime.
+pub fn call(data_dir: &Path, command: &Command) -> Result<Answer, CallError> {
+    call_within(CALL_DEADLINE, data_dir, command)
+}
+
+pub(super) fn call_within(
+    deadline: Duration,
+    data_dir: &Path,
+    command: &Command,
+) -> Result<Answer, CallError> {
+    let path = path_in(data_dir);
+    if path.as_os_str().as_bytes().len() > PATH_BYTES_MAX {
+        // No server could have bound it.
+        return Err(CallError::NoServer(path));
+    }
+    // A runtime of its own, because std cannot give up a connection that is not accepted.
+    let exchanged = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| system(&path, cause))
+        .and_then(|runtime| {
+            runtime
+                .block_on(async { timeout(deadline, exchange(&path, command)).await })
+                .map_err(|_| CallError::NoAnswer(deadline))
+        });
+    exchanged?
+}
+
+async fn exchange(path: &Path, command: &Command) -> Result<Answer, CallError> {
+    let request = serde_json::to_vec(command).map_err(|error| system(path, error.into()))?;
+    if request.len() > ADMIN_BYTES_MAX {
+        return Err(CallError::TooLong(request.len()));
+    }
+    let mut stream = UnixStream::connect(path)
+        .await
+        .map_err(|cause| not_connected(path, cause))?;
+    write_line(&mut stream, request)
+        .await
+        .map_err(|cause| system(path, cause))?;
+    let line = read_line(&mut stream, ANSWER_BYTES_MAX)
+        .await
+        .map_err(|error| match error {
+            LineError::System(cause) => system(path, cause),
+            LineError::TooLong(_) | LineError::Unfinished(_) => {
+                CallError::Garbage(error.to_string())
+            }
+        })?;
+    serde_json::from_slice(&line).map_err(|error| CallError::Garbage(error.to_string()))
+}
+
+fn not_connected(path: &Path, cause: io::Error) -> CallError {
+    match cause.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            CallError::NoServer(path.to_owned())
+        }
+        io::ErrorKind::PermissionDenied => CallError::NotAllowed(path.to_owned()),
+        _ => system(path, cause),
+    }
+}
+
+fn system(path: &Path, cause: io::Error) -> CallError {
+    CallError::System {
+        path: path.to_owned(),
+        cause,
+    }
+}

@@ -1,0 +1,168 @@
+//! Floor 0: flags, environment and file become one [`Config`]; nothing reads the environment
+//! afterwards.
+//!
+//! A flag wins over the environment, the environment over the file, the file over the default.
+//! Whatever its source, the text of a setting goes through the one parser that the setting has.
+
+pub mod environment;
+pub mod flags;
+pub mod serving;
+pub mod setting;
+
+mod data_dir;
+mod error;
+mod file;
+mod lifetimes;
+mod sources;
+mod value;
+
+use std::path::PathBuf;
+
+pub use error::ConfigError;
+pub use lifetimes::Lifetimes;
+
+use crate::config::{
+    environment::Environment,
+    flags::Flags,
+    serving::{Network, Tls},
+    sources::{Given, Sources},
+};
+
+/// Everything that can be set, after every value was parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the data file, the administration socket and the built-in CA are.
+    pub data_dir: PathBuf,
+    /// How it is reached; [`Network::plan`] decides what that means.
+    pub network: Network,
+    /// Whether anything may be fetched from another server.
+    pub egress: Switch,
+    /// Whether requests are limited per address and per account.
+    pub rate_limit: Switch,
+    /// Whether clients may register themselves, until the owner decides otherwise.
+    pub registration: Switch,
+    /// Names of experiments to turn on; `*` is every safe one.
+    pub experiments: Vec<String>,
+    /// What is logged, and how.
+    pub log: Log,
+    /// How long everything that ends lasts.
+    pub lifetimes: Lifetimes,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// It is done.
+    On,
+    /// It is not done.
+    Off,
+}
+
+impl Switch {
+    /// Whether it is on.
+    pub fn is_on(self) -> bool {
+        self == Self::On
+    }
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// One line of text an event, or one JSON object.
+    pub format: LogFormat,
+    /// The least severity that is written.
+    pub level: LogLevel,
+}
+
+/// How an event is written to standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a person.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The least severity that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What needs somebody.
+    Error,
+    /// What may need somebody.
+    Warn,
+    /// What happens.
+    Info,
+    /// What explains a fault.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl Config {
+    /// The configuration that `flags`, `environment` and the file that they name make.
+    ///
+    /// Reads the file and nothing else; the data directory need not exist.
+    ///
+    /// # Errors
+    /// The first value that is wrong, with the place where it was given.
+    pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, ConfigError> {
+        let sources = Sources::open(flags, environment)?;
+        Ok(Self {
+            data_dir: data_dir::find(&sources, environment)?,
+            network: network(&sources)?,
+            egress: sources.get(&setting::EGRESS)?.switch()?,
+            rate_limit: sources.get(&setting::RATE_LIMIT)?.switch()?,
+            registration: sources.get(&setting::REGISTRATION)?.switch()?,
+            experiments: sources
+                .find(&setting::EXPERIMENTS)?
+                .map_or(Ok(Vec::new()), |given| given.experiments())?,
+            log: Log {
+                format: sources.get(&setting::LOG_FORMAT)?.log_format()?,
+                level: sources.get(&setting::LOG_LEVEL)?.log_level()?,
+            },
+            lifetimes: Lifetimes::load(&sources)?,
+        })
+    }
+}
+
+fn network(sources: &Sources<'_>) -> Result<Network, ConfigError> {
+    Ok(Network {
+        listen: sources
+            .find(&setting::LISTEN)?
+            .map_or(Ok(Vec::new()), |given| given.addresses())?,
+        public_url: sources
+            .find(&setting::PUBLIC_URL)?
+            .map(|given| given.public_url())
+            .transpose()?,
+        tls: tls(sources)?,
+        trusted_proxies: sources
+            .find(&setting::TRUSTED_PROXY)?
+            .map_or(Ok(Vec::new()), |given| given.networks())?,
+    })
+}
+
+fn tls(sources: &Sources<'_>) -> Result<Tls, ConfigError> {
+    let mode = sources.get(&setting::TLS)?;
+    let cert = sources.find(&setting::TLS_CERT)?;
+    let key = sources.find(&setting::TLS_KEY)?;
+    let only_one = |given: &Given, missing| {
+        let complaint =
+            format!("expected {missing} as well: a certificate and its key go together");
+        given.wrong(complaint)
+    };
+    match (mode.tls()?, cert, key) {
+        (tls, None, None) => Ok(tls),
+        (_, Some(cert), None) => Err(only_one(&cert, "tls_key")),
+        (_, None, Some(key)) => Err(only_one(&key, "tls_cert")),
+        (Tls::Auto, Some(cert), Some(key)) => Ok(Tls::Files {
+            cert: cert.path()?,
+            key: key.path()?,
+        }),
+        (_, Some(cert), Some(_)) => {
+            Err(mode.wrong(format!("expected auto, because {} is given", cert.place())))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! What is said to the protocol library: who we are, which tools the caller may see, and what a
+//! call of one gives.
+
+use std::{borrow::Cow, sync::Arc};
+
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
+        CompleteRequestParams, CompleteResult, ContentBlock, Implementation, JsonObject,
+        ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
+        ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult,
+        ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
+    },
+    service::RequestContext,
+};
+use tokio::{task::JoinSet, time::timeout};
+
+use crate::{
+    http::request::RequestId,
+    mcp::{
+        CALL_TIMEOUT,
+        tools::{self, Call, Tool, ToolError},
+    },
+    model::timestamp::Timestamp,
+    oauth2provider::tokens::Access,
+    store::Store,
+};
+
+/// How long a client may keep the list of tools: it changes only with the token's scopes and with
+/// our version.
+pub(super) const TOOLS_TTL_MS: u64 = 60_000;
+
+/// What a model reads before it uses any tool.
+const INSTRUCTIONS: &str = "Keystead is the box where the signed-in person keeps who may do what \
+     in their name. Its tools act as that person, and only within what they allowed this client.";
+
+/// The revisions that are spoken. The first one of the protocol had another transport.
+static PROTOCOL_VERSIONS: [ProtocolVersion; 4] = [
+    ProtocolVersion::V_2025_03_26,
+    ProtocolVersion::V_2025_06_18,
+    ProtocolVersion::V_2025_11_25,
+    ProtocolVersion::V_2026_07_28,
+];
+
+/// Who calls, and when: what stands beside a message that went through the front.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) access: Access,
+    pub(super) now: Timestamp,
+    pub(super) request_id: RequestId,
+}
+
+/// Answers one message. Everything that differs between callers comes with the message.
+#[derive(Clone)]
+pub(super) struct Handler {
+    store: Arc<Store>,
+    tools: &'static [Tool],
+}
+
+impl Handler {
+    pub(super) fn new(store: Arc<Store>, tools: &'static [Tool]) -> Self {
+        Self { store, tools }
+    }
+
+    /// The tools that are open to `access`, in the order of the table.
+    fn list(&self, access: &Access) -> ListToolsResult {
+        let open = self
+            .tools
+            .iter()
+            .filter(|tool| tool.is_open_to(&access.scopes));
+        let mut result = ListToolsResult::with_all_items(open.map(Tool::listed).collect());
+        result.ttl_ms = Some(TOOLS_TTL_MS);
+        result.cache_scope = Some(CacheScope::Private);
+        result
+    }
+
+    /// Calls the tool of that name for `caller`.
+    ///
+    /// The scope is checked here as well, where the tool is run: the front decides early, this
+    /// decides (threats 32 and 39).
+    pub(super) async fn call(
+        &self,
+        caller: &Caller,
+        name: &str,
+        arguments: JsonObject,
+    ) -> Result<CallToolResult, ErrorData> {
+        let Some(tool) = tools::find(self.tools, name) else {
+            let expected = "expected a tool that tools/list shows";
+            let words = format!("{expected}, found {name:?}");
+            return Err(ErrorData::invalid_params(words, None));
+        };
+        if !tool.is_open_to(&caller.access.scopes) {
+            let needed = tool.scopes.join(" ");
+            let words = format!("expected a token with the scope {needed}, found less");
+            return Err(ErrorData::invalid_params(words, None));
+        }
+        let call = Call {
+            store: Arc::clone(&self.store),
+            access: caller.access.clone(),
+            now: caller.now,
+        };
+        match run(tool, call, arguments).await {
+            Ok(output) => Ok(CallToolResult::structured(output)),
+            Err(failure) => failure.into_result(tool, caller.request_id),
+        }
+    }
+}
+
+/// Why a call gave nothing.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    #[error("expected an answer within {} s, found none", CALL_TIMEOUT.as_secs())]
+    TooSlow,
+    #[error("{0}")]
+    Panicked(tokio::task::JoinError),
+}
+
+/// Runs `tool` in a task of its own, so that a panic ends there, and ends the task when nobody
+/// waits for it any more. A write that has reached the store is finished by the store all the same.
+async fn run(tool: &Tool, call: Call, arguments: JsonObject) -> Result<serde_json::Value, Failure> {
+    let mut task = JoinSet::new();
+    task.spawn(tool.run(call, arguments));
+    match timeout(CALL_TIMEOUT, task.join_next()).await {
+        Err(_) => Err(Failure::TooSlow),
+        Ok(None) => unreachable!("a task was spawned"),
+        Ok(Some(Err(error))) => Err(Failure::Panicked(error)),
+        Ok(Some(Ok(outcome))) => Ok(outcome?),
+    }
+}
+
+impl Failure {
+    /// What the caller can do something about is a result that its model reads; a fault of ours is
+    /// an error of the protocol, and a line of the log.
+    fn into_result(self, tool: &Tool, request: RequestId) -> Result<CallToolResult, ErrorData> {
+        let error = match self {
+            Self::Tool(ToolError::Store(error)) if !error.is_busy() => error.to_string(),
+            Self::Panicked(error) => error.to_string(),
+            Self::Tool(_) | Self::TooSlow => {
+                let words = ContentBlock::text(self.to_string());
+                return Ok(CallToolResult::error(vec![words]));
+            }
+        };
+        tracing::error!(tool = tool.name, %request, error, "a tool failed");
+        let words =
+            format!("something failed here; the log has more under the request's id {request}");
+        Err(ErrorData::internal_error(words, None))
+    }
+}
+
+/// Who calls. The front puts it beside every message; without it nothing is answered.
+fn caller_of(context: &RequestContext<RoleServer>) -> Result<Arc<Caller>, ErrorData> {
+    context
+        .extensions
+        .get::<http::request::Parts>()
+        .and_then(|parts| parts.extensions.get::<Arc<Caller>>())
+        .cloned()
+        .ok_or_else(|| ErrorData::internal_error("expected a caller, found none", None))
+}
+
+impl ServerHandler for Handler {
+    fn get_info(&self) -> ServerConfig {
+        let implementation =
+            Implementation::new("keystead", env!("CARGO_PKG_VERSION")).with_title("Keystead");
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(implementation)
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
+        Cow::Borrowed(&PROTOCOL_VERSIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        if request.is_some_and(|page| page.cursor.is_some()) {
+            let words = "cursor: expected none, for the list has one page";
+            return Err(ErrorData::invalid_params(words, None));
+        }
+        Ok(self.list(&caller_of(&context)?.access))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let caller = caller_of(&context)?;
+        let arguments = request.arguments.unwrap_or_default();
+        let result = self.call(&caller, &request.name, arguments).await?;
+        Ok(result.into())
+    }
+
+    // What follows is not offered, and rmcp would answer it with an empty list, which says that it
+    // is.
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Err(ErrorData::method_not_found::<ListPromptsRequestMethod>())
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Err(ErrorData::method_not_found::<ListResourcesRequestMethod>())
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Err(ErrorData::method_not_found::<
+            ListResourceTemplatesRequestMethod,
+        >())
+    }
+
+    async fn complete(
+        &self,
+        _: CompleteRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        Err(ErrorData::method_not_found::<CompleteRequestMethod>())
+    }
+}

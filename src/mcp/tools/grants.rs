@@ -1,0 +1,122 @@
+//! What the person has allowed.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    mcp::tools::{Call, NoArguments, ToolError, Typed},
+    model::{
+        id::{Id, NotAnId},
+        oauth2::grant::Grant,
+    },
+    oauth2provider::{revoke, tokens::Access},
+    store::{Read, StoreError, clients},
+};
+
+/// `list_my_grants`.
+pub(super) struct ListMyGrants;
+
+/// What the person has allowed.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Grants {
+    /// The grants, newest first.
+    grants: Vec<ListedGrant>,
+}
+
+/// What the person allowed one client.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct ListedGrant {
+    /// The grant's identifier.
+    id: String,
+    /// The client's identifier.
+    client_id: String,
+    /// The name that the client gave itself; absent if the client is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_name: Option<String>,
+    /// What it may do.
+    scopes: Vec<String>,
+    /// Where it may do it.
+    resource: String,
+    /// When it was given, RFC 3339.
+    created_at: String,
+    /// When it ends by itself, RFC 3339.
+    expires_at: String,
+    /// Whether it is the grant that this client uses now.
+    current: bool,
+}
+
+impl Typed for ListMyGrants {
+    type Arguments = NoArguments;
+    type Output = Grants;
+
+    async fn run(call: Call, NoArguments {}: NoArguments) -> Result<Grants, ToolError> {
+        let Call { store, access, now } = call;
+        store.read(|tx| {
+            let given = revoke::list_grants(tx, now, access.user.id)?;
+            let listed = given.iter().map(|grant| listed(tx, &access, grant));
+            let grants = listed.collect::<Result<_, StoreError>>()?;
+            Ok(Grants { grants })
+        })
+    }
+}
+
+fn listed(tx: &dyn Read, access: &Access, grant: &Grant) -> Result<ListedGrant, StoreError> {
+    let client = clients::find(tx, grant.client_id)?;
+    Ok(ListedGrant {
+        id: grant.id.to_string(),
+        client_id: grant.client_id.to_string(),
+        client_name: client.map(|client| client.metadata.name.to_string()),
+        scopes: grant.scopes.iter().map(str::to_owned).collect(),
+        resource: grant.resource.to_string(),
+        created_at: grant.created_at.to_string(),
+        expires_at: grant.expires_at.to_string(),
+        current: grant.id == access.grant_id,
+    })
+}
+
+/// `revoke_my_grant`.
+pub(super) struct RevokeMyGrant;
+
+/// Which grant to end.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RevokeArguments {
+    /// The grant's identifier, as `list_my_grants` shows it.
+    #[schemars(length(equal = Id::TEXT_LEN))]
+    grant_id: String,
+}
+
+/// What became of it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Revoked {
+    /// Whether the grant has been ended.
+    revoked: bool,
+}
+
+impl Typed for RevokeMyGrant {
+    type Arguments = RevokeArguments;
+    type Output = Revoked;
+
+    async fn run(call: Call, arguments: RevokeArguments) -> Result<Revoked, ToolError> {
+        let RevokeArguments { grant_id: text } = arguments;
+        let grant_id: Id = text
+            .parse()
+            .map_err(|error: NotAnId| ToolError::Arguments(format!("grant_id: {error}")))?;
+        let user_id = call.access.user.id;
+        let revoked = call
+            .store
+            .write(move |tx| revoke::revoke_grant(tx, user_id, grant_id))
+            .await?;
+        // A grant of somebody else and one that never was are answered alike.
+        if revoked {
+            Ok(Revoked { revoked })
+        } else {
+            Err(ToolError::NotFound(format!(
+                "no such grant: expected an id that list_my_grants shows, found {text:?}"
+            )))
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Who the caller is.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::mcp::tools::{Call, NoArguments, ToolError, Typed};
+
+/// `get_authenticated_user`.
+pub(super) struct GetAuthenticatedUser;
+
+/// The person, and the client that acts for them.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct AuthenticatedUser {
+    /// The person's identifier, which never changes.
+    id: String,
+    /// The name the person signs in with.
+    name: String,
+    /// owner (administers the box) or member.
+    role: &'static str,
+    /// The identifier of the client that acts for the person.
+    client_id: String,
+    /// What the client may do now.
+    scopes: Vec<String>,
+}
+
+impl Typed for GetAuthenticatedUser {
+    type Arguments = NoArguments;
+    type Output = AuthenticatedUser;
+
+    async fn run(call: Call, NoArguments {}: NoArguments) -> Result<AuthenticatedUser, ToolError> {
+        let user = &call.access.user;
+        Ok(AuthenticatedUser {
+            id: user.id.to_string(),
+            name: user.name.to_string(),
+            role: user.role.as_str(),
+            client_id: call.access.client_id.to_string(),
+            scopes: call.access.scopes.iter().map(str::to_owned).collect(),
+        })
+    }
+}

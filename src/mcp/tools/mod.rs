@@ -1,0 +1,191 @@
+//! The tools, as one table: what `tools/list` shows, what a call runs, what `docs/tools.md` says.
+
+mod grants;
+mod identity;
+
+#[cfg(test)]
+mod tests;
+
+use std::{pin::Pin, sync::Arc};
+
+use rmcp::{
+    handler::server::tool::{schema_for_input, schema_for_output},
+    model::{JsonObject, ToolAnnotations},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    model::{
+        effect::Effect,
+        oauth2::scope::{GRANTS_READ, GRANTS_WRITE, ScopeSet, USER_READ},
+        timestamp::Timestamp,
+    },
+    oauth2provider::tokens::Access,
+    store::{Store, StoreError},
+};
+
+/// The sets of tools that a client can choose from by `?toolset=`; the first is what it gets
+/// unasked.
+pub const TOOLSETS: [&str; 1] = ["standard"];
+
+/// Every tool, in the order in which they are listed.
+pub static TOOLS: [Tool; 3] = [
+    Tool {
+        name: "get_authenticated_user",
+        title: "Who am I",
+        effect: Effect::Reads,
+        scopes: &[USER_READ],
+        description: "Returns the person who signed in: their id, name and role on this box, and \
+                      which client acts for them with which scopes.",
+        action: Action::of::<identity::GetAuthenticatedUser>(),
+    },
+    Tool {
+        name: "list_my_grants",
+        title: "List what I have allowed",
+        effect: Effect::Reads,
+        scopes: &[GRANTS_READ],
+        description: "Lists what the person has allowed to any client and not taken back, newest \
+                      first. The grant with current set to true is the one this client uses now.",
+        action: Action::of::<grants::ListMyGrants>(),
+    },
+    Tool {
+        name: "revoke_my_grant",
+        title: "Take back what I have allowed",
+        effect: Effect::Destroys,
+        scopes: &[GRANTS_WRITE],
+        description: "Ends one grant of the person and every token issued under it, at once and \
+                      for good; the client has to ask again. Ending the current grant signs this \
+                      client out.",
+        action: Action::of::<grants::RevokeMyGrant>(),
+    },
+];
+
+/// A tool: everything that is known of it.
+#[derive(Debug)]
+pub struct Tool {
+    /// What a client calls it by.
+    pub name: &'static str,
+    /// What a person reads.
+    pub title: &'static str,
+    /// What it does to the world: the source of its annotations.
+    pub effect: Effect,
+    /// All of these are needed to see it and to call it.
+    pub scopes: &'static [&'static str],
+    /// What a model reads.
+    pub description: &'static str,
+    action: Action,
+}
+
+/// The tool of `tools` with that name.
+pub(super) fn find(tools: &'static [Tool], name: &str) -> Option<&'static Tool> {
+    tools.iter().find(|tool| tool.name == name)
+}
+
+impl Tool {
+    /// Whether a token with `scopes` opens it. A tool that needs none would be open to everybody,
+    /// so it is open to nobody (threat 35).
+    pub fn is_open_to(&self, scopes: &ScopeSet) -> bool {
+        !self.scopes.is_empty() && self.scopes.iter().all(|scope| scopes.contains(scope))
+    }
+
+    /// The schema of its arguments.
+    pub fn input_schema(&self) -> Arc<JsonObject> {
+        (self.action.input_schema)()
+    }
+
+    /// The schema of what it returns.
+    pub fn output_schema(&self) -> Arc<JsonObject> {
+        (self.action.output_schema)()
+    }
+
+    /// All four hints, always: the protocol takes a missing one for the worst.
+    pub fn annotations(&self) -> ToolAnnotations {
+        ToolAnnotations::with_title(self.title)
+            .read_only(self.effect.is_read_only())
+            .destructive(self.effect.is_destructive())
+            .idempotent(self.effect.is_idempotent())
+            // Every tool of ours stays within the box.
+            .open_world(false)
+    }
+
+    /// The entry of `tools/list`.
+    pub(super) fn listed(&self) -> rmcp::model::Tool {
+        rmcp::model::Tool::new(self.name, self.description, self.input_schema())
+            .with_title(self.title)
+            .with_raw_output_schema(self.output_schema())
+            .with_annotations(self.annotations())
+    }
+
+    /// What it returns for `call`, which the caller has found allowed.
+    pub(super) fn run(&self, call: Call, arguments: JsonObject) -> Running {
+        (self.action.run)(call, arguments)
+    }
+}
+
+/// Who calls a tool, and what it may use.
+pub(super) struct Call {
+    pub(super) store: Arc<Store>,
+    pub(super) access: Access,
+    pub(super) now: Timestamp,
+}
+
+/// Why a tool gives nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ToolError {
+    /// The arguments do not fit the schema, or what they name does not.
+    #[error("arguments: {0}")]
+    Arguments(String),
+    /// There is nothing of that name that the person could mean.
+    #[error("{0}")]
+    NotFound(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+type Running = Pin<Box<dyn Future<Output = Result<Value, ToolError>> + Send>>;
+
+/// The code of a tool, with its types taken away.
+#[derive(Debug)]
+struct Action {
+    input_schema: fn() -> Arc<JsonObject>,
+    output_schema: fn() -> Arc<JsonObject>,
+    run: fn(Call, JsonObject) -> Running,
+}
+
+/// The code of a tool.
+trait Typed {
+    type Arguments: DeserializeOwned + JsonSchema + 'static;
+    type Output: Serialize + JsonSchema + 'static;
+
+    fn run(
+        call: Call,
+        arguments: Self::Arguments,
+    ) -> impl Future<Output = Result<Self::Output, ToolError>> + Send;
+}
+
+/// The arguments of a tool that takes none.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NoArguments {}
+
+impl Action {
+    const fn of<T: Typed + 'static>() -> Self {
+        Self {
+            input_schema: || {
+                schema_for_input::<T::Arguments>().expect("arguments are a struct, so an object")
+            },
+            output_schema: schema_for_output::<T::Output>,
+            run: |call, arguments| Box::pin(run_typed::<T>(call, arguments)),
+        }
+    }
+}
+
+async fn run_typed<T: Typed>(call: Call, arguments: JsonObject) -> Result<Value, ToolError> {
+    let arguments = serde_json::from_value(Value::Object(arguments))
+        .map_err(|error| ToolError::Arguments(error.to_string()))?;
+    let output = T::run(call, arguments).await?;
+    Ok(serde_json::to_value(output).expect("what a tool returns can be JSON"))
+}

@@ -1,0 +1,113 @@
+//! Clients: who they are, how they prove it, and what the owner of the box does with them.
+
+use crate::{
+    crypto::entropy::Entropy,
+    model::{
+        credential::Credential,
+        id::Id,
+        oauth2::client::{AuthMethod, Client, ClientMetadata, ClientOrigin},
+        timestamp::Timestamp,
+    },
+    oauth2provider::app_secrets,
+    store::{Read, StoreError, WriteTx, clients, grants},
+};
+
+/// What a client presented to say who it is.
+#[derive(Clone)]
+pub struct ClientCredentials {
+    /// The `client_id`.
+    pub client_id: Id,
+    /// The `client_secret`, from the header or the body.
+    pub secret: Option<String>,
+}
+
+impl std::fmt::Debug for ClientCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientCredentials")
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a client is not believed. All of it is `invalid_client`.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No such client.
+    #[error("the client is not registered here (any more): register again")]
+    Unknown,
+    /// A confidential client without its secret.
+    #[error("expected the client's secret, found none")]
+    SecretMissing,
+    /// Not one of its secrets.
+    #[error("expected one of the client's secrets, found another value")]
+    SecretWrong,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The client that `credentials` prove.
+///
+/// A public client proves nothing here: what it presents next is bound to it by PKCE, or by the
+/// refresh token itself. A secret that it sends all the same is ignored.
+///
+/// # Source
+/// RFC 6749 §2.3 and §3.2.1.
+pub fn authenticate(tx: &dyn Read, credentials: &ClientCredentials) -> Result<Client, ClientError> {
+    let client = clients::find(tx, credentials.client_id)?.ok_or(ClientError::Unknown)?;
+    if client.is_public() {
+        return Ok(client);
+    }
+    let secret = credentials
+        .secret
+        .as_deref()
+        .ok_or(ClientError::SecretMissing)?;
+    if app_secrets::check(tx, client.id, secret)? {
+        Ok(client)
+    } else {
+        Err(ClientError::SecretWrong)
+    }
+}
+
+/// Makes a client for the owner of the box; with a secret unless it is public.
+pub fn create(
+    tx: &mut WriteTx<'_>,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+    metadata: ClientMetadata,
+) -> Result<(Client, Option<Credential>), StoreError> {
+    let client = Client {
+        id: Id::generate(now, entropy),
+        origin: ClientOrigin::Administrator,
+        metadata,
+        registration_digest: None,
+        created_at: now,
+        updated_at: now,
+        approved_at: None,
+        last_used_at: None,
+    };
+    clients::put(tx, &client)?;
+    let secret = match client.metadata.auth_method {
+        AuthMethod::None => None,
+        _ => Some(app_secrets::create(tx, now, entropy, client.id)?),
+    };
+    Ok((client, secret))
+}
+
+/// Removes a client, and ends everything that was allowed to it. `false` if there is none.
+pub fn remove(tx: &mut WriteTx<'_>, id: Id) -> Result<bool, StoreError> {
+    if clients::find(tx, id)?.is_none() {
+        return Ok(false);
+    }
+    end_grants(tx, id)?;
+    clients::remove(tx, id)?;
+    Ok(true)
+}
+
+/// Ends everything that was allowed to a client.
+pub fn end_grants(tx: &mut WriteTx<'_>, client_id: Id) -> Result<(), StoreError> {
+    for grant in grants::list_of_client(tx, client_id)? {
+        grants::remove(tx, &grant);
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Discovery: authorization server metadata (RFC 8414) and protected resource metadata (RFC 9728).
+//!
+//! The field names are the RFCs' own, so the structs are the documents.
+
+use serde::Serialize;
+
+use crate::{
+    model::oauth2::{
+        client::{AuthMethod, GrantType},
+        scope::{OFFLINE_ACCESS, SCOPES},
+    },
+    oauth2provider::Provider,
+};
+
+/// Authorization server metadata.
+///
+/// # Source
+/// RFC 8414 §2; RFC 9207 §3 (`iss`); RFC 7636 and the MCP specification (PKCE methods).
+#[derive(Clone, Debug, Serialize)]
+pub struct ServerMetadata {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_endpoint: Option<String>,
+    revocation_endpoint: String,
+    response_types_supported: [&'static str; 1],
+    response_modes_supported: [&'static str; 1],
+    grant_types_supported: Vec<&'static str>,
+    code_challenge_methods_supported: [&'static str; 1],
+    token_endpoint_auth_methods_supported: Vec<&'static str>,
+    revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    scopes_supported: Vec<&'static str>,
+    authorization_response_iss_parameter_supported: bool,
+    client_id_metadata_document_supported: bool,
+}
+
+/// Protected resource metadata.
+///
+/// # Source
+/// RFC 9728 §2; `scopes_supported` leaves out `offline_access`, which is no business of a resource.
+#[derive(Clone, Debug, Serialize)]
+pub struct ResourceMetadata {
+    resource: String,
+    authorization_servers: [String; 1],
+    scopes_supported: Vec<&'static str>,
+    bearer_methods_supported: [&'static str; 1],
+    resource_name: &'static str,
+}
+
+/// Whether clients may register themselves now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// They may.
+    Open,
+    /// The switch is off.
+    Closed,
+}
+
+/// The scopes that a client of a resource of this deployment may want.
+pub fn resource_scopes() -> Vec<&'static str> {
+    SCOPES
+        .iter()
+        .map(|scope| scope.name)
+        .filter(|name| *name != OFFLINE_ACCESS)
+        .collect()
+}
+
+impl Provider {
+    /// The metadata of the authorization server.
+    pub fn server_metadata(&self, registration: Registration) -> ServerMetadata {
+        let url = |path: &str| self.public_url.join(path);
+        let auth_methods: Vec<_> = AuthMethod::ALL
+            .iter()
+            .map(|method| method.as_str())
+            .collect();
+        ServerMetadata {
+            issuer: url(""),
+            authorization_endpoint: url("/oauth2/authorize"),
+            token_endpoint: url("/oauth2/token"),
+            registration_endpoint: (registration == Registration::Open)
+                .then(|| url("/oauth2/register")),
+            revocation_endpoint: url("/oauth2/revoke"),
+            response_types_supported: ["code"],
+            response_modes_supported: ["query"],
+            grant_types_supported: GrantType::ALL.iter().map(|grant| grant.as_str()).collect(),
+            code_challenge_methods_supported: ["S256"],
+            token_endpoint_auth_methods_supported: auth_methods.clone(),
+            revocation_endpoint_auth_methods_supported: auth_methods,
+            scopes_supported: SCOPES.iter().map(|scope| scope.name).collect(),
+            authorization_response_iss_parameter_supported: true,
+            // Clients that are named by the URL of a document are not resolved yet, so nothing
+            // promises them.
+            client_id_metadata_document_supported: false,
+        }
+    }
+
+    /// The metadata of the resource at `path` of this deployment.
+    pub fn resource_metadata(&self, path: &str) -> ResourceMetadata {
+        ResourceMetadata {
+            resource: self.public_url.join(path),
+            authorization_servers: [self.public_url.join("")],
+            scopes_supported: resource_scopes(),
+            bearer_methods_supported: ["header"],
+            resource_name: if path.is_empty() {
+                "Keystead"
+            } else {
+                "Keystead MCP"
+            },
+        }
+    }
+
+    /// Where the metadata of the resource at `path` is (RFC 9728 §3.1).
+    pub fn resource_metadata_url(&self, path: &str) -> String {
+        self.public_url
+            .join(&format!("/.well-known/oauth-protected-resource{path}"))
+    }
+}

@@ -1,0 +1,84 @@
+//! Floor 2: the OAuth 2.1 authorization server. Every function gets a transaction, the request's
+//! `now` and, where it makes something, entropy; none is async, and none knows a status code.
+//!
+//! There is no read-then-write here: what decides and what changes happen in one closure.
+
+pub mod app_secrets;
+pub mod apps;
+pub mod authorize;
+pub mod metadata;
+pub mod registration;
+pub mod revoke;
+pub mod tokens;
+
+use crate::{
+    config::Lifetimes,
+    crypto::{entropy::Entropy, keyed::Key},
+    model::{
+        oauth2::{
+            resource::ResourceUri,
+            scope::{SCOPES, ScopeSet},
+        },
+        public_url::PublicUrl,
+        timestamp::Timestamp,
+    },
+};
+
+/// What the provider knows of its deployment, the same for every request.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// The issuer.
+    pub public_url: PublicUrl,
+    /// The deployment's own key.
+    pub key: Key,
+    /// How long everything lasts.
+    pub lifetimes: Lifetimes,
+    /// Whether clients may register themselves, unless the owner decided otherwise.
+    pub registration_by_default: bool,
+}
+
+/// The provider as one request sees it: one `now`, and where random bytes come from.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    /// The provider.
+    pub provider: &'a Provider,
+    /// When the request arrived.
+    pub now: Timestamp,
+    /// For identifiers and secrets.
+    pub entropy: &'a dyn Entropy,
+}
+
+/// Path of the MCP endpoint.
+pub const MCP_PATH: &str = "/mcp";
+/// Path of the MCP endpoint behind the experiment `mcp-server-http`.
+pub const MCP_EXPERIMENT_PATH: &str = "/api/experimental/mcp/http";
+
+impl Provider {
+    /// The resource at `path` of this deployment; the empty path is the deployment itself.
+    ///
+    /// # Panics
+    /// If `path` is not one: paths are constants of ours.
+    pub fn resource_at(&self, path: &str) -> ResourceUri {
+        let text = self.public_url.join(path);
+        text.parse()
+            .expect("a public URL and a constant path make a resource identifier")
+    }
+
+    /// The resource of this deployment that `requested` names, if it is one.
+    pub fn find_resource(&self, requested: &ResourceUri) -> Option<ResourceUri> {
+        ["", MCP_PATH, MCP_EXPERIMENT_PATH]
+            .into_iter()
+            .map(|path| self.resource_at(path))
+            .find(|known| known == requested)
+    }
+
+    /// Whether a token for `audience` opens `resource`: its own, or the deployment's.
+    pub fn accepts(&self, audience: &ResourceUri, resource: &ResourceUri) -> bool {
+        audience == resource || *audience == self.resource_at("")
+    }
+
+    /// Every scope name of the deployment.
+    pub fn known_scopes(&self) -> ScopeSet {
+        ScopeSet::of(SCOPES.iter().map(|scope| scope.name))
+    }
+}

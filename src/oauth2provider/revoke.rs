@@ -1,0 +1,97 @@
+//! Ending things: by the client that holds a token (RFC 7009), by the person who allowed it.
+
+use crate::{
+    model::{
+        credential::{Credential, CredentialKind},
+        id::Id,
+        oauth2::{client::Client, grant::Grant},
+        timestamp::Timestamp,
+    },
+    store::{Read, StoreError, WriteTx, grants, tokens},
+};
+
+/// Ends the token that a client presents, if it is a token of its own.
+///
+/// A refresh token ends its whole family, in whatever generation it is presented; an access token
+/// ends alone. Everything else changes nothing and is not an error.
+///
+/// # Source
+/// RFC 7009 §2.1 and §2.2; another client's token stays valid (threat 18).
+pub fn revoke_token(tx: &mut WriteTx<'_>, client: &Client, token: &str) -> Result<(), StoreError> {
+    if let Ok(refresh) = Credential::parse(CredentialKind::RefreshToken, token) {
+        revoke_refresh_token(tx, client, &refresh)
+    } else if let Ok(access) = Credential::parse(CredentialKind::AccessToken, token) {
+        revoke_access_token(tx, client, &access)
+    } else {
+        Ok(())
+    }
+}
+
+fn revoke_refresh_token(
+    tx: &mut WriteTx<'_>,
+    client: &Client,
+    token: &Credential,
+) -> Result<(), StoreError> {
+    let Some(family) = tokens::find_family(tx, token.id())? else {
+        return Ok(());
+    };
+    let Some(chain) = family.refresh.filter(|_| family.client_id == client.id) else {
+        return Ok(());
+    };
+    let known = chain.digest == token.digest()
+        || chain
+            .predecessor
+            .is_some_and(|predecessor| predecessor.digest == token.digest());
+    if known {
+        tokens::remove_family(tx, family.id);
+    }
+    Ok(())
+}
+
+fn revoke_access_token(
+    tx: &mut WriteTx<'_>,
+    client: &Client,
+    token: &Credential,
+) -> Result<(), StoreError> {
+    let found =
+        tokens::find_access_token(tx, token.id())?.filter(|record| record.digest == token.digest());
+    let Some(record) = found else { return Ok(()) };
+    let family = tokens::find_family(tx, record.family_id)?;
+    if family.is_some_and(|family| family.client_id == client.id) {
+        tokens::remove_access_token(tx, record.id);
+    }
+    Ok(())
+}
+
+/// A user's live grants, newest first.
+pub fn list_grants(tx: &dyn Read, now: Timestamp, user_id: Id) -> Result<Vec<Grant>, StoreError> {
+    let mut given = grants::list_of_user(tx, user_id)?;
+    given.retain(|grant| !grant.expires_at.has_passed(now));
+    Ok(given)
+}
+
+/// Ends one grant of `user_id` and everything issued under it. `false` if it is not theirs or
+/// there is none: the two cannot be told apart.
+pub fn revoke_grant(tx: &mut WriteTx<'_>, user_id: Id, grant_id: Id) -> Result<bool, StoreError> {
+    match grants::find(tx, grant_id)?.filter(|grant| grant.user_id == user_id) {
+        None => Ok(false),
+        Some(grant) => {
+            grants::remove(tx, &grant);
+            Ok(true)
+        }
+    }
+}
+
+/// Ends everything that `user_id` allowed to a client, and says how many grants that were.
+pub fn revoke_grants_of_client(
+    tx: &mut WriteTx<'_>,
+    user_id: Id,
+    client_id: Id,
+) -> Result<usize, StoreError> {
+    let mut given = grants::list_of_user(tx, user_id)?;
+    given.retain(|grant| grant.client_id == client_id);
+    for grant in &given {
+        grants::remove(tx, grant);
+    }
+    Ok(given.len())
+}

@@ -1,0 +1,78 @@
+//! Signals: when to stop, and when to read the certificates again.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// SIGTERM and SIGINT: someone wants the process to end.
+#[derive(Debug)]
+pub struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    /// From now on both signals wait here instead of ending the process.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for either signal.
+    pub async fn requested(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// SIGHUP: someone wants files to be read again.
+#[derive(Debug)]
+pub struct Reload(Signal);
+
+impl Reload {
+    /// From now on the signal waits here instead of ending the process.
+    pub fn listen() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next signal. Several that arrive while no one waits count as one.
+    pub async fn requested(&mut self) {
+        if self.0.recv().await.is_none() {
+            // The stream ends only with the runtime; no signal can come any more.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Signals reach the whole process, so that one test covers the three of them in order.
+    #[tokio::test]
+    async fn a_signal_is_heard_by_whom_it_is_for() {
+        let (mut stop, mut reload) = (
+            Stop::listen().expect("stop"),
+            Reload::listen().expect("hup"),
+        );
+        send("HUP");
+        reload.requested().await;
+        send("TERM");
+        stop.requested().await;
+        send("INT");
+        stop.requested().await;
+    }
+
+    fn send(name: &str) {
+        let kill = format!("kill -{name} {}", std::process::id());
+        let status = std::process::Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .expect("a shell");
+        assert!(status.success());
+    }
+}

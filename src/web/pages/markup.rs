@@ -1,0 +1,116 @@
+//! A reader of rendered pages, for the tests. It needs no more of HTML than our templates use:
+//! every attribute in double quotes, and `<` and `>` never raw in text or in a value.
+
+use std::collections::BTreeSet;
+
+/// An opening or closing tag and what follows it up to the next one.
+#[derive(Debug)]
+pub(super) struct Tag {
+    /// In lower case; a closing tag begins with a slash.
+    pub(super) name: String,
+    /// In their order, still escaped.
+    pub(super) attributes: Vec<(String, String)>,
+    /// The text after it, still escaped.
+    pub(super) text: String,
+}
+
+impl Tag {
+    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+        let found = self.attributes.iter().find(|(key, _)| key == name)?;
+        Some(&found.1)
+    }
+}
+
+pub(super) fn tags(html: &str) -> Vec<Tag> {
+    html.split('<').skip(1).map(tag).collect()
+}
+
+fn tag(source: &str) -> Tag {
+    let (inside, text) = source.split_once('>').expect("a tag that ends");
+    let (name, mut rest) = inside.split_once([' ', '\n']).unwrap_or((inside, ""));
+    let mut attributes = Vec::new();
+    while let Some((before, after)) = rest.split_once("=\"") {
+        let (value, after) = after.split_once('"').expect("a value that ends");
+        let mut words = before.split_whitespace().collect::<Vec<_>>();
+        let key = words.pop().expect("a value that has a name");
+        attributes.extend(words.iter().map(|flag| ((*flag).into(), String::new())));
+        attributes.push((key.into(), value.into()));
+        rest = after;
+    }
+    let flags = rest.split_whitespace();
+    attributes.extend(flags.map(|flag| (flag.into(), String::new())));
+    Tag {
+        name: name.to_lowercase(),
+        attributes,
+        text: text.into(),
+    }
+}
+
+const ELEMENTS: &str = "!doctype a bdi body button code dd div dl dt form h1 h2 h3 head header \
+                        html img input label li link main meta p pre section span strong title ul";
+
+const ATTRIBUTES: &str = "action alt aria-describedby aria-hidden aria-invalid aria-labelledby \
+                          autocapitalize autocomplete autofocus charset checked class content for \
+                          height hidden href html id lang method name readonly rel required role \
+                          spellcheck src type value width";
+
+/// Asserts that nothing in the page could run, style or load, whatever was put into it.
+///
+/// Lists of what may occur rather than of what may not: an attribute that begins with `on`, a
+/// `style`, a `<script>` and whatever comes next year are all missing from them.
+pub(super) fn assert_inert(page: &str, html: &str) {
+    let known = |list: &str, word: &str| list.split(' ').any(|known| known == word);
+    for tag in tags(html) {
+        let name = tag.name.trim_start_matches('/');
+        assert!(known(ELEMENTS, name), "{page}: <{name}>");
+        for (key, value) in &tag.attributes {
+            assert!(known(ATTRIBUTES, key), "{page}: {key} in <{name}>");
+            if ["action", "href", "src"].contains(&key.as_str()) {
+                let own = value.starts_with('/') && !value.starts_with("//");
+                assert!(own, "{page}: {key}=\"{value}\" is not an own path");
+            }
+        }
+    }
+}
+
+/// Asserts that every form is a POST with a CSRF token; returns how many there are.
+pub(super) fn assert_forms_are_guarded(page: &str, html: &str) -> usize {
+    let mut guarded = 0;
+    for form in html.split("<form").skip(1) {
+        let (form, _) = form.split_once("</form>").expect("a form that ends");
+        let form = tags(&format!("<form{form}"));
+        assert_eq!(form[0].attribute("method"), Some("post"), "{page}");
+        let token = form
+            .iter()
+            .find(|tag| tag.attribute("name") == Some("csrf_token"));
+        let token = token.unwrap_or_else(|| panic!("{page}: a form without csrf_token"));
+        assert_eq!(token.attribute("value"), Some("csrf"), "{page}");
+        guarded += 1;
+    }
+    guarded
+}
+
+/// Asserts that ids are unique, that what refers to one finds it, and that inputs have labels.
+pub(super) fn assert_references_resolve(page: &str, html: &str) {
+    let tags = tags(html);
+    let mut ids = BTreeSet::new();
+    for id in tags.iter().filter_map(|tag| tag.attribute("id")) {
+        assert!(ids.insert(id), "{page}: id {id} twice");
+    }
+    let mut labelled = BTreeSet::new();
+    for tag in &tags {
+        for key in ["aria-describedby", "aria-labelledby", "for"] {
+            for id in tag.attribute(key).unwrap_or_default().split(' ') {
+                assert!(id.is_empty() || ids.contains(id), "{page}: {key}={id}");
+            }
+        }
+        labelled.extend(tag.attribute("for"));
+    }
+    let shown = |tag: &&Tag| tag.name == "input" && tag.attribute("hidden").is_none();
+    for field in tags.iter().filter(shown) {
+        if !["hidden", "checkbox"].contains(&field.attribute("type").unwrap_or_default()) {
+            let id = field.attribute("id").unwrap_or_default();
+            assert!(labelled.contains(id), "{page}: {field:?} has no label");
+        }
+    }
+}
