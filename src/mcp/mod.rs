@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Method, StatusCode,
+    HeaderName, HeaderValue, Method,
     header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN},
 };
 use http_body_util::Full;
@@ -54,6 +54,7 @@ static FORWARDED: [HeaderName; 6] = [
     HeaderName::from_static("mcp-method"),
     HeaderName::from_static("mcp-name"),
 ];
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// What rmcp wants to read word by word. [`front`] has seen what the caller accepts.
 const BOTH_MEDIA_TYPES: HeaderValue =
     HeaderValue::from_static("application/json, text/event-stream");
@@ -96,12 +97,12 @@ impl Mcp {
             return refusal.response(&self.resource_metadata_url);
         }
         let response = self.service.handle(forwarded(request, access)).await;
-        // The front has checked the type: what rmcp means by this is a message it cannot read.
-        if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-            let words = "its members do not belong together".to_owned();
-            return Refusal::NotAMessage(words).response(&self.resource_metadata_url);
+        let is_json = response.headers().get(CONTENT_TYPE) == Some(&JSON);
+        if is_json || !response.status().is_client_error() {
+            return response;
         }
-        response
+        let refusal = Refusal::of_the_library(response).await;
+        refusal.response(&self.resource_metadata_url)
     }
 }
 
