@@ -1,8 +1,8 @@
 //! Floor 4: the MCP endpoint.
 //!
-//! The caller's credential is checked before anything here runs. Then [`front`] decides what the
+//! The caller's credential is checked before anything here runs. Then `front` decides what the
 //! protocol library leaves to its host, the library (rmcp) speaks the protocol of both eras, and
-//! [`handler`] answers it from the table [`tools::TOOLS`]. There are no sessions: each request
+//! `handler` answers it from the table [`tools::TOOLS`]. There are no sessions: each request
 //! stands for itself, and only its token says who calls (threat 33).
 //!
 //! # Source
@@ -55,7 +55,7 @@ static FORWARDED: [HeaderName; 6] = [
     HeaderName::from_static("mcp-name"),
 ];
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// What rmcp wants to read word by word. [`front`] has seen what the caller accepts.
+/// What rmcp wants to read word by word. The front has seen what the caller accepts.
 const BOTH_MEDIA_TYPES: HeaderValue =
     HeaderValue::from_static("application/json, text/event-stream");
 

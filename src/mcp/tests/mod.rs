@@ -2,6 +2,7 @@
 
 mod callers;
 mod eras;
+mod random;
 mod refusals;
 
 use std::{
