@@ -1,3 +1,7 @@
 //! The `keystead` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    keystead::cli::run()
+}

@@ -8,7 +8,7 @@ use crate::{
         timestamp::Timestamp,
         user::{Role, User, UserName},
     },
-    store::{Read, WriteTx, grants, sessions, users},
+    store::{Read, StoreError, WriteTx, grants, sessions, users},
 };
 
 /// Makes a user.
@@ -98,7 +98,7 @@ pub fn remove(tx: &mut WriteTx<'_>, user: &User) -> Result<(), AccountError> {
 }
 
 /// Whether anybody can administer the box.
-pub fn has_owner(tx: &dyn Read) -> Result<bool, AccountError> {
+pub fn has_owner(tx: &dyn Read) -> Result<bool, StoreError> {
     Ok(users::list(tx)?.iter().any(|user| user.role == Role::Owner))
 }
 

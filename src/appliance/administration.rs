@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::user::Role;
+
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -67,16 +69,6 @@ pub enum Command {
         /// The client's identifier.
         id: String,
     },
-}
-
-/// What a user may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Administers the box.
-    Owner,
-    /// Uses it.
-    Member,
 }
 
 /// A password on its way to be hashed. It is written out in full only on the administration

@@ -1,1 +1,133 @@
-//! t
+//! Floor 6: words in, exit code out; one file a command.
+
+mod client;
+mod console;
+mod failure;
+mod password;
+mod rows;
+mod serve;
+mod user;
+
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    appliance::{
+        self,
+        administration::{Command, Reply},
+        socket::{self, CallError},
+    },
+    cli::{
+        client::ClientCommand, console::Console, failure::Failure, serve::Serve, user::UserCommand,
+    },
+    config::{
+        Config,
+        environment::Environment,
+        flags::{CommonFlags, Flags},
+    },
+};
+
+/// OAuth 2.1 authorization server, MCP server and notification centre: one binary, one data file
+#[derive(Debug, Parser)]
+#[command(
+    name = "keystead",
+    version,
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  keystead serve
+  keystead serve --public-url https://box.lan
+  keystead user add ada --owner
+  keystead client add dashboard --redirect-uri https://dash.lan/callback
+
+Exit codes: 0 done, 1 failed, 2 wrong use or configuration."
+)]
+struct Arguments {
+    #[command(flatten)]
+    common: CommonFlags,
+    #[command(subcommand)]
+    command: Chosen,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chosen {
+    Serve(Serve),
+    /// Manage who can sign in
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = EITHER_WAY
+    )]
+    User(UserCommand),
+    /// Manage the applications that may ask for tokens
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = EITHER_WAY
+    )]
+    Client(ClientCommand),
+}
+
+const EITHER_WAY: &str = "Works whether the server runs or not, on the data directory of --data.";
+
+/// Does what the words of this process's command line say.
+pub fn run() -> ExitCode {
+    let environment = Environment::of_process();
+    let mut input = io::stdin().lock();
+    let hidden: fn(&str) -> io::Result<String> = |prompt| rpassword::prompt_password(prompt);
+    let mut console = Console {
+        keyboard: input.is_terminal().then_some(hidden),
+        input: &mut input,
+        output: &mut io::stdout(),
+        notes: &mut io::stderr(),
+    };
+    let done = execute(std::env::args_os(), &environment, &mut console);
+    match done.or_else(Failure::forgive_a_reader_that_left) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // When standard error is gone too, the exit code is all that is left to say.
+            drop(failure.report(&mut io::stderr()));
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// Does what `words` say, the first of which is the program's name.
+fn execute(
+    words: impl IntoIterator<Item = OsString>,
+    environment: &Environment,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let arguments = match Arguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        // clap knows whether it goes to a terminal, and NO_COLOR.
+        Err(help) if help.exit_code() == 0 => return help.print().map_err(Failure::Output),
+        Err(usage) => return Err(Failure::Usage(usage)),
+    };
+    let common = arguments.common.0;
+    let load = |flags: Flags| Config::load(&flags, environment);
+    match arguments.command {
+        Chosen::Serve(serve) => {
+            serve::execute(&load(common.and(serve.settings.0))?, console.output)
+        }
+        Chosen::User(command) => command.execute(&load(common)?, console),
+        Chosen::Client(command) => command.execute(&load(common)?, console),
+    }
+}
+
+/// Has the running server do it, or does it on the data file when none runs.
+fn administer(config: &Config, command: Command) -> Result<Reply, Failure> {
+    let answer = match socket::call(&config.data_dir, &command) {
+        Err(CallError::NoServer(_)) => appliance::administer_offline(config, command)?,
+        answered => answered?,
+    };
+    Ok(answer?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -64,7 +64,11 @@ const SERVE: &[Reach] = &[Reach::Serve];
 impl Args for CommonFlags {
     fn augment_args(command: Command) -> Command {
         // Global: `keystead user list --data DIR` reads as well as `keystead --data DIR user list`.
-        command.args(settings_of(COMMON).map(|setting| argument(setting).global(true)))
+        command.args(settings_of(COMMON).map(|setting| {
+            argument(setting)
+                .global(true)
+                .help_heading("Options of every command")
+        }))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -120,9 +124,8 @@ fn argument(setting: &'static Setting) -> Arg {
             Bounds::List(_) => ArgAction::Append,
             Bounds::One | Bounds::Lifetime { .. } => ArgAction::Set,
         })
-        .help(format!(
-            "{} [default: {}]",
-            setting.help,
-            setting.preset_words()
-        ))
+        .help(match setting.preset_words() {
+            "none" => setting.help.to_owned(),
+            words => format!("{} [default: {words}]", setting.help),
+        })
 }

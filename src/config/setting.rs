@@ -142,7 +142,7 @@ pub static DATA: Setting = Setting {
     preset: Preset::Words(
         "$STATE_DIRECTORY, else $XDG_DATA_HOME/keystead, else ~/.local/share/keystead",
     ),
-    help: "Keep everything in this directory",
+    help: "Keep the data in this directory",
 };
 
 /// Where to listen.
@@ -286,7 +286,7 @@ pub static TOKEN_REFRESH_ABSOLUTE_TTL: Setting = lifetime(
     "token.refresh_absolute_ttl",
     (SECOND, YEAR),
     "180d",
-    "Life of a sign-in by refresh tokens, however much it is used",
+    "Life of a refresh token family, however much it is used",
 );
 
 /// Life of an authorization code.
@@ -302,7 +302,7 @@ pub static TOKEN_REPLAY_WINDOW: Setting = lifetime(
     "token.replay_window",
     (Duration::ZERO, REPLAY_WINDOW_MAX),
     "30s",
-    "How long a rotated refresh token still answers with its successor; 0s is never",
+    "How long a rotated refresh token still answers; 0s is never",
 );
 
 /// Life of a browser session that nobody uses.
@@ -334,7 +334,7 @@ pub static CLAIM_TTL: Setting = lifetime(
     "claim.ttl",
     (SECOND, DAY),
     "1h",
-    "How long the link works by which the first owner claims the box",
+    "Life of the link by which the first owner claims the box",
 );
 
 /// How long a self-registered client waits for somebody's approval.
@@ -342,7 +342,7 @@ pub static CLIENT_UNAPPROVED_TTL: Setting = lifetime(
     "client.unapproved_ttl",
     (MINUTE, YEAR),
     "7d",
-    "How long a self-registered client is kept that no user has approved",
+    "Life of a self-registered client that no user approved",
 );
 
 const fn lifetime(

@@ -1,4 +1,8 @@
+//! Every setting from every source, right and wrong.
+
 use std::{ffi::OsString, fs, os::unix::ffi::OsStringExt, path::Path, time::Duration};
+
+use proptest::prelude::*;
 
 use crate::config::{
     Config, ConfigError, LogFormat, LogLevel, Switch,
@@ -412,6 +416,28 @@ fn a_list_has_an_end() {
         }
         .load();
         assert_eq!(loaded.is_ok(), fits, "{loaded:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC{0,60}") {
+        for setting in SETTINGS {
+            let path = Path::new("keystead.toml");
+            let quoted = toml::Value::from(text.as_str());
+            let file = File::parse(path, &format!("{} = {quoted}", setting.key)).ok();
+            let (flags, environment) = (Flags::default(), Environment::default());
+            let sources = Sources::of(&flags, &environment, file);
+            // What is refused says so; what is taken is within its bounds.
+            if let (Bounds::Lifetime { min, max }, Ok(given)) = (setting.bounds, sources.get(setting))
+                && let Ok(lifetime) = given.lifetime()
+            {
+                prop_assert!((min..=max).contains(&lifetime));
+            }
+            let variable = [(setting.variable().unwrap_or_default(), text.as_str())];
+            let _ = Config::load(&flags, &variable.into_iter().collect());
+        }
+        let _ = File::parse(Path::new("keystead.toml"), &text);
     }
 }
 

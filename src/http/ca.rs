@@ -1,7 +1,7 @@
 //! The built-in CA: made once, kept in the data directory, and signer of short-lived leaves.
 
 use std::{
-    fs::{File, OpenOptions, rename},
+    fs::{File, OpenOptions, remove_file, rename},
     io::{self, ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -85,7 +85,11 @@ impl Ca {
     /// A certificate for these host names and IP addresses, with a key of its own.
     pub(crate) fn issue(&self, names: &[String], now: Timestamp) -> Result<Leaf, CertificateError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        let mut params = CertificateParams::new(names.to_vec())?;
+        // As URLs have them, IPv6 addresses come in brackets.
+        let names = names
+            .iter()
+            .map(|name| name.trim_matches(['[', ']']).to_owned());
+        let mut params = CertificateParams::new(names.collect::<Vec<_>>())?;
         params.distinguished_name = named("Keystead");
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -216,11 +220,19 @@ fn write_new(
     bytes: &[u8],
     mode: u32,
 ) -> Result<(), CertificateError> {
-    let temporary = path.with_extension("new");
+    let temporary = path.with_added_extension("new");
     let write = || -> io::Result<()> {
+        // What a crash has left there may have another mode, and would keep it.
+        match remove_file(&temporary) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(mode);
-        let mut file = options.open(&temporary)?;
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         rename(&temporary, path)?;
@@ -230,4 +242,203 @@ fn write_new(
         path: path.to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use tempfile::TempDir;
+    use x509_parser::{
+        certificate::X509Certificate,
+        extensions::{GeneralName, ParsedExtension},
+        prelude::FromDer,
+    };
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+    fn directory() -> TempDir {
+        TempDir::new().expect("a directory")
+    }
+
+    fn load(directory: &TempDir, now: Timestamp) -> Result<Ca, CertificateError> {
+        Ca::load_or_make(directory.path(), now)
+    }
+
+    fn refusal(directory: &TempDir, now: Timestamp) -> String {
+        let refused = load(directory, now).err();
+        refused.expect("it cannot be used").to_string()
+    }
+
+    #[test]
+    fn it_is_made_once() {
+        let directory = directory();
+        let pem = load(&directory, NOW).expect("a new CA").pem;
+        let files = || {
+            let mut names: Vec<_> = fs::read_dir(directory.path())
+                .expect("a directory")
+                .map(|entry| entry.expect("an entry").file_name())
+                .collect();
+            names.sort();
+            names
+        };
+        assert_eq!(files(), [CERTIFICATE_FILE, KEY_FILE]);
+        assert_eq!(load(&directory, NOW).expect("the same CA").pem, pem);
+        assert_eq!(files(), [CERTIFICATE_FILE, KEY_FILE]);
+    }
+
+    #[test]
+    fn only_the_owner_reads_the_key() {
+        let directory = directory();
+        // As a crash could have left it.
+        let left = directory.path().join(KEY_FILE).with_added_extension("new");
+        fs::write(&left, "half a key").expect("written");
+        load(&directory, NOW).expect("a new CA");
+        let metadata = fs::metadata(directory.path().join(KEY_FILE)).expect("a key");
+        assert_eq!(metadata.permissions().mode() & 0o777, KEY_MODE);
+    }
+
+    #[test]
+    fn half_of_it_is_an_error_and_stays() {
+        for (gone, left) in [(KEY_FILE, CERTIFICATE_FILE), (CERTIFICATE_FILE, KEY_FILE)] {
+            let directory = directory();
+            load(&directory, NOW).expect("a new CA");
+            remove_file(directory.path().join(gone)).expect("removed");
+            let before = fs::read(directory.path().join(left)).expect("the other half");
+            let error = refusal(&directory, NOW);
+            assert!(error.contains(&format!(
+                "found no {}",
+                directory.path().join(gone).display()
+            )));
+            assert!(!directory.path().join(gone).exists());
+            assert_eq!(
+                fs::read(directory.path().join(left)).expect("still there"),
+                before
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_ca_is_told() {
+        let (one, other) = (directory(), directory());
+        let server = load(&one, NOW)
+            .expect("a CA")
+            .issue(&["box.lan".into()], NOW);
+        load(&other, NOW).expect("another CA");
+        let server = server.expect("a leaf").key.cert[0].to_vec();
+        let server = pem_of(&server);
+        let copy = fs::read_to_string(other.path().join(KEY_FILE)).expect("a key");
+        for (file, content, says) in [
+            (
+                CERTIFICATE_FILE,
+                "junk",
+                "expected the built-in CA's certificate in PEM",
+            ),
+            (CERTIFICATE_FILE, &server, "found that of a server"),
+            (KEY_FILE, "junk", "expected the built-in CA's key in PEM"),
+            (KEY_FILE, &copy, "found that of another"),
+        ] {
+            let path = one.path().join(file);
+            let before = fs::read(&path).expect("a file");
+            fs::write(&path, content).expect("written");
+            let error = refusal(&one, NOW);
+            assert!(error.contains(says), "{error}");
+            fs::write(&path, before).expect("put back");
+        }
+        assert!(load(&one, NOW).is_ok());
+    }
+
+    fn pem_of(der: &[u8]) -> String {
+        use base64::{Engine, engine::general_purpose::STANDARD};
+        let text = STANDARD.encode(der);
+        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+    }
+
+    #[test]
+    fn it_ends_and_its_leaves_not_later() {
+        let directory = directory();
+        let ca = load(&directory, NOW).expect("a CA");
+        let (end, shortly) = (NOW.after(CA_LIFE), NOW.after(CA_LIFE).before(DAY));
+        let leaf = ca.issue(&["box.lan".into()], shortly).expect("a leaf");
+        let ends_at = pem::expiry(&leaf.key.cert[0], directory.path()).expect("an expiry");
+        assert_eq!(ends_at, end);
+        assert!(load(&directory, shortly).is_ok());
+        assert!(refusal(&directory, end).contains("remove it and its key"));
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_an_error() {
+        let directory = directory();
+        let ca = load(&directory, NOW).expect("a CA");
+        assert!(ca.issue(&["büchse.lan".into()], NOW).is_err());
+    }
+
+    #[test]
+    fn a_leaf_is_what_clients_want_of_one() {
+        let directory = directory();
+        let ca = load(&directory, NOW).expect("a CA");
+        let names = ["box.lan", "192.0.2.1", "[2001:db8::1]"].map(str::to_owned);
+        let leaf = ca.issue(&names, NOW).expect("a leaf");
+        let der = leaf.key.cert[0].to_vec();
+        let (_, leaf) = X509Certificate::from_der(&der).expect("a certificate");
+        let authority = CertificateDer::from_pem_slice(ca.pem.as_bytes()).expect("a CA");
+        let (_, authority) = X509Certificate::from_der(&authority).expect("a CA");
+
+        leaf.verify_signature(Some(authority.public_key()))
+            .expect("signed by the CA");
+        assert_eq!(leaf.issuer(), authority.subject());
+        assert_ne!(leaf.issuer(), leaf.subject());
+        assert_eq!(leaf.validity().not_before.timestamp(), 1_790_000_000 - 3600);
+        assert_eq!(
+            leaf.validity().not_after.timestamp(),
+            1_790_000_000 + 90 * 24 * 3600
+        );
+        assert!(!leaf.is_ca());
+        let usage = leaf
+            .extended_key_usage()
+            .expect("readable")
+            .expect("there")
+            .value;
+        assert!(usage.server_auth && !usage.client_auth && !usage.any);
+        let usage = leaf.key_usage().expect("readable").expect("there").value;
+        assert!(usage.digital_signature() && !usage.key_cert_sign());
+        let alternatives = leaf
+            .subject_alternative_name()
+            .expect("readable")
+            .expect("there");
+        let ipv6 = "2001:db8::1"
+            .parse()
+            .map(|address: std::net::Ipv6Addr| address.octets());
+        assert_eq!(
+            alternatives.value.general_names,
+            [
+                GeneralName::DNSName("box.lan"),
+                GeneralName::IPAddress(&[192, 0, 2, 1]),
+                GeneralName::IPAddress(&ipv6.expect("an address")),
+            ]
+        );
+        assert_eq!(authority_key(&leaf), subject_key(&authority));
+    }
+
+    fn authority_key(certificate: &X509Certificate<'_>) -> Vec<u8> {
+        let found = certificate.iter_extensions().find_map(|extension| {
+            match extension.parsed_extension() {
+                ParsedExtension::AuthorityKeyIdentifier(key) => key.key_identifier.clone(),
+                _ => None,
+            }
+        });
+        found.expect("an AKI").0.to_vec()
+    }
+
+    fn subject_key(certificate: &X509Certificate<'_>) -> Vec<u8> {
+        let found = certificate.iter_extensions().find_map(|extension| {
+            match extension.parsed_extension() {
+                ParsedExtension::SubjectKeyIdentifier(key) => Some(key),
+                _ => None,
+            }
+        });
+        found.expect("an SKI").0.to_vec()
+    }
 }

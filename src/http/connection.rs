@@ -150,6 +150,8 @@ impl<A: Application> Connections<A> {
 type Answered =
     std::pin::Pin<Box<dyn Future<Output = Result<http::Response<Counted>, Infallible>> + Send>>;
 
+/// Without `pipeline_flush`: with it hyper does not write an answer while unread bytes are left, and
+/// to bytes that cannot be read there would be no answer at all.
 fn http1_builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
@@ -158,8 +160,7 @@ fn http1_builder(limits: &Limits) -> http1::Builder {
         // the shorter time that a first head has is kept by `Watched`.
         .header_read_timeout(limits.idle_timeout)
         .max_header_size(limits.header_bytes_max)
-        .max_buf_size(READ_BUFFER_BYTES_MAX)
-        .pipeline_flush(true);
+        .max_buf_size(READ_BUFFER_BYTES_MAX);
     builder
 }
 

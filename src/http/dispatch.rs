@@ -1,7 +1,7 @@
 //! The way of one request from its head to its answer.
 //!
 //! In this order, and the order is a security property: its name and its `now`; the client's
-//! address; the route; `Host` and `Origin`; room for it; who calls; the body; the handler; the
+//! address; the route; `Host` and `Origin`; who calls; the body; room for it; the handler; the
 //! headers of every answer; one line in the log.
 
 use std::{net::IpAddr, sync::Arc};
@@ -158,8 +158,6 @@ impl<A: Application> Dispatcher<A> {
         let Some(route) = found.by_method(&head.method) else {
             return Err(unrouted(head, &found));
         };
-        let room = Arc::clone(&self.room);
-        let room = room.try_acquire_owned().map_err(|_| Refusal::Busy)?;
         let caller = caught_in(app.admit(route.access, head))
             .await?
             .map_err(Early::Answered)?;
@@ -170,6 +168,9 @@ impl<A: Application> Dispatcher<A> {
         } else {
             body::read(body, bytes_max, &self.limits).await?
         };
+        // Only now, so that clients who send slowly cannot take up all the room there is.
+        let room = Arc::clone(&self.room);
+        let room = room.try_acquire_owned().map_err(|_| Refusal::Busy)?;
         Ok(Admitted {
             route,
             caller,
@@ -343,4 +344,245 @@ fn without_body(response: Response) -> Response {
         parts.headers.insert(CONTENT_LENGTH, length.into());
     }
     Response::from_parts(parts, full(Bytes::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Full};
+
+    use super::*;
+    use crate::http::testing::{App, FORM_BYTES_MAX};
+
+    struct Answered {
+        status: u16,
+        headers: http::HeaderMap,
+        body: String,
+    }
+
+    impl Answered {
+        fn header(&self, name: &str) -> &str {
+            self.headers
+                .get(name)
+                .map_or("", |value| value.to_str().expect("text"))
+        }
+    }
+
+    fn dispatcher(app: &Arc<App>, limits: Limits) -> Dispatcher<App> {
+        let phase = Arc::new(watch::Sender::new(Phase::Serving));
+        Dispatcher::new(Arc::clone(app), limits, phase)
+    }
+
+    /// The answer to a request from 10.0.0.1, a trusted proxy. `request` is a method and a target.
+    async fn ask(request: &str, headers: &[(&str, &str)], body: &str) -> Answered {
+        let (app, _events) = App::new();
+        ask_of(&dispatcher(&app, Limits::default()), request, headers, body).await
+    }
+
+    async fn ask_of(
+        dispatcher: &Dispatcher<App>,
+        request: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answered {
+        let (method, target) = request.split_once(' ').expect("a method and a target");
+        let host = headers.iter().find(|(name, _)| *name == "host");
+        let host = *host.unwrap_or(&("host", "box.lan"));
+        let headers = headers
+            .iter()
+            .filter(|(name, _)| *name != "host")
+            .chain([&host]);
+        let request = http::Request::builder().method(method).uri(target);
+        let request = headers.fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        let request = request
+            .body(Full::from(body.to_owned()))
+            .expect("a request");
+        let peer = "10.0.0.1".parse().expect("an address");
+        let (parts, body) = dispatcher.answer(peer, request).await.into_parts();
+        let Ok(body) = body.collect().await;
+        Answered {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_reaches_its_handler_and_is_finished() {
+        let answered = ask("GET /echo/a%20b?x=1", &[], "").await;
+        assert_eq!((answered.status, answered.body.as_str()), (200, "a b"));
+        assert_eq!(answered.header("x-route"), "/echo/{name}");
+        assert_eq!(answered.header("x-request-id").len(), 22);
+    }
+
+    #[tokio::test]
+    async fn every_request_has_a_name_of_its_own() {
+        let (app, _events) = App::new();
+        let dispatcher = dispatcher(&app, Limits::default());
+        let one = ask_of(&dispatcher, "GET /hello", &[], "").await;
+        let other = ask_of(&dispatcher, "GET /hello", &[("x-request-id", "mine")], "").await;
+        assert_ne!(one.header("x-request-id"), other.header("x-request-id"));
+        assert_ne!(other.header("x-request-id"), "mine");
+    }
+
+    #[tokio::test]
+    async fn a_trusted_proxy_says_who_the_client_is() {
+        let answered = ask("GET /who", &[("x-forwarded-for", "192.0.2.1")], "").await;
+        assert_eq!(answered.body, "anyone at 192.0.2.1");
+    }
+
+    #[tokio::test]
+    async fn a_foreign_host_is_refused_before_anything_is_said() {
+        for request in ["GET /hello", "GET /nowhere", "PUT /hello", "OPTIONS /open"] {
+            let answered = ask(request, &[("host", "evil.example")], "").await;
+            assert_eq!(answered.status, 403, "{request}");
+        }
+    }
+
+    #[tokio::test]
+    async fn head_has_the_headers_of_get_and_no_body() {
+        let answered = ask("HEAD /hello", &[], "").await;
+        assert_eq!((answered.status, answered.body.as_str()), (200, ""));
+        assert_eq!(answered.header("content-length"), "5");
+        assert_eq!(answered.header("content-type"), "text/plain; charset=utf-8");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_path_and_an_unknown_method_differ() {
+        assert_eq!(ask("GET /nowhere", &[], "").await.status, 404);
+        let answered = ask("DELETE /hello", &[], "").await;
+        assert_eq!(
+            (answered.status, answered.header("allow")),
+            (405, "GET, POST, HEAD")
+        );
+        let answered = ask("BREW /form", &[], "").await;
+        assert_eq!(
+            (answered.status, answered.header("allow")),
+            (405, "POST, DELETE, OPTIONS")
+        );
+        assert_eq!(ask("OPTIONS /hello", &[], "").await.status, 405);
+    }
+
+    #[tokio::test]
+    async fn a_capture_that_is_no_text_is_a_bad_request() {
+        assert_eq!(ask("GET /echo/%ff", &[], "").await.status, 400);
+    }
+
+    #[tokio::test]
+    async fn who_may_not_is_told_before_the_body_is_looked_at() {
+        let long = "x".repeat(FORM_BYTES_MAX + 1);
+        assert_eq!(ask("POST /form", &[], &long).await.status, 401);
+        let member = [("authorization", "member")];
+        assert_eq!(ask("POST /form", &member, &long).await.status, 413);
+        let answered = ask("POST /form", &member, &long[1..]).await;
+        assert_eq!(
+            (answered.status, answered.body.as_str()),
+            (200, "member sent 1000")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_only_where_one_is_expected() {
+        assert_eq!(ask("GET /hello", &[], "x").await.status, 200);
+        assert_eq!(ask("POST /hello", &[], "x").await.status, 413);
+        assert_eq!(ask("POST /hello", &[], "").await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn a_panic_anywhere_is_a_500() {
+        let answered = ask("GET /panic", &[], "").await;
+        assert_eq!(answered.status, 500);
+        assert!(!answered.body.contains("on purpose"));
+        for place in ["x-panic-screen", "x-panic-admit", "x-panic-finish"] {
+            let answered = ask("GET /hello", &[(place, "")], "").await;
+            assert_eq!(answered.status, 500, "{place}");
+            assert_eq!(answered.header("x-request-id").len(), 22);
+        }
+        assert_eq!(
+            ask("GET /nowhere", &[("x-panic-refuse", "")], "")
+                .await
+                .status,
+            500
+        );
+    }
+
+    #[tokio::test]
+    async fn without_room_a_request_is_told_when_to_come_again() {
+        let limits = Limits {
+            requests_max: 1,
+            ..Limits::default()
+        };
+        let (app, mut events) = App::new();
+        let dispatcher = dispatcher(&app, limits);
+        let (first, second) = tokio::join!(ask_of(&dispatcher, "GET /gate", &[], ""), async {
+            assert_eq!(events.recv().await, Some("begun"));
+            let second = ask_of(&dispatcher, "GET /hello", &[], "").await;
+            app.gate.add_permits(1);
+            second
+        });
+        assert_eq!((second.status, second.header("retry-after")), (503, "1"));
+        assert_eq!(first.status, 200);
+        assert_eq!(ask_of(&dispatcher, "GET /hello", &[], "").await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn a_script_of_another_origin_may_read_what_is_open() {
+        let origin = ("origin", "https://app.example");
+        for (request, is_open) in [
+            ("GET /open", true),
+            // Refusals as well: 401 carries WWW-Authenticate.
+            ("POST /form", true),
+            ("GET /hello", false),
+            ("DELETE /form", false),
+            ("GET /nowhere", false),
+        ] {
+            let answered = ask(request, &[origin], "").await;
+            let allowed = answered.header("access-control-allow-origin");
+            assert_eq!(allowed, if is_open { "*" } else { "" }, "{request}");
+            assert_eq!(answered.header("access-control-allow-credentials"), "");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_preflight_names_what_is_open() {
+        let preflight = [
+            ("origin", "https://app.example"),
+            ("access-control-request-method", "POST"),
+            (
+                "access-control-request-headers",
+                "Mcp-Param-Region, x-evil, mcp-param-b\"ad",
+            ),
+        ];
+        let answered = ask("OPTIONS /form", &preflight, "").await;
+        assert_eq!(answered.status, 204);
+        assert_eq!(answered.header("access-control-allow-origin"), "*");
+        assert_eq!(answered.header("access-control-allow-methods"), "POST");
+        let headers = answered.header("access-control-allow-headers");
+        assert!(
+            headers.starts_with("Authorization, Content-Type, "),
+            "{headers}"
+        );
+        assert!(
+            headers.ends_with(", X-Requested-With, mcp-param-region"),
+            "{headers}"
+        );
+        assert!(
+            answered
+                .header("access-control-expose-headers")
+                .contains("WWW-Authenticate")
+        );
+        assert_eq!(answered.header("access-control-max-age"), "7200");
+        assert_eq!(ask("OPTIONS /hello", &preflight, "").await.status, 405);
+    }
+
+    #[tokio::test]
+    async fn an_options_that_is_no_preflight_names_the_methods() {
+        let answered = ask("OPTIONS /open", &[], "").await;
+        assert_eq!(
+            (answered.status, answered.header("allow")),
+            (204, "GET, HEAD, OPTIONS")
+        );
+        assert_eq!(answered.header("access-control-allow-methods"), "");
+    }
 }

@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::http::response;
 
-/// Something panicked; the log has what it said.
+/// Something panicked; the panic hook of `runtime::logs` has written what it said to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked;
 
@@ -25,15 +25,7 @@ pub(crate) struct Panicked;
 ///
 /// What `work` held may be half done, so that nothing of it may be used again: it is dropped.
 pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let said = panic
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("no message");
-        tracing::error!(said, "a request failed by a panic");
-        Panicked
-    })
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)
 }
 
 /// Awaits `work`; a panic in it ends there.

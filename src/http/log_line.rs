@@ -43,11 +43,12 @@ impl Drop for LogLine {
         let Self {
             id, remote, route, ..
         } = self;
-        let (method, duration) = (named(&self.method), self.begun.elapsed());
+        let method = named(&self.method);
+        let duration_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         if let Some(status) = self.status.map(|status| status.as_u16()) {
-            tracing::info!(%id, method, route, status, ?duration, %remote, "answered");
+            tracing::info!(%id, method, route, status, duration_us, %remote, "answered");
         } else {
-            tracing::info!(%id, method, route, ?duration, %remote, "client hung up");
+            tracing::info!(%id, method, route, duration_us, %remote, "client hung up");
         }
     }
 }
@@ -67,5 +68,66 @@ fn named(method: &Method) -> &str {
         method.as_str()
     } else {
         "other"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+    use crate::http::testing::head;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("not poisoned").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What the log has after `what`.
+    fn logged(what: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, what);
+        let bytes = lines.0.lock().expect("not poisoned").clone();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn the_line_has_the_pattern_and_nothing_that_a_client_wrote() {
+        let mut head = head(&[("authorization", "hush")]);
+        head.path = "/claim/hush".into();
+        head.query = Some("code=hush".into());
+        head.method = "HUSH".parse().expect("a method");
+        let line = logged(|| LogLine::new(&head, Some("/claim/{token}")).answered(StatusCode::OK));
+        assert!(
+            line.contains("/claim/{token}") && line.contains("status=200"),
+            "{line}"
+        );
+        assert!(!line.to_lowercase().contains("hush"), "{line}");
+        assert_eq!(line.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_request_without_an_answer_has_its_line() {
+        let line = logged(|| drop(LogLine::new(&head(&[]), None)));
+        assert!(
+            line.contains("client hung up") && line.contains("remote=127.0.0.1"),
+            "{line}"
+        );
     }
 }

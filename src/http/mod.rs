@@ -27,3 +27,5 @@ mod stall;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;

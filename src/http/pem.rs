@@ -195,3 +195,89 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
         source,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A directory with a certificate that ends at [`ENDS_AT`], and its key.
+    fn pair() -> (TempDir, PathBuf, PathBuf) {
+        let directory = TempDir::new().expect("a directory");
+        let (certificate, key) = (
+            directory.path().join("tls.crt"),
+            directory.path().join("tls.key"),
+        );
+        let signing = rcgen::KeyPair::generate().expect("a key");
+        let mut params = rcgen::CertificateParams::new(["box.lan".to_owned()]).expect("a name");
+        params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+        let signed = params.self_signed(&signing).expect("a certificate");
+        fs::write(&certificate, signed.pem()).expect("written");
+        fs::write(&key, signing.serialize_pem()).expect("written");
+        (directory, certificate, key)
+    }
+
+    const ENDS_AT: Timestamp = Timestamp::from_millis(1_893_456_000_000);
+
+    fn now() -> Timestamp {
+        ENDS_AT.before(Duration::from_hours(1))
+    }
+
+    #[test]
+    fn a_pair_is_good_until_it_ends() {
+        let (_directory, certificate, key) = pair();
+        let before = ENDS_AT.before(Duration::from_millis(1));
+        assert!(load(&certificate, &key, before).is_ok());
+        let error = load(&certificate, &key, ENDS_AT).expect_err("over");
+        let expected = "expired at 2030-01-01T00:00:00Z: renew it";
+        assert!(error.to_string().ends_with(expected), "{error}");
+    }
+
+    #[test]
+    fn the_key_of_another_certificate_is_told() {
+        let (_directory, certificate, _) = pair();
+        let (_other, _, key) = pair();
+        let error = load(&certificate, &key, now()).expect_err("another");
+        assert!(
+            matches!(error, CertificateError::KeyMismatch { .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_a_file_lacks_is_told_with_its_name() {
+        let (directory, certificate, key) = pair();
+        let empty = directory.path().join("empty");
+        let missing = directory.path().join("missing");
+        let junk = directory.path().join("junk");
+        fs::write(&empty, "").expect("written");
+        let body = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        fs::write(&junk, body).expect("written");
+        for (certificate, key, name, says) in [
+            (&missing, &key, "missing", "expected to read"),
+            (&certificate, &missing, "missing", "expected to read"),
+            (&empty, &key, "empty", "found no certificate"),
+            (&junk, &key, "junk", "expected an X.509 certificate"),
+            // The two flags given the wrong way round.
+            (&key, &certificate, "tls.key", "found no certificate"),
+            (
+                &certificate,
+                &certificate,
+                "tls.crt",
+                "expected a private key in PEM",
+            ),
+            (
+                &certificate,
+                &empty,
+                "empty",
+                "expected a private key in PEM",
+            ),
+        ] {
+            let error = load(certificate, key, now()).expect_err(says).to_string();
+            assert!(error.contains(says) && error.contains(name), "{error}");
+        }
+    }
+}

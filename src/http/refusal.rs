@@ -58,9 +58,7 @@ impl Refusal {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyBroken | Self::HeadMalformed(_) => StatusCode::BAD_REQUEST,
-            // RFC 9110 §15.5.20: a host that this server does not answer for.
-            Self::HostForeign { .. } => StatusCode::MISDIRECTED_REQUEST,
-            Self::OriginForeign { .. } => StatusCode::FORBIDDEN,
+            Self::HostForeign { .. } | Self::OriginForeign { .. } => StatusCode::FORBIDDEN,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Fault => StatusCode::INTERNAL_SERVER_ERROR,
         }

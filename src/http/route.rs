@@ -112,7 +112,7 @@ macro_rules! route {
 }
 pub use crate::route;
 
-/// The captured parts of a path, percent-decoded.
+/// The captured parts of a path, percent-decoded. One can be a secret, so that there is no `Debug`.
 #[derive(Clone, Default)]
 pub struct Captures(Vec<(&'static str, String)>);
 
@@ -306,4 +306,130 @@ pub(crate) fn decode(text: &str) -> Option<String> {
         return None;
     }
     Some(percent_decode_str(text).decode_utf8().ok()?.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::http::{
+        response::empty,
+        testing::{Access, App},
+    };
+
+    async fn none(_: Arc<App>, _: Request, _: &'static str) -> Response {
+        empty(http::StatusCode::NO_CONTENT)
+    }
+
+    static TABLE: [Route<App>; 8] = [
+        route!(GET "/", Access::Anyone, none),
+        route!(GET "/apps/{id}", Access::Anyone, none),
+        route!(GET "/apps/{id}/secrets/{sid}", Access::Anyone, none),
+        route!(GET "/apps/mine", Access::Anyone, none),
+        route!(DELETE "/apps/{id}", Access::Anyone, none),
+        route!(GET "/files/{*rest}", Access::Anyone, none),
+        route!(GET "/files/{one}", Access::Anyone, none),
+        route!(POST "/files/one", Access::Anyone, none).cors(Cors::AnyOrigin),
+    ];
+
+    fn find(path: &str) -> Result<Found<'static, App>, NoRoute> {
+        let index = Box::leak(Box::new(Index::new(&TABLE)));
+        index.find(path)
+    }
+
+    fn pattern(path: &str) -> Option<&'static str> {
+        find(path).ok().map(|found| found.routes[0].path)
+    }
+
+    #[test]
+    fn a_path_finds_its_route() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("/apps/1", "/apps/{id}"),
+            // A path without captures comes first, whatever the order of the table.
+            ("/apps/mine", "/apps/mine"),
+            ("/apps/1/secrets/2", "/apps/{id}/secrets/{sid}"),
+            // Of two patterns, the first of the table.
+            ("/files/x", "/files/{*rest}"),
+            ("/files", "/files/{*rest}"),
+            ("/files/", "/files/{*rest}"),
+        ] {
+            assert_eq!(pattern(path), Some(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn another_shape_is_another_path() {
+        for path in [
+            "",
+            "*",
+            "apps/1",
+            "//",
+            "/apps",
+            "/apps/",
+            "/apps//",
+            "/apps/1/",
+            "/Apps/1",
+            "/apps/1/secrets",
+            "/apps/1/secrets/",
+            "/apps//secrets/2",
+            "/filesx",
+            "/apps/mine/",
+        ] {
+            assert_eq!(find(path).err(), Some(NoRoute::PathUnknown), "{path}");
+        }
+    }
+
+    #[test]
+    fn captures_are_decoded_once() {
+        let captured = |path: &str, name: &str| {
+            let found = find(path).expect("a route");
+            found.captures.get(name).map(str::to_owned)
+        };
+        assert_eq!(captured("/apps/a%20b", "id").as_deref(), Some("a b"));
+        assert_eq!(captured("/apps/a%2Fb", "id").as_deref(), Some("a/b"));
+        assert_eq!(captured("/apps/%2541", "id").as_deref(), Some("%41"));
+        assert_eq!(captured("/apps/a+b", "id").as_deref(), Some("a+b"));
+        assert_eq!(captured("/apps/1/secrets/2", "sid").as_deref(), Some("2"));
+        assert_eq!(captured("/apps/1", "sid"), None);
+        assert_eq!(captured("/files", "rest").as_deref(), Some(""));
+        assert_eq!(captured("/files/a/b/", "rest").as_deref(), Some("a/b/"));
+    }
+
+    #[test]
+    fn a_capture_that_is_no_text_is_malformed() {
+        for path in [
+            "/apps/%",
+            "/apps/%4",
+            "/apps/%zz",
+            "/apps/%ff",
+            "/files/a/%C3",
+        ] {
+            assert_eq!(find(path).err(), Some(NoRoute::CaptureMalformed), "{path}");
+        }
+    }
+
+    #[test]
+    fn allow_lists_what_is_answered() {
+        let allow = |path: &str| find(path).expect("a route").allow();
+        assert_eq!(allow("/apps/1"), "GET, DELETE, HEAD");
+        assert_eq!(allow("/files/one"), "POST, OPTIONS");
+    }
+
+    #[test]
+    fn head_is_answered_by_get() {
+        let found = find("/apps/1").expect("a route");
+        let method = |method| found.by_method(&method).map(|route| route.method.clone());
+        assert_eq!(method(Method::HEAD), Some(Method::GET));
+        assert_eq!(method(Method::DELETE), Some(Method::DELETE));
+        assert_eq!(method(Method::PUT), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_panics(path in "(/|[a-z%{}*]|apps|files){0,8}") {
+            let _ = find(&path);
+        }
+    }
 }

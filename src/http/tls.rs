@@ -142,7 +142,7 @@ impl Certificates {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    fn shown(&self) -> Shown {
+    pub(crate) fn shown(&self) -> Shown {
         // The value is replaced whole, so that a writer's panic cannot leave half of one.
         self.shown
             .read()
@@ -198,8 +198,8 @@ impl Source {
 }
 
 #[derive(Clone)]
-struct Shown {
-    key: Arc<CertifiedKey>,
+pub(crate) struct Shown {
+    pub(crate) key: Arc<CertifiedKey>,
     /// When the built-in CA should issue the next one; never for files.
     renew_at: Timestamp,
 }

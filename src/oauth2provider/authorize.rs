@@ -5,10 +5,11 @@
 //! until that is settled an error is a page. Then the request ([`accept`]); an error is now a
 //! redirect. Then the person: [`remembered`] or [`allow`].
 
+use subtle::ConstantTimeEq as _;
 use url::form_urlencoded;
 
 use crate::{
-    crypto::{digest::Digest, entropy::Entropy, keyed::Purpose},
+    crypto::{digest::Digest, keyed::Purpose},
     model::{
         credential::{Credential, CredentialKind},
         id::Id,
@@ -316,17 +317,11 @@ pub enum ConsentError {
 
 impl ConsentToken {
     /// The token for a page that is shown now.
-    pub fn issue(
-        provider: &Provider,
-        now: Timestamp,
-        entropy: &dyn Entropy,
-        session_id: Id,
-        authorization: &Authorization,
-    ) -> Self {
-        let id = Id::generate(now, entropy);
+    pub fn issue(moment: Moment<'_>, session_id: Id, authorization: &Authorization) -> Self {
+        let id = Id::generate(moment.now, moment.entropy);
         Self {
             id,
-            tag: consent_tag(provider, id, session_id, authorization),
+            tag: consent_tag(moment.provider, id, session_id, authorization),
         }
     }
 
@@ -344,12 +339,11 @@ impl ConsentToken {
     fn spend(
         self,
         tx: &mut WriteTx<'_>,
-        provider: &Provider,
-        now: Timestamp,
+        moment: Moment<'_>,
         session_id: Id,
         authorization: &Authorization,
     ) -> Result<(), ConsentError> {
-        use subtle::ConstantTimeEq as _;
+        let Moment { provider, now, .. } = moment;
         let expected = consent_tag(provider, self.id, session_id, authorization);
         if !bool::from(expected.ct_eq(&self.tag)) {
             return Err(ConsentError::Foreign);
@@ -428,7 +422,7 @@ pub fn allow(
         now,
         entropy,
     } = moment;
-    token.spend(tx, provider, now, person.session_id, authorization)?;
+    token.spend(tx, moment, person.session_id, authorization)?;
     let wider = chosen.difference(&authorization.scopes);
     if !wider.is_empty() {
         return Err(ConsentError::Wider(wider));
@@ -460,13 +454,12 @@ pub fn allow(
 /// Uses the page up without allowing anything.
 pub fn deny(
     tx: &mut WriteTx<'_>,
-    now: Timestamp,
-    provider: &Provider,
+    moment: Moment<'_>,
     person: Person,
     token: ConsentToken,
     authorization: &Authorization,
 ) -> Result<(), ConsentError> {
-    token.spend(tx, provider, now, person.session_id, authorization)
+    token.spend(tx, moment, person.session_id, authorization)
 }
 
 /// Issues a code under a grant that [`remembered`] found. `None` if it has ended since.

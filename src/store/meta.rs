@@ -17,6 +17,7 @@ const SCHEMA: &[u8] = b"schema";
 const KEY: &[u8] = b"key";
 const CLAIM: &[u8] = b"claim";
 const SETTINGS: &[u8] = b"settings";
+const PROBE: &[u8] = b"probe";
 
 /// The link by which the box gets its owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +49,7 @@ pub(super) fn find_schema(tx: &dyn Read) -> Result<Option<u32>, StoreError> {
     let Some(bytes) = tx.get(Table::Meta, SCHEMA)? else {
         return Ok(None);
     };
-    let bytes: [u8; 4] = bytes.try_into().map_err(|_| damaged("schema"))?;
-    Ok(Some(u32::from_be_bytes(bytes)))
+    Ok(Some(u32::from_be_bytes(fixed(SCHEMA, &bytes)?)))
 }
 
 pub(super) fn put_schema(tx: &mut WriteTx<'_>, schema: u32) {
@@ -62,9 +62,8 @@ pub(super) fn put_key(tx: &mut WriteTx<'_>, key: &[u8; Key::LEN]) {
 
 /// The deployment's key.
 pub fn key(tx: &dyn Read) -> Result<Key, StoreError> {
-    let bytes = tx.get(Table::Meta, KEY)?.ok_or_else(|| damaged("key"))?;
-    let bytes: [u8; Key::LEN] = bytes.try_into().map_err(|_| damaged("key"))?;
-    Ok(Key::from_bytes(&bytes))
+    let bytes = tx.get(Table::Meta, KEY)?.unwrap_or_default();
+    Ok(Key::from_bytes(&fixed(KEY, &bytes)?))
 }
 
 /// The open claim, if there is one.
@@ -102,9 +101,18 @@ pub fn put_settings(tx: &mut WriteTx<'_>, settings: &Settings) -> Result<(), Sto
     Ok(())
 }
 
-fn damaged(name: &str) -> StoreError {
-    StoreError::Corrupt {
+/// Writes the time, to see whether the file takes it.
+pub fn put_probe(tx: &mut WriteTx<'_>, now: Timestamp) {
+    tx.put(Table::Meta, PROBE, now.millis().to_be_bytes().to_vec());
+}
+
+fn fixed<const N: usize>(name: &[u8], bytes: &[u8]) -> Result<[u8; N], StoreError> {
+    bytes.try_into().map_err(|_| StoreError::Corrupt {
         table: Table::Meta.name(),
-        reason: format!("{name:?} is damaged"),
-    }
+        reason: format!(
+            "expected {N} bytes at {:?}, found {}",
+            String::from_utf8_lossy(name),
+            bytes.len()
+        ),
+    })
 }

@@ -1,3 +1,73 @@
 //! Floor 4: endpoints for browsers and clients. Each parses, calls one service and renders.
 
+pub mod credentials;
+pub mod headers;
+pub mod health;
+pub mod oauth2;
 pub mod pages;
+pub mod passwords;
+pub mod refusals;
+
+use std::sync::Arc;
+
+use crate::{
+    accounts::throttle::SignInThrottle,
+    crypto::entropy::Entropy,
+    model::timestamp::Timestamp,
+    oauth2provider::{Moment, Provider},
+    store::{Store, StoreError, WriteTx},
+    web::{health::Probe, passwords::PasswordDesk},
+};
+
+/// What every endpoint works with.
+pub struct Web {
+    /// The data file.
+    pub store: Arc<Store>,
+    /// The authorization server.
+    pub provider: Arc<Provider>,
+    /// For identifiers and secrets.
+    pub entropy: Arc<dyn Entropy>,
+    /// How often one may try to sign in.
+    pub throttle: SignInThrottle,
+    /// Where passwords are hashed.
+    pub passwords: PasswordDesk,
+    /// The certificate of the built-in CA, in PEM, where it signed ours.
+    pub ca_pem: Option<String>,
+    /// When the store last answered a write.
+    pub probe: Probe,
+}
+
+impl Web {
+    /// The provider as a request that arrived at `now` sees it.
+    pub fn moment(&self, now: Timestamp) -> Moment<'_> {
+        Moment {
+            provider: &self.provider,
+            now,
+            entropy: &*self.entropy,
+        }
+    }
+
+    /// Runs `work` in the store's writer, and answers once what it changed is durable.
+    pub async fn write<T, E>(
+        &self,
+        now: Timestamp,
+        work: impl FnOnce(&mut WriteTx<'_>, Moment<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (provider, entropy) = (Arc::clone(&self.provider), Arc::clone(&self.entropy));
+        let write = move |tx: &mut WriteTx<'_>| {
+            work(
+                tx,
+                Moment {
+                    provider: &provider,
+                    now,
+                    entropy: &*entropy,
+                },
+            )
+        };
+        self.store.write(write).await
+    }
+}

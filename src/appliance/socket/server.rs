@@ -4,6 +4,7 @@ use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     net::UnixStream,
+    sync::watch,
     task::{JoinError, JoinSet},
     time::{sleep, timeout},
 };
@@ -43,6 +44,8 @@ pub(super) async fn serve_within<H, F>(
 {
     let handler = Arc::new(handler);
     let owner = listener.owner();
+    // Nothing is ever sent: the end of the sender is the news.
+    let (running, stopping) = watch::channel(());
     let mut stop = pin!(stop);
     let mut conversations = JoinSet::new();
     loop {
@@ -52,10 +55,9 @@ pub(super) async fn serve_within<H, F>(
             Some(ended) = conversations.join_next() => log_failure(ended),
             accepted = listener.accept(), if has_room => match accepted {
                 Ok(stream) => {
+                    let door = Door { deadline, owner, stopping: stopping.clone() };
                     let handler = Arc::clone(&handler);
-                    conversations.spawn(async move {
-                        converse(deadline, stream, owner, &*handler).await
-                    });
+                    conversations.spawn(async move { converse(door, stream, &*handler).await });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no connection on the administration socket");
@@ -65,18 +67,27 @@ pub(super) async fn serve_within<H, F>(
         }
     }
     drop(listener);
+    drop(running);
     while let Some(ended) = conversations.join_next().await {
         log_failure(ended);
     }
 }
 
-async fn converse<F: Future<Output = Answer>>(
+/// Who may give a command, and for how long.
+struct Door {
     deadline: Duration,
-    mut stream: UnixStream,
     owner: u32,
+    /// Closed when no more commands are taken.
+    stopping: watch::Receiver<()>,
+}
+
+async fn converse<F: Future<Output = Answer>>(
+    door: Door,
+    mut stream: UnixStream,
     handler: &impl Fn(Command) -> F,
 ) -> io::Result<()> {
-    let answer = match receive(deadline, &mut stream, owner).await {
+    let deadline = door.deadline;
+    let answer = match door.receive(&mut stream).await {
         Ok(command) => handler(command).await,
         Err(refused) => Err(refused),
     };
@@ -84,24 +95,35 @@ async fn converse<F: Future<Output = Answer>>(
     timeout(deadline, write_line(stream, line)).await?
 }
 
-/// The command that the peer sends, if it is one that may.
-async fn receive(
-    deadline: Duration,
-    stream: &mut UnixStream,
-    owner: u32,
-) -> Result<Command, Refused> {
-    // The socket's mode says the same; a mode can be changed.
-    let peer = stream.peer_cred().map_err(Refused::because)?.uid();
-    if peer != owner && peer != ROOT {
-        let message = format!("expected the user {owner} or root, found the user {peer}");
-        return Err(Refused { message });
+impl Door {
+    /// The command that the peer sends, if it is one that may.
+    async fn receive(mut self, stream: &mut UnixStream) -> Result<Command, Refused> {
+        let peer = stream.peer_cred().map_err(Refused::because)?.uid();
+        admit(peer, self.owner)?;
+        let line = tokio::select! {
+            line = timeout(self.deadline, read_line(stream, ADMIN_BYTES_MAX)) => line,
+            // A peer that has not said anything yet must not keep the server from stopping.
+            _ = self.stopping.changed() => {
+                return Err(Refused::because("the server is stopping"));
+            }
+        };
+        let line = line
+            .map_err(|_| {
+                Refused::because(format!("expected a command within {:?}", self.deadline))
+            })?
+            .map_err(Refused::because)?;
+        serde_json::from_slice(&line)
+            .map_err(|error| Refused::because(format!("expected a command as JSON, found {error}")))
     }
-    let line = timeout(deadline, read_line(stream, ADMIN_BYTES_MAX))
-        .await
-        .map_err(|_| Refused::because(format!("expected a command within {deadline:?}")))?
-        .map_err(Refused::because)?;
-    serde_json::from_slice(&line)
-        .map_err(|error| Refused::because(format!("expected a command as JSON, found {error}")))
+}
+
+/// The socket's mode says the same; a mode can be changed.
+fn admit(peer: u32, owner: u32) -> Result<(), Refused> {
+    if peer == owner || peer == ROOT {
+        return Ok(());
+    }
+    let message = format!("expected the user {owner} or root, found the user {peer}");
+    Err(Refused { message })
 }
 
 fn encode(answer: &Answer) -> io::Result<Vec<u8>> {
@@ -121,5 +143,33 @@ fn log_failure(ended: Result<io::Result<()>, JoinError>) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "an administrator did not take the answer"),
         Err(error) => tracing::error!(%error, "an administration command failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_owner_and_root_may_command() {
+        for (peer, owner, admitted) in [
+            (1000, 1000, true),
+            (ROOT, 1000, true),
+            (ROOT, ROOT, true),
+            (1000, ROOT, false),
+            (1001, 1000, false),
+        ] {
+            assert_eq!(admit(peer, owner).is_ok(), admitted, "{peer} to {owner}");
+        }
+    }
+
+    #[test]
+    fn an_answer_has_a_greatest_length() {
+        let refused = |message| encode(&Err(Refused { message })).expect("JSON");
+        let longest = refused("x".repeat(ANSWER_BYTES_MAX / 2));
+        assert!(longest.len() > ANSWER_BYTES_MAX / 2);
+        let instead = refused("x".repeat(ANSWER_BYTES_MAX));
+        let text = String::from_utf8(instead).expect("text");
+        assert!(text.contains("which is more than 16777216"), "{text}");
     }
 }

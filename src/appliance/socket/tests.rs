@@ -1,3 +1,5 @@
+//! What the administration socket must hold, from both of its ends.
+
 use std::{
     fs,
     future::{pending, ready},
@@ -290,4 +292,20 @@ fn whoever_comes_after_the_greatest_number_waits() {
     let mut heard = String::new();
     next.read_to_string(&mut heard).expect("an answer");
     assert_eq!(heard, "{\"Ok\":{\"users\":[]}}\n");
+}
+
+#[test]
+fn a_silent_peer_does_not_keep_the_server_from_stopping() {
+    let server = Server::start(LONG * 10, obey);
+    let mut silent = UnixStream::connect(path_in(server.path())).expect("a connection");
+    // Whoever connected later was served, so the silent one is being waited for.
+    assert!(server.call(&Command::UserList).is_ok());
+    silent.set_read_timeout(Some(LONG)).expect("a deadline");
+    drop(server.stop());
+    let mut heard = String::new();
+    silent.read_to_string(&mut heard).expect("an answer");
+    assert_eq!(
+        heard,
+        "{\"Err\":{\"message\":\"the server is stopping\"}}\n"
+    );
 }

@@ -1,7 +1,15 @@
 //! The pages a person sees, as `contract.md` §10 lists them. They work without JavaScript.
 
+pub mod account;
 pub mod assets;
+pub mod claim;
+pub mod consent;
+pub mod home;
+pub mod message;
+pub mod sign_in;
 pub mod views;
+
+mod render;
 
 #[cfg(test)]
 mod markup;

@@ -1,0 +1,74 @@
+//! Why a command was not done, and the exit code that says so.
+
+use std::io::{self, Write};
+
+use crate::{
+    appliance::{StartError, administration::Refused, socket::CallError},
+    cli::password::PasswordError,
+    config::ConfigError,
+};
+
+/// It was tried and failed.
+const FAILED: u8 = 1;
+/// It was not tried: wrong use or configuration.
+const WRONG_USE: u8 = 2;
+
+/// Why a command was not done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Usage(clap::Error),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error("expected --yes, because there is no terminal to ask on")]
+    NeedsYes,
+    #[error("not confirmed; nothing was changed")]
+    NotConfirmed,
+    #[error("cannot read the answer: {0}")]
+    Input(io::Error),
+    #[error("cannot write: {0}")]
+    Output(io::Error),
+}
+
+impl Failure {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_)
+            | Self::Config(_)
+            | Self::Start(StartError::Unservable(_))
+            | Self::Password(PasswordError::NoTerminal)
+            | Self::NeedsYes => WRONG_USE,
+            Self::Start(_)
+            | Self::Call(_)
+            | Self::Refused(_)
+            | Self::Password(_)
+            | Self::NotConfirmed
+            | Self::Input(_)
+            | Self::Output(_) => FAILED,
+        }
+    }
+
+    /// Says on `notes` what went wrong.
+    pub(super) fn report(&self, notes: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Usage(usage) => usage.print(),
+            other => writeln!(notes, "error: {other}"),
+        }
+    }
+
+    /// A reader that has seen enough, such as `head`, is no failure.
+    pub(super) fn forgive_a_reader_that_left(self) -> Result<(), Self> {
+        match self {
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => Err(other),
+        }
+    }
+}

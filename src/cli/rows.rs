@@ -1,0 +1,178 @@
+//! How users and clients look on standard output: aligned text for a person, JSON for a program.
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::{
+    appliance::administration::{ClientRow, Reply, UserRow, UserState},
+    cli::{console::Console, failure::Failure},
+};
+
+/// What stands for nothing in a table.
+const NOTHING: &str = "–";
+
+/// How rows are written.
+#[derive(Debug, Args)]
+pub(super) struct RowFlags {
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A new client as one JSON object.
+#[derive(Serialize)]
+struct CreatedRow<'a> {
+    #[serde(flatten)]
+    client: &'a ClientRow,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<&'a str>,
+}
+
+impl RowFlags {
+    /// Writes what is in `reply`.
+    pub(super) fn print(&self, reply: &Reply, console: &mut Console<'_>) -> Result<(), Failure> {
+        let data = if self.json { json(reply)? } else { text(reply) };
+        console.print(&data)?;
+        match reply {
+            Reply::ClientCreated {
+                client_secret: Some(_),
+                ..
+            } => console.note("Keep the secret now: it is not shown again."),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn json(reply: &Reply) -> Result<String, Failure> {
+    let line = match reply {
+        Reply::Done => return Ok(String::new()),
+        Reply::Users(_) | Reply::Clients(_) => serde_json::to_string(reply),
+        Reply::User(user) => serde_json::to_string(user),
+        Reply::Client(client) => serde_json::to_string(client),
+        Reply::ClientCreated {
+            client,
+            client_secret,
+        } => serde_json::to_string(&CreatedRow {
+            client,
+            client_secret: client_secret.as_deref(),
+        }),
+    };
+    let line = line.map_err(|error| Failure::Output(error.into()))?;
+    Ok(format!("{line}\n"))
+}
+
+fn text(reply: &Reply) -> String {
+    match reply {
+        Reply::Done => String::new(),
+        Reply::Users(users) => user_table(users),
+        Reply::User(user) => user_table(std::slice::from_ref(user)),
+        Reply::Clients(clients) => client_table(clients),
+        Reply::Client(client) => client_list(client, None),
+        Reply::ClientCreated {
+            client,
+            client_secret,
+        } => client_list(client, client_secret.as_deref()),
+    }
+}
+
+fn user_table(users: &[UserRow]) -> String {
+    let header = ["NAME", "ROLE", "STATE", "CREATED", "LAST SIGN-IN", "ID"];
+    let rows = users.iter().map(|user| {
+        let role = user.role.as_str();
+        let state = match user.state {
+            UserState::Active => "active",
+            UserState::Disabled => "disabled",
+        };
+        let last_sign_in_at = user.last_sign_in_at.as_deref().unwrap_or(NOTHING);
+        let cells = [
+            &user.name,
+            role,
+            state,
+            &user.created_at,
+            last_sign_in_at,
+            &user.id,
+        ];
+        cells.map(text_of)
+    });
+    table(header.map(str::to_owned), rows)
+}
+
+fn client_table(clients: &[ClientRow]) -> String {
+    let header = [
+        "CLIENT ID",
+        "NAME",
+        "ORIGIN",
+        "TYPE",
+        "CREATED",
+        "LAST USED",
+    ];
+    let rows = clients.iter().map(|client| {
+        let kind = kind_of(client);
+        let last_used_at = client.last_used_at.as_deref().unwrap_or(NOTHING);
+        let (id, name, origin) = (&client.client_id, &client.name, &client.origin);
+        [id, name, origin, kind, &client.created_at, last_used_at].map(text_of)
+    });
+    table(header.map(str::to_owned), rows)
+}
+
+/// One client, a line a fact.
+fn client_list(client: &ClientRow, secret: Option<&str>) -> String {
+    let ClientRow {
+        client_id,
+        name,
+        origin,
+        scope,
+        created_at,
+        ..
+    } = client;
+    let mut facts = vec![("client id", client_id.as_str())];
+    facts.extend(secret.map(|secret| ("client secret", secret)));
+    facts.extend([("name", name.as_str()), ("origin", origin)]);
+    facts.push(("type", kind_of(client)));
+    let uris = client.redirect_uris.iter();
+    facts.extend(uris.map(|uri| ("redirect URI", uri.as_str())));
+    let grants = client.grant_types.iter();
+    facts.extend(grants.map(|grant| ("grant type", grant.as_str())));
+    facts.extend([("scope", scope.as_str()), ("created", created_at)]);
+    let last_used_at = client.last_used_at.as_deref();
+    facts.push(("last used", last_used_at.unwrap_or(NOTHING)));
+    let lines = facts
+        .iter()
+        .map(|(name, value)| format!("{name:<14}{}\n", text_of(value)));
+    lines.collect()
+}
+
+fn kind_of(client: &ClientRow) -> &'static str {
+    if client.public {
+        "public"
+    } else {
+        "confidential"
+    }
+}
+
+/// Columns as wide as their widest cell, two spaces apart.
+fn table<const N: usize>(header: [String; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let lines: Vec<[String; N]> = std::iter::once(header).chain(rows).collect();
+    let width_of = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
+    let widths: [usize; N] = std::array::from_fn(|column| width_of(column).unwrap_or(0));
+    let mut text = String::new();
+    for line in &lines {
+        let cells = line.iter().zip(widths);
+        let padded = cells.map(|(cell, width)| format!("{cell:<width$}  "));
+        text.push_str(padded.collect::<String>().trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// `value` without what a terminal would obey: a client that registered itself chose its name.
+pub(super) fn text_of(value: impl AsRef<str>) -> String {
+    let shown = |c: char| {
+        if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    value.as_ref().chars().map(shown).collect()
+}

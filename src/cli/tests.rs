@@ -1,0 +1,354 @@
+//! What the command line says and does, word by word.
+
+use std::{
+    ffi::OsString,
+    io,
+    sync::{Arc, Mutex},
+};
+
+use clap::CommandFactory;
+use tempfile::TempDir;
+use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
+
+use super::{Arguments, console::Console, execute, failure::Failure};
+use crate::{
+    appliance::{
+        administration::{
+            Answer, ClientRow, Command, Password, Refused, Reply, UserRow, UserState,
+        },
+        socket::{self, Listener},
+    },
+    config::environment::Environment,
+    model::user::Role,
+};
+
+/// What a command left behind.
+struct Done {
+    outcome: Result<(), Failure>,
+    output: String,
+    notes: String,
+}
+
+impl Done {
+    fn exit_code(&self) -> u8 {
+        self.outcome
+            .as_ref()
+            .map_or_else(Failure::exit_code, |()| 0)
+    }
+
+    /// Everything that was written, with the message of a failure last.
+    fn words(&self) -> String {
+        let mut report = Vec::new();
+        if let Err(failure) = &self.outcome {
+            failure.report(&mut report).expect("a vector");
+        }
+        let report = String::from_utf8(report).expect("text");
+        format!("{}{}{report}", self.output, self.notes)
+    }
+}
+
+/// Does `words` with that on standard input; a person is there if there is a keyboard.
+fn keystead_with(
+    words: &[&str],
+    mut input: &[u8],
+    keyboard: Option<fn(&str) -> io::Result<String>>,
+) -> Done {
+    let (mut output, mut notes) = (Vec::new(), Vec::new());
+    let mut console = Console {
+        input: &mut input,
+        output: &mut output,
+        notes: &mut notes,
+        keyboard,
+    };
+    let words = std::iter::once(&"keystead")
+        .chain(words)
+        .map(OsString::from);
+    let outcome = execute(words, &Environment::default(), &mut console);
+    Done {
+        outcome,
+        output: String::from_utf8(output).expect("text"),
+        notes: String::from_utf8(notes).expect("text"),
+    }
+}
+
+fn keystead(words: &[&str]) -> Done {
+    keystead_with(words, b"", None)
+}
+
+/// A server that answers everything with the same, and keeps what it was asked.
+struct Server {
+    dir: TempDir,
+    asked: Arc<Mutex<Vec<Command>>>,
+    runtime: Runtime,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Server {
+    fn answering(answer: Answer) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let runtime = Runtime::new().expect("a runtime");
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (stop, stopped) = oneshot::channel();
+        let listener = runtime.block_on(async { Listener::bind(dir.path()).expect("a socket") });
+        let keep = Arc::clone(&asked);
+        let handler = move |command| {
+            keep.lock().expect("a list").push(command);
+            std::future::ready(answer.clone())
+        };
+        let served = runtime.spawn(socket::serve(listener, handler, async {
+            stopped.await.expect("a stop");
+        }));
+        Self {
+            dir,
+            asked,
+            runtime,
+            stop,
+            served,
+        }
+    }
+
+    fn keystead(&self, words: &[&str]) -> Done {
+        self.keystead_with(words, b"", None)
+    }
+
+    fn keystead_with(
+        &self,
+        words: &[&str],
+        input: &[u8],
+        keyboard: Option<fn(&str) -> io::Result<String>>,
+    ) -> Done {
+        let data = self.dir.path().to_str().expect("a UTF-8 path");
+        let words = [words, &["--data", data]].concat();
+        keystead_with(&words, input, keyboard)
+    }
+
+    /// Ends it; what it was asked.
+    fn end(self) -> Vec<Command> {
+        self.stop.send(()).expect("a server");
+        self.runtime.block_on(self.served).expect("a clean end");
+        self.asked.lock().expect("a list").clone()
+    }
+}
+
+fn ada() -> UserRow {
+    UserRow {
+        id: "1".to_owned(),
+        name: "ada".to_owned(),
+        role: Role::Owner,
+        state: UserState::Active,
+        created_at: "2026-01-01T00:00:00Z".to_owned(),
+        last_sign_in_at: None,
+    }
+}
+
+fn dash() -> ClientRow {
+    ClientRow {
+        client_id: "c1".to_owned(),
+        name: "dash\u{1b}[31m".to_owned(),
+        origin: "administrator".to_owned(),
+        public: false,
+        redirect_uris: vec!["https://dash.lan/cb".to_owned()],
+        grant_types: vec!["authorization_code".to_owned()],
+        scope: "user:read".to_owned(),
+        created_at: "2026-01-01T00:00:00Z".to_owned(),
+        last_used_at: None,
+    }
+}
+
+#[test]
+fn help_is_short_and_complete() {
+    let command = Arguments::command().term_width(100);
+    command.clone().debug_assert();
+    for words in [
+        "",
+        "serve",
+        "user",
+        "user add",
+        "user remove",
+        "client",
+        "client add",
+    ] {
+        let words = ["keystead"].into_iter().chain(words.split_whitespace());
+        let name: Vec<&str> = words.clone().chain(["help"]).collect();
+        let help = command
+            .clone()
+            .try_get_matches_from(words.chain(["--help"]));
+        let help = help.expect_err("help").to_string();
+        insta::assert_snapshot!(name.join("_"), help);
+    }
+}
+
+#[test]
+fn wrong_use_is_exit_code_2() {
+    let server = Server::answering(Ok(Reply::Done));
+    for words in [
+        &["fly"][..],
+        &["user", "add"],
+        &["user", "add", "ada", "--password", "secret"],
+        &["user", "list", "--listen", "127.0.0.1:1"],
+        &["serve", "--listen", "8420"],
+        &["serve", "--tls", "off", "--tls", "off"],
+        &["serve", "--tls", "built-in"],
+        &["serve", "--config", "missing.toml"],
+        &["user", "add", "ada"],
+        &["user", "passwd", "ada"],
+        &["user", "remove", "ada"],
+    ] {
+        let done = server.keystead(words);
+        assert_eq!(done.exit_code(), 2, "{words:?}: {}", done.words());
+    }
+    assert_eq!(keystead(&["user", "list"]).exit_code(), 2);
+    assert_eq!(server.end(), []);
+}
+
+#[test]
+fn a_refusal_is_exit_code_1() {
+    let server = Server::answering(Err(Refused::because("no user ada")));
+    for words in [
+        &["user", "disable", "ada"][..],
+        &["client", "list", "--json"],
+    ] {
+        let done = server.keystead(words);
+        assert_eq!(done.exit_code(), 1);
+        assert_eq!(done.words(), "error: no user ada\n");
+    }
+    server.end();
+}
+
+#[test]
+fn each_command_asks_for_what_it_says() {
+    let server = Server::answering(Ok(Reply::Done));
+    let name = || "ada".to_owned();
+    let id = || "c1".to_owned();
+    for (words, expected) in [
+        (&["user", "list"][..], Command::UserList),
+        (
+            &["user", "disable", "ada"],
+            Command::UserDisable { name: name() },
+        ),
+        (
+            &["user", "enable", "ada"],
+            Command::UserEnable { name: name() },
+        ),
+        (
+            &["user", "remove", "ada", "--yes"],
+            Command::UserRemove { name: name() },
+        ),
+        (&["client", "list"], Command::ClientList),
+        (&["client", "show", "c1"], Command::ClientShow { id: id() }),
+        (
+            &["client", "remove", "c1"],
+            Command::ClientRemove { id: id() },
+        ),
+        (
+            &[
+                "client",
+                "add",
+                "--redirect-uri",
+                "https://a/",
+                "dash",
+                "--redirect-uri",
+                "https://b/",
+                "--public",
+                "--grant",
+                "refresh_token",
+                "--scope",
+                "a b",
+            ],
+            Command::ClientAdd {
+                name: "dash".to_owned(),
+                redirect_uris: vec!["https://a/".to_owned(), "https://b/".to_owned()],
+                public: true,
+                grants: vec!["refresh_token".to_owned()],
+                scope: Some("a b".to_owned()),
+            },
+        ),
+    ] {
+        assert_eq!(server.keystead(words).exit_code(), 0, "{words:?}");
+        let asked = server.asked.lock().expect("a list").pop();
+        assert_eq!(asked, Some(expected));
+    }
+    assert_eq!(server.end(), []);
+}
+
+#[test]
+fn a_password_comes_by_standard_input_or_by_hand() {
+    let server = Server::answering(Ok(Reply::User(ada())));
+    let words = ["user", "add", "ada", "--owner", "--password-stdin"];
+    let done = server.keystead_with(&words, b"correct horse\nmore", None);
+    assert_eq!(done.exit_code(), 0, "{}", done.words());
+    let by_hand = Some((|_: &str| Ok("by hand".to_owned())) as fn(&str) -> io::Result<String>);
+    let done = server.keystead_with(&["user", "passwd", "ada"], b"", by_hand);
+    assert_eq!(done.words(), "ada has another password.\n");
+    let name = || "ada".to_owned();
+    let (added, changed) = ("correct horse".to_owned(), "by hand".to_owned());
+    let expected = [
+        Command::UserAdd {
+            name: name(),
+            role: Role::Owner,
+            password: Password::new(added),
+        },
+        Command::UserPasswd {
+            name: name(),
+            password: Password::new(changed),
+        },
+    ];
+    assert_eq!(server.end(), expected);
+}
+
+#[test]
+fn a_removal_is_confirmed_by_the_name() {
+    let server = Server::answering(Ok(Reply::Done));
+    let person = Some((|_: &str| Ok(String::new())) as fn(&str) -> io::Result<String>);
+    let words = ["user", "remove", "ada"];
+    let done = server.keystead_with(&words, b"yes\n", person);
+    assert_eq!(done.exit_code(), 1);
+    assert!(
+        done.words()
+            .contains("Type ada to confirm: error: not confirmed")
+    );
+    assert_eq!(
+        server.keystead_with(&words, b"ada\n", person).exit_code(),
+        0
+    );
+    let name = "ada".to_owned();
+    assert_eq!(server.end(), [Command::UserRemove { name }]);
+}
+
+#[test]
+fn rows_are_text_for_a_person_and_json_for_a_program() {
+    let created = Reply::ClientCreated {
+        client: dash(),
+        client_secret: Some("ks_cs_1".to_owned()),
+    };
+    for (name, words, reply) in [
+        (
+            "users",
+            ["user", "list"].as_slice(),
+            Reply::Users(vec![ada()]),
+        ),
+        ("no_users", &["user", "list"], Reply::Users(Vec::new())),
+        ("clients", &["client", "list"], Reply::Clients(vec![dash()])),
+        ("client", &["client", "show", "c1"], Reply::Client(dash())),
+        ("new_client", &["client", "add", "dash"], created),
+    ] {
+        let server = Server::answering(Ok(reply));
+        let text = server.keystead(words);
+        let json = server.keystead(&[words, &["--json"]].concat());
+        let value: serde_json::Value = serde_json::from_str(&json.output).expect("JSON");
+        assert!(value.is_object(), "{value}");
+        let both = [text.output, text.notes, json.output].join("----\n");
+        insta::assert_snapshot!(name, both);
+        server.end();
+    }
+}
+
+#[test]
+fn a_reader_that_left_is_no_failure() {
+    let left = Failure::Output(io::ErrorKind::BrokenPipe.into());
+    assert!(left.forgive_a_reader_that_left().is_ok());
+    let full = Failure::Output(io::ErrorKind::StorageFull.into());
+    assert_eq!(full.exit_code(), 1);
+    assert!(full.forgive_a_reader_that_left().is_err());
+}

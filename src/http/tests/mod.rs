@@ -1,0 +1,4 @@
+//! The server as its clients meet it, over sockets.
+
+mod http1;
+mod tls;

@@ -1,0 +1,126 @@
+//! How a client says who it is at the token and revocation endpoints (RFC 6749 §2.3.1).
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::header::AUTHORIZATION;
+
+use crate::{
+    http::{
+        params::Params,
+        request::{Head, Request},
+    },
+    model::oauth2::client::Client,
+    oauth2provider::apps::{self, ClientCredentials, ClientError},
+    web::{Web, oauth2::error::OAuthError},
+};
+
+/// What was presented, before it is known what it means.
+#[derive(Default)]
+struct Presented {
+    id: Option<String>,
+    secret: Option<String>,
+}
+
+/// The client that a form comes from, proved.
+pub(super) fn authenticate(
+    web: &Web,
+    request: &Request,
+    form: &Params,
+) -> Result<Client, OAuthError> {
+    refuse_secret_in_query(&request.head)?;
+    let presented = merge(from_header(&request.head)?, from_body(form)?)?;
+    let id = presented.id.ok_or_else(|| {
+        OAuthError::invalid_request("client_id: expected the client's identifier, found none")
+    })?;
+    // An id that is not of our making is an unknown client, like one that has been removed.
+    let client_id = id
+        .parse()
+        .map_err(|_| OAuthError::invalid_client(unknown()))?;
+    let credentials = ClientCredentials {
+        client_id,
+        secret: presented.secret,
+    };
+    web.store
+        .read(|tx| apps::authenticate(tx, &credentials))
+        .map_err(|error| match error {
+            ClientError::Store(fault) => fault.into(),
+            wrong => OAuthError::invalid_client(wrong.to_string()),
+        })
+}
+
+fn unknown() -> String {
+    ClientError::Unknown.to_string()
+}
+
+/// RFC 6749 §2.3.1: the secret "MUST NOT be included in the request URI".
+fn refuse_secret_in_query(head: &Head) -> Result<(), OAuthError> {
+    let query = Params::from_query(head)?;
+    if query.all("client_secret").is_empty() {
+        Ok(())
+    } else {
+        Err(OAuthError::invalid_request(
+            "client_secret: expected it in the body or the Authorization header, found it in the \
+             query, which is logged everywhere; replace this secret",
+        ))
+    }
+}
+
+fn from_body(form: &Params) -> Result<Presented, OAuthError> {
+    let owned = |value: Option<&str>| value.map(str::to_owned);
+    Ok(Presented {
+        id: owned(form.get("client_id")?),
+        secret: owned(form.get("client_secret")?),
+    })
+}
+
+fn from_header(head: &Head) -> Result<Presented, OAuthError> {
+    let Some(header) = head.headers.get(AUTHORIZATION) else {
+        return Ok(Presented::default());
+    };
+    let wrong = |found: &str| {
+        OAuthError::invalid_client(format!(
+            "expected Authorization: Basic with base64 of client_id:client_secret, found {found}"
+        ))
+    };
+    let text = header
+        .to_str()
+        .map_err(|_| wrong("something that is not ASCII"))?;
+    let (scheme, parameter) = text.split_once(' ').unwrap_or((text, ""));
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(wrong("another scheme"));
+    }
+    let bytes = STANDARD
+        .decode(parameter.trim())
+        .map_err(|_| wrong("no base64"))?;
+    let text = String::from_utf8(bytes).map_err(|_| wrong("something that is not UTF-8"))?;
+    let (id, secret) = text.split_once(':').ok_or_else(|| wrong("no colon"))?;
+    let (id, secret) = (decode(id), decode(secret));
+    Ok(Presented {
+        id: Some(id),
+        secret: Some(secret).filter(|secret| !secret.is_empty()),
+    })
+}
+
+/// RFC 6749 §2.3.1 has each part form-encoded, and many clients send it raw. Our own identifiers
+/// and secrets have no character that encoding changes, so reading both ways is not ambiguous.
+fn decode(part: &str) -> String {
+    percent_encoding::percent_decode_str(part)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+/// One identity from the two places; the same one twice is fine.
+fn merge(header: Presented, body: Presented) -> Result<Presented, OAuthError> {
+    let one = |name: &str, first: Option<String>, second: Option<String>| match (first, second) {
+        (Some(first), Some(second)) if first != second => {
+            Err(OAuthError::invalid_request(format!(
+                "{name}: expected the same in the Authorization header and in the body, found two \
+                 that differ"
+            )))
+        }
+        (first, second) => Ok(first.or(second)),
+    };
+    Ok(Presented {
+        id: one("client_id", header.id, body.id)?,
+        secret: one("client_secret", header.secret, body.secret)?,
+    })
+}

@@ -1,0 +1,14 @@
+//! The OAuth endpoints: parse, call one service, render.
+
+pub mod authorize;
+pub mod clients;
+pub mod error;
+pub mod metadata;
+pub mod register;
+pub mod revoke;
+pub mod token;
+
+mod client_credentials;
+
+/// Bytes of a form at the most.
+pub const FORM_BYTES_MAX: usize = 64 * 1024;

@@ -1,0 +1,176 @@
+//! `POST /oauth2/token`.
+
+use std::{str::FromStr, sync::Arc};
+
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::{
+    http::{
+        params::Params,
+        request::Request,
+        response::{Response, json},
+    },
+    model::{
+        credential::{Credential, CredentialKind},
+        oauth2::{
+            client::{Client, GrantType},
+            resource::ResourceUri,
+        },
+        timestamp::Timestamp,
+    },
+    oauth2provider::tokens::{self, CodeExchange, Issued, Refresh, TokenError},
+    web::{
+        Web,
+        credentials::Caller,
+        headers::never_stored,
+        oauth2::{client_credentials::authenticate, error::OAuthError},
+    },
+};
+
+/// What a client gets (RFC 6749 §5.1). `scope` is always there: a client that does not find it
+/// would believe that it got what it asked for.
+#[derive(Serialize)]
+struct TokenResponse {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    scope: String,
+}
+
+/// `POST /oauth2/token`.
+pub async fn post(web: Arc<Web>, request: Request, _: Caller) -> Response {
+    match exchange(&web, &request).await {
+        Ok(issued) => never_stored(json(StatusCode::OK, &response(request.head.now, &issued))),
+        Err(error) => error.into_response(),
+    }
+}
+
+fn response(now: Timestamp, issued: &Issued) -> TokenResponse {
+    TokenResponse {
+        access_token: issued.access_token.reveal(),
+        token_type: "Bearer",
+        expires_in: issued.expires_at.since(now).as_secs(),
+        refresh_token: issued.refresh_token.as_ref().map(Credential::reveal),
+        scope: issued.scopes.to_string(),
+    }
+}
+
+async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
+    let form = Params::from_form(request)?;
+    if let Some(name) = form.first_repeated(&["resource"]) {
+        return Err(OAuthError::invalid_request(format!(
+            "{name}: expected it once"
+        )));
+    }
+    let client = authenticate(web, request, &form)?;
+    let grant_type = form
+        .get("grant_type")?
+        .ok_or_else(|| missing("grant_type"))?;
+    let now = request.head.now;
+    let outcome = match GrantType::find(grant_type) {
+        Some(GrantType::AuthorizationCode) => exchange_code(web, now, client, &form).await?,
+        Some(GrantType::RefreshToken) => refresh(web, now, client, &form).await?,
+        None => {
+            return Err(OAuthError::bad_request(
+                "unsupported_grant_type",
+                "grant_type: expected authorization_code or refresh_token, found another",
+            ));
+        }
+    };
+    outcome.map_err(|refusal| OAuthError::bad_request(refusal.code(), refusal.to_string()))
+}
+
+async fn exchange_code(
+    web: &Web,
+    now: Timestamp,
+    client: Client,
+    form: &Params,
+) -> Result<Result<Issued, TokenError>, OAuthError> {
+    let code = form.get("code")?.ok_or_else(|| missing("code"))?;
+    // RFC 7636 §4.5, and OAuth 2.1: without a verifier nothing is exchanged (threat 16).
+    let verifier = parse(form, "code_verifier")?.ok_or_else(|| missing("code_verifier"))?;
+    let Ok(code) = Credential::parse(CredentialKind::AuthorizationCode, code) else {
+        return Ok(Err(TokenError::CodeUnknown));
+    };
+    // One that cannot be parsed cannot be the one of the authorization request, which was. The
+    // code is not spent by a request that could never have had it.
+    let Ok(redirect_uri) = form.get("redirect_uri")?.map(str::parse).transpose() else {
+        return Ok(Err(TokenError::RedirectMismatch));
+    };
+    let resource = resource(form)?;
+    let exchange = CodeExchange {
+        code,
+        verifier,
+        redirect_uri,
+        resource,
+    };
+    let exchanged = web.write(now, move |tx, moment| {
+        tokens::exchange_code(tx, moment, &client, &exchange)
+    });
+    Ok(exchanged.await?)
+}
+
+async fn refresh(
+    web: &Web,
+    now: Timestamp,
+    client: Client,
+    form: &Params,
+) -> Result<Result<Issued, TokenError>, OAuthError> {
+    let token = form
+        .get("refresh_token")?
+        .ok_or_else(|| missing("refresh_token"))?;
+    let scopes = form
+        .get("scope")?
+        .map(str::parse)
+        .transpose()
+        .map_err(|error| OAuthError::bad_request("invalid_scope", format!("scope: {error}")))?;
+    let resource = resource(form)?;
+    let Ok(token) = Credential::parse(CredentialKind::RefreshToken, token) else {
+        return Ok(Err(TokenError::RefreshUnknown));
+    };
+    let refresh = Refresh {
+        token,
+        scopes,
+        resource,
+    };
+    let refreshed = web.write(now, move |tx, moment| {
+        tokens::refresh(tx, moment, &client, &refresh)
+    });
+    Ok(refreshed.await?)
+}
+
+fn missing(name: &str) -> OAuthError {
+    OAuthError::invalid_request(format!("{name}: expected a value, found none"))
+}
+
+fn parse<T: FromStr<Err: std::fmt::Display>>(
+    form: &Params,
+    name: &str,
+) -> Result<Option<T>, OAuthError> {
+    let text = form.get(name)?;
+    text.map(str::parse)
+        .transpose()
+        .map_err(|error: T::Err| OAuthError::invalid_request(format!("{name}: {error}")))
+}
+
+/// RFC 8707 §2.2 lets `resource` repeat; a token of ours has one audience, so the values have to
+/// be the same one.
+fn resource(form: &Params) -> Result<Option<ResourceUri>, OAuthError> {
+    parse_resources(form).map_err(|why| OAuthError::bad_request("invalid_target", why))
+}
+
+/// The one resource that a request names, if it names any.
+pub(super) fn parse_resources(params: &Params) -> Result<Option<ResourceUri>, String> {
+    let mut named = None;
+    for text in params.all("resource") {
+        let parsed: ResourceUri = text.parse().map_err(|error| format!("resource: {error}"))?;
+        if named.as_ref().is_some_and(|named| *named != parsed) {
+            return Err("resource: expected one, because a token is for one; found several".into());
+        }
+        named = Some(parsed);
+    }
+    Ok(named)
+}
