@@ -276,16 +276,19 @@ fn a_caller_that_hangs_up_does_not_take_its_write_back() {
     assert_eq!(keys_of(&store), ["abandoned"]);
 }
 
-#[tokio::test]
-async fn an_answer_is_a_future() {
+#[test]
+fn an_answer_is_a_future() {
     let store = store();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     let answer = store.write(|tx| {
         put(tx, "a");
         Ok::<_, StoreError>(7)
     });
-    assert_eq!(answer.await.expect("a write"), 7);
+    assert_eq!(runtime.block_on(answer).expect("a write"), 7);
     let refused = store.write(|_| Err::<(), _>(Refusal::AlreadyThere));
-    assert_eq!(refused.await, Err(Refusal::AlreadyThere));
+    assert_eq!(runtime.block_on(refused), Err(Refusal::AlreadyThere));
 }
 
 /// A disk that can be made to refuse writes.
