@@ -1,38 +1,38 @@
-//! Floor 5: the one place where everything is put together.
+//! Floor 5: the one place where everything is put together: open the store, build the services,
+//! serve the routes, stop in order.
 
 pub mod administration;
 pub mod directory;
+pub mod routes;
 pub mod socket;
 
-use crate::{
-    appliance::administration::{Answer, Command},
-    config::{Config, serving::Unservable},
-};
+mod application;
+mod execute;
+mod start;
 
-/// Why it did not start, or stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The settings contradict each other.
-    #[error(transparent)]
-    Unservable(#[from] Unservable),
-    /// The data directory cannot be used.
-    #[error(transparent)]
-    Directory(#[from] directory::DirectoryError),
-    /// This branch has no store to open; the appliance replaces this variant.
-    #[error("the store is not part of this build")]
-    NoStore,
+use std::{path::PathBuf, sync::Arc};
+
+use ipnet::IpNet;
+
+pub use execute::administer_offline;
+pub use start::{Ready, StartError, serve};
+
+use crate::{experiments::Experiments, mcp::Mcp, runtime::clock::Clock, web::Web};
+
+/// Name of the data file in the data directory.
+pub const DATA_FILE: &str = "keystead.redb";
+
+/// Everything that a running server is made of.
+pub struct Appliance {
+    web: Arc<Web>,
+    mcp: Mcp,
+    experimental_mcp: Mcp,
+    experiments: Experiments,
+    clock: Arc<dyn Clock>,
+    trusted_proxies: Vec<IpNet>,
 }
 
-/// Serves until it is told to stop.
-pub fn serve(config: Config) -> Result<(), StartError> {
-    let Config { network, .. } = config;
-    network.plan()?;
-    Err(StartError::NoStore)
-}
-
-/// Executes `command` on the data file while no server has it.
-pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, StartError> {
-    directory::prepare(&config.data_dir, "keystead.redb")?;
-    drop(command);
-    Err(StartError::NoStore)
+/// Where the data file of a data directory is.
+fn data_file(data_dir: &std::path::Path) -> PathBuf {
+    data_dir.join(DATA_FILE)
 }

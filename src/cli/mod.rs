@@ -112,7 +112,9 @@ fn execute(
     let common = arguments.common.0;
     let load = |flags: Flags| Config::load(&flags, environment);
     match arguments.command {
-        Chosen::Serve(serve) => serve::execute(load(common.and(serve.settings.0))?),
+        Chosen::Serve(serve) => {
+            serve::execute(&load(common.and(serve.settings.0))?, console.output)
+        }
         Chosen::User(command) => command.execute(&load(common)?, console),
         Chosen::Client(command) => command.execute(&load(common)?, console),
     }

@@ -1,9 +1,11 @@
 //! `keystead serve`.
 
+use std::io::{self, Write};
+
 use clap::Args;
 
 use crate::{
-    appliance,
+    appliance::{self, Ready},
     cli::failure::Failure,
     config::{
         Config,
@@ -21,8 +23,25 @@ pub(super) struct Serve {
 }
 
 /// Serves until it is told to stop.
-pub(super) fn execute(config: Config) -> Result<(), Failure> {
-    Ok(appliance::serve(config)?)
+pub(super) fn execute(config: &Config, output: &mut dyn Write) -> Result<(), Failure> {
+    Ok(appliance::serve(config, |ready| announce(ready, output))?)
+}
+
+/// Says where it answers, and how the box gets its owner while it has none.
+fn announce(ready: &Ready, output: &mut dyn Write) -> io::Result<()> {
+    writeln!(output, "Keystead is ready at {}", ready.public_url)?;
+    if let Some((link, ttl)) = &ready.claim {
+        let within = humantime::format_duration(*ttl);
+        writeln!(output, "Claim this box (once, within {within}): {link}")?;
+    }
+    if let Some(path) = &ready.ca_certificate {
+        writeln!(
+            output,
+            "Machines that connect have to trust {}",
+            path.display()
+        )?;
+    }
+    output.flush()
 }
 
 const EXAMPLES: &str = "\

@@ -1,3 +1,5 @@
+//! What the command line says and does, word by word.
+
 use std::{
     ffi::OsString,
     io,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ring::hmac;
+use subtle::ConstantTimeEq as _;
 
 /// What a result of the key is for. Two purposes never give the same bytes for the same parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,6 @@ impl Key {
 
     /// Whether `tag` is what [`Key::derive`] gives, compared in constant time.
     pub fn verify(&self, purpose: Purpose, parts: &[&[u8]], tag: &[u8]) -> bool {
-        use subtle::ConstantTimeEq as _;
         self.sign(purpose, parts).as_ref().ct_eq(tag).into()
     }
 

@@ -5,6 +5,7 @@
 //! until that is settled an error is a page. Then the request ([`accept`]); an error is now a
 //! redirect. Then the person: [`remembered`] or [`allow`].
 
+use subtle::ConstantTimeEq as _;
 use url::form_urlencoded;
 
 use crate::{
@@ -343,7 +344,6 @@ impl ConsentToken {
         authorization: &Authorization,
     ) -> Result<(), ConsentError> {
         let Moment { provider, now, .. } = moment;
-        use subtle::ConstantTimeEq as _;
         let expected = consent_tag(provider, self.id, session_id, authorization);
         if !bool::from(expected.ct_eq(&self.tag)) {
             return Err(ConsentError::Foreign);

@@ -33,6 +33,7 @@ pub struct ServerMetadata {
     scopes_supported: Vec<&'static str>,
     authorization_response_iss_parameter_supported: bool,
     client_id_metadata_document_supported: bool,
+    service_documentation: String,
 }
 
 /// Protected resource metadata.
@@ -92,6 +93,7 @@ impl Provider {
             // Clients that are named by the URL of a document are not resolved yet, so nothing
             // promises them.
             client_id_metadata_document_supported: false,
+            service_documentation: url("/"),
         }
     }
 

@@ -5,52 +5,22 @@ use std::{
     panic::{self, PanicHookInfo},
 };
 
-use tracing_subscriber::{
-    EnvFilter,
-    util::{SubscriberInitExt, TryInitError},
-};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-/// How a line of the log is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For a person.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
+use crate::config::{Log, LogFormat, LogLevel};
 
-/// Why the log could not be started.
+/// Something else in this process receives the log already.
 #[derive(Debug, thiserror::Error)]
-pub enum LogsError {
-    /// The level is no level.
-    #[error(
-        "expected a log level (off, error, warn, info, debug, trace) or a list such as \
-         info,keystead::http=debug; found {found:?}: {source}"
-    )]
-    Level {
-        /// What was given.
-        found: String,
-        /// What is wrong with it.
-        source: tracing_subscriber::filter::ParseError,
-    },
-    /// Something else in this process receives the log already.
-    #[error("expected to be the first to start the log of this process: {0}")]
-    Started(#[from] TryInitError),
-}
+#[error("expected to be the first to start the log of this process: {0}")]
+pub struct LogsError(#[from] TryInitError);
 
 /// Starts the log of this process, and sends panics there.
 ///
 /// Colour is used only where standard error is a terminal, and not when `NO_COLOR` is set.
-///
-/// # Errors
-/// | variant | meaning |
-/// |---|---|
-/// | [`LogsError::Level`] | `level` cannot be read |
-/// | [`LogsError::Started`] | it was started before |
-pub fn init(format: LogFormat, level: &str) -> Result<(), LogsError> {
-    let filter = filter(level)?;
-    match format {
+pub fn init(log: Log) -> Result<(), LogsError> {
+    let level = filter(log.level);
+    match log.format {
         LogFormat::Text => {
             let lines = tracing_subscriber::fmt().with_writer(stderr);
             // Asking for colour would overrule NO_COLOR, which the library reads by itself; so it
@@ -60,13 +30,13 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), LogsError> {
             } else {
                 lines.with_ansi(false)
             };
-            lines.with_env_filter(filter).finish().try_init()?;
+            lines.with_max_level(level).finish().try_init()?;
         }
         LogFormat::Json => tracing_subscriber::fmt()
             .json()
             .flatten_event(true)
             .with_writer(stderr)
-            .with_env_filter(filter)
+            .with_max_level(level)
             .finish()
             .try_init()?,
     }
@@ -84,29 +54,12 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(at, said, "a panic: this is a mistake in the program");
 }
 
-fn filter(level: &str) -> Result<EnvFilter, LogsError> {
-    EnvFilter::builder()
-        .parse(level)
-        .map_err(|source| LogsError::Level {
-            found: level.to_owned(),
-            source,
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_level_or_a_list_of_them_is_read() {
-        for level in ["info", "off", "warn,keystead::http=debug"] {
-            assert!(filter(level).is_ok(), "{level}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_level_is_named() {
-        let error = filter("keystead=loud").expect_err("not a level");
-        assert!(error.to_string().contains("keystead=loud"), "{error}");
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
     }
 }

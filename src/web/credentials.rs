@@ -5,7 +5,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{
-    HeaderValue, StatusCode,
+    HeaderValue,
     header::{AUTHORIZATION, SET_COOKIE, WWW_AUTHENTICATE},
 };
 
@@ -16,7 +16,7 @@ use crate::{
         cookies::{self, Transport},
         params::Params,
         request::Head,
-        response::{Response, json},
+        response::Response,
     },
     model::{
         credential::{Credential, CredentialKind},
@@ -27,7 +27,7 @@ use crate::{
         tokens::{self, AccessError},
     },
     store::StoreError,
-    web::{Web, refusals},
+    web::{Web, oauth2::error::OAuthError, refusals},
 };
 
 /// What a route asks of its caller.
@@ -135,9 +135,10 @@ impl Web {
         let challenge = format!(
             r#"Bearer realm="keystead", {error}resource_metadata="{metadata}", scope="{scopes}""#
         );
-        let message = wrong.unwrap_or("expected an access token, found none");
-        let body = serde_json::json!({ "error": "invalid_token", "error_description": message });
-        let mut response = json(StatusCode::UNAUTHORIZED, &body);
+        let mut response = match wrong {
+            Some(why) => OAuthError::invalid_token(why).into_response(),
+            None => refusals::unauthorized(),
+        };
         let challenge = HeaderValue::from_str(&challenge).expect("our own words and URLs");
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         response

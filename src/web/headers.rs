@@ -25,6 +25,9 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 ///
 /// Chromium applies `form-action` to the redirects after a form, so the page has to name where the
 /// answer will go.
+///
+/// # Panics
+/// If `form_target` is no origin and no scheme: a mistake of ours, answered 500.
 pub fn page_policy(form_target: Option<&str>) -> HeaderValue {
     let form_target = form_target.map_or_else(String::new, |source| format!(" {source}"));
     let policy = format!(

@@ -113,6 +113,18 @@ pub fn fault(web: &Web, head: &Head, fault: &StoreError) -> Response {
     response
 }
 
+/// The answer to a program that sent no credential; the challenge goes with it.
+pub fn unauthorized() -> Response {
+    let message = "Expected an access token, found none.";
+    json(
+        StatusCode::UNAUTHORIZED,
+        &ApiError {
+            message,
+            detail: None,
+        },
+    )
+}
+
 /// Sends a browser to the sign-in page, from where it comes back by a full page load.
 pub fn sign_in_first(web: &Web, head: &Head) -> Response {
     if head.method != http::Method::GET && head.method != http::Method::HEAD {

@@ -228,7 +228,8 @@ mod tests {
 
     #[test]
     fn bounds_are_kept() {
-        let many = (0..65).map(|n| format!("s{n} ")).collect::<String>();
+        let many: Vec<_> = (0..65).map(|n| format!("s{n}")).collect();
+        let many = many.join(" ");
         assert!(matches!(
             many.parse::<ScopeSet>(),
             Err(ScopeError::Count { .. })

@@ -52,6 +52,33 @@ pub const ECHOED: [&str; 8] = [
     "prompt",
 ];
 
+/// Where the request's parameters come from.
+#[derive(Clone, Copy)]
+enum Source {
+    /// The client's own request.
+    Query,
+    /// The consent form, which sends them back beside its own.
+    ConsentForm,
+}
+
+impl Source {
+    /// The name of the scopes that were asked for.
+    const fn scope(self) -> &'static str {
+        match self {
+            Self::Query => "scope",
+            Self::ConsentForm => REQUESTED_SCOPE,
+        }
+    }
+
+    /// What may come more than once; the boxes of the form are all named `scope`.
+    const fn may_repeat(self) -> &'static [&'static str] {
+        match self {
+            Self::Query => &["resource"],
+            Self::ConsentForm => &["resource", "scope"],
+        }
+    }
+}
+
 /// `GET /oauth2/authorize`.
 pub async fn get(web: Arc<Web>, request: Request, caller: Caller) -> Response {
     let head = &request.head;
@@ -59,7 +86,7 @@ pub async fn get(web: Arc<Web>, request: Request, caller: Caller) -> Response {
         Ok(params) => params,
         Err(error) => return message::bad_request_of_app(&web, head, &error.to_string()),
     };
-    match accept(&web, head, &params, "scope") {
+    match accept(&web, head, &params, Source::Query) {
         Err(refusal) => refusal,
         Ok(authorization) => match caller.session() {
             // RFC 6749 §3.1: who the person is comes from the session, not from the request.
@@ -82,7 +109,7 @@ pub async fn post(web: Arc<Web>, request: Request, caller: Caller) -> Response {
     if !web.is_from_our_page(session.session.id, &form) {
         return message::foreign_form(&web, head);
     }
-    match accept(&web, head, &form, REQUESTED_SCOPE) {
+    match accept(&web, head, &form, Source::ConsentForm) {
         Err(refusal) => refusal,
         Ok(authorization) => decide(&web, head, session, authorization, &form).await,
     }
@@ -101,7 +128,7 @@ fn accept(
     web: &Web,
     head: &Head,
     params: &Params,
-    scope_name: &str,
+    source: Source,
 ) -> Result<Authorization, Response> {
     let target = find_target(web, head, params)?;
     // A state that came twice cannot be told apart, so none is echoed.
@@ -109,8 +136,7 @@ fn accept(
     let refuse = |target: &Target, code: &str, why: &str| {
         redirect_error(web, target, state.as_deref(), code, why)
     };
-    let request = parse(params, scope_name, scope_name == REQUESTED_SCOPE)
-        .map_err(|(code, why)| refuse(&target, code, &why))?;
+    let request = parse(params, source).map_err(|(code, why)| refuse(&target, code, &why))?;
     let described = target.clone();
     authorize::accept(&web.provider, target, request)
         .map_err(|error| refuse(&described, error.code(), &error.to_string()))
@@ -145,16 +171,10 @@ type Wrong = (&'static str, String);
 
 /// Every parameter through its parser. All that is wrong is named at once; the code is that of the
 /// first.
-fn parse(params: &Params, scope_name: &str, is_form: bool) -> Result<AuthorizeRequest, Wrong> {
+fn parse(params: &Params, source: Source) -> Result<AuthorizeRequest, Wrong> {
     let mut wrong: Vec<Wrong> = Vec::new();
     // RFC 6749 §3.1: "Request and response parameters MUST NOT be included more than once".
-    // The form's own `scope` boxes are not the request's parameter.
-    let may_repeat: &[&str] = if is_form {
-        &["resource", "scope"]
-    } else {
-        &["resource"]
-    };
-    if let Some(name) = params.first_repeated(may_repeat) {
+    if let Some(name) = params.first_repeated(source.may_repeat()) {
         wrong.push((
             "invalid_request",
             format!("{name}: expected once, found twice"),
@@ -162,7 +182,7 @@ fn parse(params: &Params, scope_name: &str, is_form: bool) -> Result<AuthorizeRe
     }
     check_response_type(params, &mut wrong);
     let challenge = parse_challenge(params, &mut wrong);
-    let scopes = parse_field::<ScopeSet>(params, scope_name, "invalid_scope", &mut wrong);
+    let scopes = parse_field::<ScopeSet>(params, source.scope(), "invalid_scope", &mut wrong);
     let resource = parse_resources(params).unwrap_or_else(|why| {
         wrong.push(("invalid_target", why));
         None

@@ -12,9 +12,14 @@ use crate::{
         request::Request,
         response::{Response, json},
     },
-    model::oauth2::{
-        client::{AuthMethod, Client, ClientMetadata, ClientName, GrantType, REDIRECT_URIS_MAX},
-        redirect_uri::RedirectUri,
+    model::{
+        credential::Credential,
+        oauth2::{
+            client::{
+                AuthMethod, Client, ClientMetadata, ClientName, GrantType, REDIRECT_URIS_MAX,
+            },
+            redirect_uri::RedirectUri,
+        },
     },
     oauth2provider::registration::{self, RegistrationError},
     web::{Web, credentials::Caller, headers::never_stored, oauth2::error::OAuthError},
@@ -128,7 +133,7 @@ async fn register(web: &Web, request: &Request) -> Result<Response, OAuthError> 
         })
         .await?;
     let token = registered.registration_token.reveal();
-    let secret = registered.secret.as_ref().map(|secret| secret.reveal());
+    let secret = registered.secret.as_ref().map(Credential::reveal);
     let information = ClientInformation::new(web, &registered.client, &token, secret);
     Ok(never_stored(json(StatusCode::CREATED, &information)))
 }

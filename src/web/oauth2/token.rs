@@ -95,11 +95,10 @@ async fn exchange_code(
     let Ok(code) = Credential::parse(CredentialKind::AuthorizationCode, code) else {
         return Ok(Err(TokenError::CodeUnknown));
     };
-    let redirect_uri = match form.get("redirect_uri")?.map(str::parse).transpose() {
-        Ok(redirect_uri) => redirect_uri,
-        // It cannot be the one of the authorization request, which was checked. The code is not
-        // spent by a request that could never have had it.
-        Err(_) => return Ok(Err(TokenError::RedirectMismatch)),
+    // One that cannot be parsed cannot be the one of the authorization request, which was. The
+    // code is not spent by a request that could never have had it.
+    let Ok(redirect_uri) = form.get("redirect_uri")?.map(str::parse).transpose() else {
+        return Ok(Err(TokenError::RedirectMismatch));
     };
     let resource = resource(form)?;
     let exchange = CodeExchange {

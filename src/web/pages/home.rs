@@ -13,7 +13,7 @@ use crate::{
     http::{
         dispatch::Refusal,
         request::Request,
-        response::{Response, bytes},
+        response::{Response, bytes, see_other},
     },
     oauth2provider::MCP_PATH,
     web::{
@@ -62,6 +62,11 @@ pub async fn asset(web: Arc<Web>, request: Request, _: Caller) -> Response {
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static(cached));
     response
+}
+
+/// `GET /favicon.ico`: what browsers ask for unasked.
+pub async fn favicon(_: Arc<Web>, _: Request, _: Caller) -> Response {
+    see_other(assets::icon_href())
 }
 
 /// `GET /ca.crt`: what a machine has to trust to reach this one.

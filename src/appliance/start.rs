@@ -1,0 +1,457 @@
+//! From a configuration to a running server, and back down in order.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::net::TcpListener;
+
+use crate::{
+    accounts::{AccountError, claim, throttle::SignInThrottle},
+    appliance::{
+        Appliance, DATA_FILE,
+        administration::{Answer, Command, Refused},
+        data_file, directory,
+        execute::Prepared,
+        socket,
+    },
+    config::{
+        Config,
+        serving::{Listen, PublicSource, Serving, TlsSource, Transport, Unavailable, Unservable},
+    },
+    crypto::entropy::Entropy,
+    experiments::Experiments,
+    http::{
+        limits::Limits,
+        server::{self, PeerFilter},
+        tls::{CertificateError, Certificates},
+    },
+    mcp::Mcp,
+    model::{credential::Credential, public_url::PublicUrl},
+    oauth2provider::{MCP_EXPERIMENT_PATH, MCP_PATH, Provider},
+    runtime::{
+        clock::{Clock, SystemClock},
+        entropy::OsEntropy,
+        logs::{self, LogsError},
+        signals::{Reload, Stop},
+    },
+    store::{Store, StoreError, meta, sweep},
+    web::{Web, health::Probe, passwords::PasswordDesk},
+};
+
+/// How often what has ended is swept out of the data file.
+const SWEEP_PERIOD: Duration = Duration::from_mins(1);
+/// Steps of one sweep at the most; what is left waits for the next.
+const SWEEP_STEPS_MAX: usize = 1_000;
+
+/// Why it did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings contradict each other.
+    #[error(transparent)]
+    Unservable(#[from] Unservable),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] directory::DirectoryError),
+    /// The data file cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The administration socket cannot be made.
+    #[error(transparent)]
+    Socket(#[from] socket::BindError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The log cannot be started.
+    #[error(transparent)]
+    Logs(#[from] LogsError),
+    /// Another program listens there, or the machine does not have the address.
+    #[error("cannot listen on {address}: {cause}{hint}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The operating system gives no threads or no signals.
+    #[error("cannot start: {0}")]
+    System(io::Error),
+    /// What is announced cannot be written.
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+}
+
+/// What a person is told once the server answers.
+#[derive(Debug)]
+pub struct Ready {
+    /// Where.
+    pub public_url: PublicUrl,
+    /// The link by which the box gets its owner, while it has none, and for how long it works.
+    pub claim: Option<(String, Duration)>,
+    /// Where the certificate of the built-in CA is.
+    pub ca_certificate: Option<PathBuf>,
+}
+
+/// Serves until it is told to stop. `announce` is called once, when it answers.
+pub fn serve(
+    config: &Config,
+    announce: impl FnOnce(&Ready) -> io::Result<()>,
+) -> Result<(), StartError> {
+    let serving = config.network.plan()?;
+    logs::init(config.log)?;
+    directory::prepare(&config.data_dir, DATA_FILE)?;
+    let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+    let store = Arc::new(Store::open(&data_file(&config.data_dir), &*entropy)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::System)?;
+    runtime.block_on(run(config, serving, store, entropy, announce))
+}
+
+async fn run(
+    config: &Config,
+    serving: Serving,
+    store: Arc<Store>,
+    entropy: Arc<dyn Entropy>,
+    announce: impl FnOnce(&Ready) -> io::Result<()>,
+) -> Result<(), StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut stop = Stop::listen().map_err(StartError::System)?;
+    let reload = Reload::listen().map_err(StartError::System)?;
+    let listeners = listen(&serving.listen).await?;
+    let public_url = public_url(&serving, &listeners);
+    let certificates = certificates(config, &serving, &public_url, &*clock)?.map(Arc::new);
+    let app = build(
+        config,
+        public_url,
+        &store,
+        &entropy,
+        &clock,
+        certificates.as_deref(),
+    )?;
+    let admin = socket::Listener::bind(&config.data_dir)?;
+
+    let claim = open_claim(config, &store, &entropy, &*clock)?;
+    let provider = Arc::clone(&app.web.provider);
+    warn_of_what_is_off(config);
+    tracing::info!(url = %provider.public_url, data = %config.data_dir.display(), "serving");
+    let background = Background::start(&store, &clock, reload, certificates.clone());
+    announce(&Ready {
+        claim: claim.map(|credential| {
+            let path = format!("/claim/{}", credential.reveal());
+            (provider.public_url.join(&path), config.lifetimes.claim_ttl)
+        }),
+        ca_certificate: app
+            .web
+            .ca_pem
+            .as_ref()
+            .map(|_| config.data_dir.join("ca.crt")),
+        public_url: provider.public_url.clone(),
+    })
+    .map_err(StartError::Output)?;
+
+    let (stopping, stopped) = tokio::sync::watch::channel(());
+    let handler = administer(Arc::clone(&store), Arc::clone(&entropy), Arc::clone(&clock));
+    let admin = tokio::spawn(socket::serve(admin, handler, until_dropped(stopped)));
+    let peers = match serving.transport {
+        Transport::Tls(_) => PeerFilter::Everyone,
+        Transport::Plain { proxies } => PeerFilter::LoopbackAnd(proxies),
+    };
+    server::serve(
+        listeners,
+        app,
+        certificates,
+        peers,
+        Limits::default(),
+        stop.requested(),
+    )
+    .await;
+    tracing::info!("stopping");
+    drop(stopping);
+    if let Err(error) = admin.await {
+        tracing::error!(%error, "the administration socket did not end in order");
+    }
+    background.stop();
+    Ok(())
+}
+
+/// Done once nobody holds the other end.
+async fn until_dropped(mut stopped: tokio::sync::watch::Receiver<()>) {
+    while stopped.changed().await.is_ok() {}
+}
+
+async fn listen(places: &[Listen]) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    for place in places {
+        // Where the system chose a port for the first, the others take the same.
+        let mut address = place.address;
+        if address.port() == 0
+            && let Some(Ok(first)) = listeners.first().map(TcpListener::local_addr)
+        {
+            address.set_port(first.port());
+        }
+        match (server::bind(address).await, place.unavailable) {
+            (Ok(listener), _) => listeners.push(listener),
+            (Err(error), Unavailable::Skip) if is_missing(&error) => {
+                tracing::debug!(%address, %error, "not listening there");
+            }
+            (Err(error), Unavailable::Instead(other)) if is_missing(&error) => {
+                let bound = server::bind(other).await;
+                listeners.push(bound.map_err(|cause| cannot_listen(other, cause))?);
+            }
+            (Err(cause), _) => return Err(cannot_listen(address, cause)),
+        }
+    }
+    Ok(listeners)
+}
+
+/// Whether the machine does not have such an address, as when IPv6 is turned off.
+fn is_missing(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, Unsupported};
+    matches!(error.kind(), AddrNotAvailable | Unsupported)
+        || error.raw_os_error() == Some(EAFNOSUPPORT)
+}
+
+/// "Address family not supported by protocol", which has no kind of its own.
+const EAFNOSUPPORT: i32 = 97;
+
+fn cannot_listen(address: SocketAddr, cause: io::Error) -> StartError {
+    let hint = match cause.kind() {
+        io::ErrorKind::AddrInUse => {
+            ": stop the program that has it, or choose another with --listen"
+        }
+        io::ErrorKind::PermissionDenied => {
+            ": ports below 1024 need a right; choose another with --listen, or see packaging/"
+        }
+        _ => ": choose another with --listen",
+    };
+    StartError::Listen {
+        address,
+        cause,
+        hint,
+    }
+}
+
+fn public_url(serving: &Serving, listeners: &[TcpListener]) -> PublicUrl {
+    match &serving.public_url {
+        PublicSource::Given(url) => url.clone(),
+        PublicSource::FirstListener => {
+            let port = listeners
+                .first()
+                .and_then(|listener| listener.local_addr().ok());
+            let port = port.map_or(0, |address| address.port());
+            format!("http://localhost:{port}")
+                .parse()
+                .expect("localhost is a public URL")
+        }
+    }
+}
+
+fn certificates(
+    config: &Config,
+    serving: &Serving,
+    public_url: &PublicUrl,
+    clock: &dyn Clock,
+) -> Result<Option<Certificates>, StartError> {
+    let now = clock.now();
+    Ok(match &serving.transport {
+        Transport::Plain { .. } => None,
+        Transport::Tls(TlsSource::Files { cert, key }) => {
+            Some(Certificates::from_files(cert, key, now)?)
+        }
+        Transport::Tls(TlsSource::BuiltIn) => {
+            let names = certificate_names(public_url, &serving.listen);
+            let certificates = Certificates::from_built_in_ca(&config.data_dir, names, now)?;
+            let ca = config.data_dir.join("ca.crt");
+            tracing::info!(
+                ca = %ca.display(),
+                url = public_url.join("/ca.crt"),
+                "the built-in CA signs the certificate; machines that connect have to trust it"
+            );
+            Some(certificates)
+        }
+    })
+}
+
+/// The public host, and the addresses that were named to listen on.
+fn certificate_names(public_url: &PublicUrl, listen: &[Listen]) -> Vec<String> {
+    let mut names = vec![public_url.host().trim_matches(['[', ']']).to_owned()];
+    let is_named = |address: &IpAddr| !address.is_unspecified();
+    for address in listen
+        .iter()
+        .map(|place| place.address.ip())
+        .filter(is_named)
+    {
+        let name = address.to_string();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn build(
+    config: &Config,
+    public_url: PublicUrl,
+    store: &Arc<Store>,
+    entropy: &Arc<dyn Entropy>,
+    clock: &Arc<dyn Clock>,
+    certificates: Option<&Certificates>,
+) -> Result<Arc<Appliance>, StartError> {
+    let (experiments, unknown) = Experiments::parse(&config.experiments);
+    for name in unknown {
+        tracing::warn!(name, "there is no such experiment; it is ignored");
+    }
+    let provider = Arc::new(Provider {
+        public_url,
+        key: store.read(|tx| meta::key(tx))?,
+        lifetimes: config.lifetimes,
+        registration_by_default: config.registration.is_on(),
+    });
+    let web = Arc::new(Web {
+        store: Arc::clone(store),
+        provider: Arc::clone(&provider),
+        entropy: Arc::clone(entropy),
+        throttle: if config.rate_limit.is_on() {
+            SignInThrottle::on()
+        } else {
+            SignInThrottle::off()
+        },
+        passwords: PasswordDesk::new(),
+        ca_pem: certificates
+            .and_then(Certificates::ca_pem)
+            .map(str::to_owned),
+        probe: Probe::default(),
+    });
+    Ok(Arc::new(Appliance {
+        web,
+        mcp: Mcp::new(Arc::clone(store), &provider, MCP_PATH),
+        experimental_mcp: Mcp::new(Arc::clone(store), &provider, MCP_EXPERIMENT_PATH),
+        experiments,
+        clock: Arc::clone(clock),
+        trusted_proxies: config.network.trusted_proxies.clone(),
+    }))
+}
+
+fn warn_of_what_is_off(config: &Config) {
+    if !config.rate_limit.is_on() {
+        tracing::warn!("rate limits are off: this is for tests and benchmarks only");
+    }
+}
+
+fn open_claim(
+    config: &Config,
+    store: &Store,
+    entropy: &Arc<dyn Entropy>,
+    clock: &dyn Clock,
+) -> Result<Option<Credential>, StartError> {
+    let (now, ttl, entropy) = (clock.now(), config.lifetimes.claim_ttl, Arc::clone(entropy));
+    let opened = tokio::task::block_in_place(|| {
+        store
+            .write(move |tx| claim::open(tx, now, &*entropy, ttl))
+            .wait()
+    });
+    opened.map_err(|error| match error {
+        AccountError::Store(fault) => fault.into(),
+        other => StartError::System(io::Error::other(other)),
+    })
+}
+
+/// What the administration socket does with a command.
+fn administer(
+    store: Arc<Store>,
+    entropy: Arc<dyn Entropy>,
+    clock: Arc<dyn Clock>,
+) -> impl Fn(Command) -> std::pin::Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync {
+    move |command| {
+        let (store, entropy) = (Arc::clone(&store), Arc::clone(&entropy));
+        let now = clock.now();
+        Box::pin(async move {
+            let salt = Arc::clone(&entropy);
+            let prepared = tokio::task::spawn_blocking(move || Prepared::new(command, &*salt))
+                .await
+                .map_err(Refused::because)??;
+            store
+                .write(move |tx| prepared.execute(tx, now, &*entropy))
+                .await
+        })
+    }
+}
+
+/// What runs beside the requests.
+struct Background(Vec<tokio::task::JoinHandle<()>>);
+
+impl Background {
+    fn start(
+        store: &Arc<Store>,
+        clock: &Arc<dyn Clock>,
+        reload: Reload,
+        certificates: Option<Arc<Certificates>>,
+    ) -> Self {
+        let mut tasks = vec![
+            tokio::spawn(sweep_for_ever(Arc::clone(store), Arc::clone(clock))),
+            tokio::spawn(reload_on_signal(
+                reload,
+                certificates.clone(),
+                Arc::clone(clock),
+            )),
+        ];
+        if let Some(certificates) = certificates {
+            let clock = Arc::clone(clock);
+            let renewal = async move { certificates.keep_renewed(|| clock.now()).await };
+            tasks.push(tokio::spawn(renewal));
+        }
+        Self(tasks)
+    }
+
+    fn stop(self) {
+        for task in self.0 {
+            task.abort();
+        }
+    }
+}
+
+async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>) {
+    let mut period = tokio::time::interval(SWEEP_PERIOD);
+    loop {
+        period.tick().await;
+        for _ in 0..SWEEP_STEPS_MAX {
+            let now = clock.now();
+            match store.write(move |tx| sweep::step(tx, now)).await {
+                Ok(0) => break,
+                Ok(removed) => tracing::debug!(removed, "swept"),
+                Err(fault) => {
+                    tracing::error!(%fault, "the sweeper failed; it tries again");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+async fn reload_on_signal(
+    mut reload: Reload,
+    certificates: Option<Arc<Certificates>>,
+    clock: Arc<dyn Clock>,
+) {
+    loop {
+        reload.requested().await;
+        match certificates
+            .as_ref()
+            .map(|certificates| certificates.reload(clock.now()))
+        {
+            None => tracing::info!("told to reload; there is no certificate to read again"),
+            Some(Ok(())) => tracing::info!("the certificate was read again"),
+            Some(Err(error)) => {
+                tracing::error!(%error, "the certificate could not be read; the old one stays");
+            }
+        }
+    }
+}
