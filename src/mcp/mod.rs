@@ -59,6 +59,10 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const BOTH_MEDIA_TYPES: HeaderValue =
     HeaderValue::from_static("application/json, text/event-stream");
 
+/// Pages of this machine itself, where a developer's tool may run; the dispatcher lets no other
+/// foreign page through.
+const OF_THIS_MACHINE: [&str; 3] = ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"];
+
 /// The MCP endpoint at one path.
 pub struct Mcp {
     service: StreamableHttpService<Handler, NeverSessionManager>,
@@ -121,7 +125,7 @@ fn transport(public_url: &PublicUrl) -> StreamableHttpServerConfig {
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_allowed_hosts([public_url.authority()])
-        .with_allowed_origins([origin])
+        .with_allowed_origins(std::iter::once(origin).chain(OF_THIS_MACHINE.map(str::to_owned)))
         .enforce_origin_validation()
         .with_max_request_body_bytes(MCP_BODY_BYTES_MAX)
 }

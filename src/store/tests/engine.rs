@@ -278,21 +278,6 @@ fn a_caller_that_hangs_up_does_not_take_its_write_back() {
     assert_eq!(keys_of(&store), ["abandoned"]);
 }
 
-<<<<<<< HEAD
-#[test]
-fn an_answer_is_a_future() {
-    let store = store();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
-    let answer = store.write(|tx| {
-        put(tx, "a");
-        Ok::<_, StoreError>(7)
-    });
-    assert_eq!(runtime.block_on(answer).expect("a write"), 7);
-    let refused = store.write(|_| Err::<(), _>(Refusal::AlreadyThere));
-    assert_eq!(runtime.block_on(refused), Err(Refusal::AlreadyThere));
-=======
 /// Wakes by a message, so that a test can wait for it.
 struct Waker(Sender<()>);
 
@@ -317,7 +302,6 @@ fn an_answer_is_a_future_that_wakes_its_caller() {
         answer.poll(&mut context),
         Poll::Ready(Err(Refusal::AlreadyThere))
     );
->>>>>>> wt-store
 }
 
 /// A disk that can be made to refuse writes.
