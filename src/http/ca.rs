@@ -1,7 +1,7 @@
 //! The built-in CA: made once, kept in the data directory, and signer of short-lived leaves.
 
 use std::{
-    fs::{File, OpenOptions, rename},
+    fs::{File, OpenOptions, remove_file, rename},
     io::{self, ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -220,11 +220,19 @@ fn write_new(
     bytes: &[u8],
     mode: u32,
 ) -> Result<(), CertificateError> {
-    let temporary = path.with_extension("new");
+    let temporary = path.with_added_extension("new");
     let write = || -> io::Result<()> {
+        // What a crash has left there may have another mode, and would keep it.
+        match remove_file(&temporary) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(mode);
-        let mut file = options.open(&temporary)?;
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         rename(&temporary, path)?;
@@ -284,6 +292,9 @@ mod tests {
     #[test]
     fn only_the_owner_reads_the_key() {
         let directory = directory();
+        // As a crash could have left it.
+        let left = directory.path().join(KEY_FILE).with_added_extension("new");
+        fs::write(&left, "half a key").expect("written");
         load(&directory, NOW).expect("a new CA");
         let metadata = fs::metadata(directory.path().join(KEY_FILE)).expect("a key");
         assert_eq!(metadata.permissions().mode() & 0o777, KEY_MODE);
@@ -294,7 +305,7 @@ mod tests {
         for (gone, left) in [(KEY_FILE, CERTIFICATE_FILE), (CERTIFICATE_FILE, KEY_FILE)] {
             let directory = directory();
             load(&directory, NOW).expect("a new CA");
-            fs::remove_file(directory.path().join(gone)).expect("removed");
+            remove_file(directory.path().join(gone)).expect("removed");
             let before = fs::read(directory.path().join(left)).expect("the other half");
             let error = refusal(&directory, NOW);
             assert!(error.contains(&format!(

@@ -1,7 +1,7 @@
 //! The way of one request from its head to its answer.
 //!
 //! In this order, and the order is a security property: its name and its `now`; the client's
-//! address; the route; `Host` and `Origin`; room for it; who calls; the body; the handler; the
+//! address; the route; `Host` and `Origin`; who calls; the body; room for it; the handler; the
 //! headers of every answer; one line in the log.
 
 use std::{net::IpAddr, sync::Arc};
@@ -158,8 +158,6 @@ impl<A: Application> Dispatcher<A> {
         let Some(route) = found.by_method(&head.method) else {
             return Err(unrouted(head, &found));
         };
-        let room = Arc::clone(&self.room);
-        let room = room.try_acquire_owned().map_err(|_| Refusal::Busy)?;
         let caller = caught_in(app.admit(route.access, head))
             .await?
             .map_err(Early::Answered)?;
@@ -170,6 +168,9 @@ impl<A: Application> Dispatcher<A> {
         } else {
             body::read(body, bytes_max, &self.limits).await?
         };
+        // Only now, so that clients who send slowly cannot take up all the room there is.
+        let room = Arc::clone(&self.room);
+        let room = room.try_acquire_owned().map_err(|_| Refusal::Busy)?;
         Ok(Admitted {
             route,
             caller,
@@ -366,15 +367,15 @@ mod tests {
         }
     }
 
-    fn dispatcher(limits: Limits) -> (Dispatcher<App>, Arc<App>) {
-        let (app, _) = App::new();
+    fn dispatcher(app: &Arc<App>, limits: Limits) -> Dispatcher<App> {
         let phase = Arc::new(watch::Sender::new(Phase::Serving));
-        (Dispatcher::new(Arc::clone(&app), limits, phase), app)
+        Dispatcher::new(Arc::clone(app), limits, phase)
     }
 
     /// The answer to a request from 10.0.0.1, a trusted proxy. `request` is a method and a target.
     async fn ask(request: &str, headers: &[(&str, &str)], body: &str) -> Answered {
-        ask_of(&dispatcher(Limits::default()).0, request, headers, body).await
+        let (app, _events) = App::new();
+        ask_of(&dispatcher(&app, Limits::default()), request, headers, body).await
     }
 
     async fn ask_of(
@@ -417,7 +418,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_request_has_a_name_of_its_own() {
-        let (dispatcher, _) = dispatcher(Limits::default());
+        let (app, _events) = App::new();
+        let dispatcher = dispatcher(&app, Limits::default());
         let one = ask_of(&dispatcher, "GET /hello", &[], "").await;
         let other = ask_of(&dispatcher, "GET /hello", &[("x-request-id", "mine")], "").await;
         assert_ne!(one.header("x-request-id"), other.header("x-request-id"));
@@ -434,7 +436,7 @@ mod tests {
     async fn a_foreign_host_is_refused_before_anything_is_said() {
         for request in ["GET /hello", "GET /nowhere", "PUT /hello", "OPTIONS /open"] {
             let answered = ask(request, &[("host", "evil.example")], "").await;
-            assert_eq!(answered.status, 421, "{request}");
+            assert_eq!(answered.status, 403, "{request}");
         }
     }
 
@@ -511,8 +513,10 @@ mod tests {
             requests_max: 1,
             ..Limits::default()
         };
-        let (dispatcher, app) = dispatcher(limits);
+        let (app, mut events) = App::new();
+        let dispatcher = dispatcher(&app, limits);
         let (first, second) = tokio::join!(ask_of(&dispatcher, "GET /gate", &[], ""), async {
+            assert_eq!(events.recv().await, Some("begun"));
             let second = ask_of(&dispatcher, "GET /hello", &[], "").await;
             app.gate.add_permits(1);
             second

@@ -36,7 +36,7 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Limits {
     /// The most connections at once; further ones wait in the system's backlog.
     pub connections_max: usize,
-    /// The most requests at once, of all connections; further ones are answered 503.
+    /// The most handlers at once, of all connections; further requests are answered 503.
     pub requests_max: usize,
     /// The most bytes of a request's head; more are answered 431.
     pub header_bytes_max: usize,

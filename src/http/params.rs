@@ -211,6 +211,7 @@ mod tests {
     use url::form_urlencoded::Serializer;
 
     use super::*;
+    use crate::http::testing::head;
 
     fn params(text: &str) -> Params {
         Params::parse(text).expect(text)
@@ -300,6 +301,33 @@ mod tests {
             assert!(!is_form(no.as_bytes()), "{no}");
         }
         assert!(!is_form(b"\xff"));
+    }
+
+    #[test]
+    fn a_form_and_a_query_are_read_from_their_places() {
+        let mut head = head(&[("content-type", "application/x-www-form-urlencoded")]);
+        assert_eq!(Params::from_query(&head), Ok(Params::default()));
+        head.query = Some("a=query".into());
+        let body = "a=form".into();
+        assert_eq!(Params::from_query(&head), Ok(params("a=query")));
+        assert_eq!(
+            Params::from_form(&Request { head, body }),
+            Ok(params("a=form"))
+        );
+    }
+
+    #[test]
+    fn a_form_that_says_it_is_something_else_is_refused() {
+        for content_type in [Some("application/json"), None] {
+            let headers = content_type.map(|value| ("content-type", value));
+            let head = head(headers.as_slice());
+            let refused = Params::from_form(&Request {
+                head,
+                body: "a=form".into(),
+            });
+            let found = content_type.unwrap_or_default().to_owned();
+            assert_eq!(refused, Err(ParamsError::ContentType { found }));
+        }
     }
 
     #[test]

@@ -112,7 +112,7 @@ macro_rules! route {
 }
 pub use crate::route;
 
-/// The captured parts of a path, percent-decoded.
+/// The captured parts of a path, percent-decoded. One can be a secret, so that there is no `Debug`.
 #[derive(Clone, Default)]
 pub struct Captures(Vec<(&'static str, String)>);
 

@@ -8,7 +8,8 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{ACCEPT, ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE},
 };
-use serde::{Deserialize, Deserializer};
+use rmcp::model::ProtocolVersion;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, error::Category, json};
 
 use crate::{
@@ -17,7 +18,10 @@ use crate::{
         request::{Head, Request},
         response::{self, Response},
     },
-    mcp::tools::{self, TOOLSETS, Tool},
+    mcp::{
+        handler::PROTOCOL_VERSIONS,
+        tools::{self, TOOLSETS, Tool},
+    },
     model::oauth2::scope::ScopeSet,
 };
 
@@ -25,6 +29,10 @@ use crate::{
 const PARSE_ERROR: i32 = -32700;
 /// JSON-RPC 2.0 §5.1: what came is JSON and not a request.
 const INVALID_REQUEST: i32 = -32600;
+/// MCP 2026-07-28: the revision is not spoken.
+const UNSUPPORTED_PROTOCOL_VERSION: i32 = -32022;
+
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// Why a request goes no further than the front.
 #[derive(Debug, thiserror::Error)]
@@ -53,12 +61,31 @@ pub(super) enum Refusal {
     /// Batches have ended with protocol revision 2025-06-18.
     #[error("expected one message, found a batch: send each message in a request of its own")]
     Batch,
+    /// The revision that the headers name is not spoken, and the message names none.
+    #[error(
+        "MCP-Protocol-Version: expected one of {expected}, found {found:?}",
+        expected = spoken()
+    )]
+    Version {
+        /// Of the message.
+        id: Option<MessageId>,
+        /// What they name.
+        found: String,
+    },
     /// The body is JSON, and neither a request nor a notification.
     #[error("expected one JSON-RPC 2.0 request or notification: {0}")]
     NotAMessage(String),
     /// The token does not open the tool.
-    #[error("the tool {} needs the scope {}", .0.name, .0.scopes.join(" "))]
-    Scope(&'static Tool),
+    #[error(
+        "expected a token with the scope {scope} for the tool {name}, found less",
+        scope = tool.scopes.join(" "), name = tool.name
+    )]
+    Scope {
+        /// Of the message.
+        id: Option<MessageId>,
+        /// What it calls.
+        tool: &'static Tool,
+    },
 }
 
 /// Lets `request` through if it is one message that `scopes` allow.
@@ -72,6 +99,7 @@ pub(super) enum Refusal {
 /// | [`Refusal::Query`], [`Refusal::Repeated`], [`Refusal::Toolset`] | 400, -32600 | the query |
 /// | [`Refusal::NotJson`] | 400, -32700 | the body is not JSON |
 /// | [`Refusal::Batch`], [`Refusal::NotAMessage`] | 400, -32600 | the body is no message |
+/// | [`Refusal::Version`] | 400, -32022 | a revision that is not spoken |
 /// | [`Refusal::Scope`] | 403, `insufficient_scope` | the tool needs more |
 pub(super) fn check(
     request: &Request,
@@ -86,11 +114,13 @@ pub(super) fn check(
     check_accept(&head.headers)?;
     check_toolset(head)?;
     let message = Message::parse(&request.body)?;
-    match message
-        .called_tool()
-        .and_then(|name| tools::find(tools, name))
-    {
-        Some(tool) if !tool.is_open_to(scopes) => Err(Refusal::Scope(tool)),
+    check_version(&head.headers, &message)?;
+    let called = message.called_tool();
+    match called.and_then(|name| tools::find(tools, name)) {
+        Some(tool) if !tool.is_open_to(scopes) => {
+            let id = message.id;
+            Err(Refusal::Scope { id, tool })
+        }
         _ => Ok(()),
     }
 }
@@ -131,6 +161,31 @@ fn check_toolset(head: &Head) -> Result<(), Refusal> {
     }
 }
 
+/// A message that opens a connection negotiates its revision, and one that names a revision itself
+/// is for rmcp to compare with the header.
+fn check_version(headers: &HeaderMap, message: &Message) -> Result<(), Refusal> {
+    if !headers.contains_key(&PROTOCOL_VERSION) || message.names_its_version() {
+        return Ok(());
+    }
+    let found = text_of(headers, &PROTOCOL_VERSION);
+    if PROTOCOL_VERSIONS
+        .iter()
+        .any(|spoken| spoken.as_str() == found)
+    {
+        return Ok(());
+    }
+    let id = message.id.clone();
+    Err(Refusal::Version { id, found })
+}
+
+fn spoken() -> String {
+    let versions: Vec<_> = PROTOCOL_VERSIONS
+        .iter()
+        .map(ProtocolVersion::as_str)
+        .collect();
+    versions.join(", ")
+}
+
 /// All values of a header, as one list (RFC 9110 §5.3).
 fn text_of(headers: &HeaderMap, name: &HeaderName) -> String {
     let values = headers.get_all(name).iter();
@@ -153,23 +208,33 @@ fn essence(media_type: &str) -> &str {
 struct Message {
     jsonrpc: String,
     method: String,
-    #[serde(default, rename = "id", deserialize_with = "some")]
-    _id: Option<MessageId>,
+    #[serde(default, deserialize_with = "some")]
+    id: Option<MessageId>,
     #[serde(default)]
     params: Option<MessageParams>,
 }
 
 /// The MCP specification: a string or an integer, and not null.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "an id that is a string or an integer")]
-enum MessageId {
-    Number(#[expect(dead_code, reason = "only its type matters")] i64),
-    Text(#[expect(dead_code, reason = "only its type matters")] String),
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected an id that is a string or an integer")]
+pub(super) enum MessageId {
+    /// An integer.
+    Number(i64),
+    /// A string.
+    Text(String),
 }
 
 #[derive(Deserialize)]
 struct MessageParams {
     name: Option<Value>,
+    #[serde(rename = "_meta")]
+    meta: Option<MessageMeta>,
+}
+
+#[derive(Deserialize)]
+struct MessageMeta {
+    #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
+    protocol_version: Option<Value>,
 }
 
 /// Reads a member that may be absent, and may not be null.
@@ -194,6 +259,11 @@ impl Message {
         Err(Refusal::NotAMessage(found))
     }
 
+    fn names_its_version(&self) -> bool {
+        let meta = self.params.as_ref().and_then(|params| params.meta.as_ref());
+        self.method == "initialize" || meta.is_some_and(|meta| meta.protocol_version.is_some())
+    }
+
     /// The name of the tool, if this is a call of one. Both eras write it in the same place.
     fn called_tool(&self) -> Option<&str> {
         let params = self.params.as_ref().filter(|_| self.method == "tools/call");
@@ -202,49 +272,73 @@ impl Message {
 }
 
 impl Refusal {
-    /// The answer that says so.
-    pub(super) fn into_response(self, resource_metadata_url: &str) -> Response {
-        let words = self.to_string();
-        let (status, code) = match self {
-            Self::Scope(tool) => return insufficient_scope(tool, &words, resource_metadata_url),
+    /// The answer that says so: an error of JSON-RPC, whatever the status.
+    pub(super) fn response(&self, resource_metadata_url: &str) -> Response {
+        let (status, code) = self.codes();
+        let mut error = json!({ "code": code, "message": self.to_string() });
+        if let Some(data) = self.data() {
+            error["data"] = data;
+        }
+        let body = json!({ "jsonrpc": "2.0", "id": self.id(), "error": error });
+        let mut response = response::json(status, &body);
+        if let Some((name, value)) = self.header(resource_metadata_url) {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+
+    fn codes(&self) -> (StatusCode, i32) {
+        match self {
             Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST),
             Self::ContentType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST),
             Self::Accept(_) => (StatusCode::NOT_ACCEPTABLE, INVALID_REQUEST),
             Self::NotJson(_) => (StatusCode::BAD_REQUEST, PARSE_ERROR),
+            Self::Version { .. } => (StatusCode::BAD_REQUEST, UNSUPPORTED_PROTOCOL_VERSION),
             Self::Query(_)
             | Self::Repeated(_)
             | Self::Toolset(_)
             | Self::Batch
             | Self::NotAMessage(_) => (StatusCode::BAD_REQUEST, INVALID_REQUEST),
-        };
-        // JSON-RPC 2.0 §5: the id is null where the request's could not be told.
-        let error = json!({ "code": code, "message": words });
-        let body = json!({ "jsonrpc": "2.0", "id": null, "error": error });
-        let mut response = response::json(status, &body);
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            let allow = HeaderValue::from_static("POST");
-            response.headers_mut().insert(ALLOW, allow);
+            Self::Scope { .. } => (StatusCode::FORBIDDEN, INVALID_REQUEST),
         }
-        response
     }
-}
 
-/// RFC 6750 §3.1; the MCP specification has all the scopes that the operation needs in one
-/// challenge, so that the client asks its person once.
-fn insufficient_scope(tool: &Tool, words: &str, resource_metadata_url: &str) -> Response {
-    let scope = tool.scopes.join(" ");
-    let challenge = format!(
-        "Bearer error=\"insufficient_scope\", scope=\"{scope}\", \
-         resource_metadata=\"{resource_metadata_url}\", error_description=\"{words}\""
-    );
-    let body = json!({
-        "error": "insufficient_scope",
-        "error_description": words,
-        "scope": scope,
-    });
-    let mut response = response::json(StatusCode::FORBIDDEN, &body);
-    // Every part is a constant of ours or the parsed public URL, without a quote (threat 5).
-    let challenge = HeaderValue::from_str(&challenge).expect("a challenge can be a header");
-    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-    response
+    /// JSON-RPC 2.0 §5: null where the request's could not be told.
+    fn id(&self) -> Option<&MessageId> {
+        match self {
+            Self::Version { id, .. } | Self::Scope { id, .. } => id.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn data(&self) -> Option<Value> {
+        match self {
+            Self::Version { found, .. } => {
+                Some(json!({ "supported": PROTOCOL_VERSIONS, "requested": found }))
+            }
+            Self::Scope { tool, .. } => {
+                Some(json!({ "error": "insufficient_scope", "scope": tool.scopes.join(" ") }))
+            }
+            _ => None,
+        }
+    }
+
+    fn header(&self, resource_metadata_url: &str) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::Method(_) => Some((ALLOW, HeaderValue::from_static("POST"))),
+            Self::Scope { tool, .. } => {
+                // RFC 6750 §3.1; the MCP specification has all the scopes that the operation
+                // needs in one challenge, so that the client asks its person once.
+                let challenge = format!(
+                    "Bearer error=\"insufficient_scope\", scope=\"{}\", \
+                     resource_metadata=\"{resource_metadata_url}\", error_description=\"{self}\"",
+                    tool.scopes.join(" ")
+                );
+                // Constants of ours and the parsed public URL, none with a quote (threat 5).
+                let challenge = HeaderValue::from_str(&challenge);
+                Some((WWW_AUTHENTICATE, challenge.expect("it can be a header")))
+            }
+            _ => None,
+        }
+    }
 }

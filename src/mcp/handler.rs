@@ -7,10 +7,11 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
-        CompleteRequestParams, CompleteResult, ContentBlock, Implementation, JsonObject,
-        ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
-        ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult,
-        ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
+        CompleteRequestParams, CompleteResult, ContentBlock, CustomRequest, CustomResult,
+        ErrorCode, Implementation, JsonObject, ListPromptsRequestMethod, ListPromptsResult,
+        ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
+        ListResourcesRequestMethod, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ProtocolVersion, ServerCapabilities, ServerConfig,
     },
     service::RequestContext,
 };
@@ -36,11 +37,21 @@ const INSTRUCTIONS: &str = "Keystead is the box where the signed-in person keeps
      in their name. Its tools act as that person, and only within what they allowed this client.";
 
 /// The revisions that are spoken. The first one of the protocol had another transport.
-static PROTOCOL_VERSIONS: [ProtocolVersion; 4] = [
+pub(super) static PROTOCOL_VERSIONS: [ProtocolVersion; 4] = [
     ProtocolVersion::V_2025_03_26,
     ProtocolVersion::V_2025_06_18,
     ProtocolVersion::V_2025_11_25,
     ProtocolVersion::V_2026_07_28,
+];
+
+/// The methods that are answered here. rmcp takes one whose parameters it cannot read for one that
+/// nobody knows.
+const SERVED: [&str; 5] = [
+    "initialize",
+    "ping",
+    "server/discover",
+    "tools/list",
+    "tools/call",
 ];
 
 /// Who calls, and when: what stands beside a message that went through the front.
@@ -86,8 +97,7 @@ impl Handler {
         arguments: JsonObject,
     ) -> Result<CallToolResult, ErrorData> {
         let Some(tool) = tools::find(self.tools, name) else {
-            let expected = "expected a tool that tools/list shows";
-            let words = format!("{expected}, found {name:?}");
+            let words = format!("expected a tool that tools/list shows, found {name:?}");
             return Err(ErrorData::invalid_params(words, None));
         };
         if !tool.is_open_to(&caller.access.scopes) {
@@ -112,7 +122,10 @@ impl Handler {
 enum Failure {
     #[error(transparent)]
     Tool(#[from] ToolError),
-    #[error("expected an answer within {} s, found none", CALL_TIMEOUT.as_secs())]
+    #[error(
+        "expected an answer within {} s, found none: what the call began may still be done",
+        CALL_TIMEOUT.as_secs()
+    )]
     TooSlow,
     #[error("{0}")]
     Panicked(tokio::task::JoinError),
@@ -194,6 +207,19 @@ impl ServerHandler for Handler {
         let arguments = request.arguments.unwrap_or_default();
         let result = self.call(&caller, &request.name, arguments).await?;
         Ok(result.into())
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let CustomRequest { method, .. } = request;
+        if SERVED.contains(&method.as_str()) {
+            let words = format!("expected the parameters that {method} has, found others");
+            return Err(ErrorData::invalid_params(words, None));
+        }
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None))
     }
 
     // What follows is not offered, and rmcp would answer it with an empty list, which says that it

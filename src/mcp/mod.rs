@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Method,
+    HeaderName, HeaderValue, Method, StatusCode,
     header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN},
 };
 use http_body_util::Full;
@@ -31,6 +31,7 @@ use rmcp::transport::streamable_http_server::{
 use crate::{
     http::{request::Request, response::Response},
     mcp::{
+        front::Refusal,
         handler::{Caller, Handler},
         tools::{TOOLS, Tool},
     },
@@ -91,10 +92,16 @@ impl Mcp {
 
     /// Answers `request`, whose credential opened `access`.
     pub async fn answer(&self, request: Request, access: Access) -> Response {
-        match front::check(&request, &access.scopes, self.tools) {
-            Err(refusal) => refusal.into_response(&self.resource_metadata_url),
-            Ok(()) => self.service.handle(forwarded(request, access)).await,
+        if let Err(refusal) = front::check(&request, &access.scopes, self.tools) {
+            return refusal.response(&self.resource_metadata_url);
         }
+        let response = self.service.handle(forwarded(request, access)).await;
+        // The front has checked the type: what rmcp means by this is a message it cannot read.
+        if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            let words = "its members do not belong together".to_owned();
+            return Refusal::NotAMessage(words).response(&self.resource_metadata_url);
+        }
+        response
     }
 }
 

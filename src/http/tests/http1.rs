@@ -157,11 +157,41 @@ async fn a_body_that_announces_too_much_is_refused_unread() {
 
 #[tokio::test]
 async fn who_is_still_sending_gets_to_read_the_refusal() {
-    let body = "x".repeat(200_000);
-    let length = format!("Content-Length: {}", body.len());
-    let answer = answer_to(patient(), post(&length, &body)).await;
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert!(answer.contains("at most 1000 bytes"), "{answer}");
+    let part = "x".repeat(FORM_BYTES_MAX);
+    let server = Server::start(patient()).await;
+    let mut client = server.connect().await;
+    let length = format!("Content-Length: {}", 3 * part.len());
+    client.send(post(&length, &part)).await;
+    let head = client.until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
+    // A connection that was closed by now would be reset by the first of these.
+    client.send(&part).await;
+    client.send(&part).await;
+    let text = client.rest().await;
+    assert!(text.contains("at most 1000 bytes"), "{text}");
+}
+
+#[tokio::test]
+async fn leave_to_send_is_given_only_where_the_body_will_be_read() {
+    let server = Server::start(patient()).await;
+    let mut client = server.connect().await;
+    let expect = |bytes: usize| {
+        post(
+            &format!("Expect: 100-continue\r\nContent-Length: {bytes}"),
+            "",
+        )
+    };
+    client.send(expect(4)).await;
+    assert_eq!(
+        client.until("\r\n\r\n").await,
+        "HTTP/1.1 100 Continue\r\n\r\n"
+    );
+    client.send("four").await;
+    assert!(client.rest().await.ends_with("member sent 4"));
+
+    let mut client = server.connect().await;
+    client.send(expect(FORM_BYTES_MAX + 1)).await;
+    assert!(client.rest().await.starts_with("HTTP/1.1 413 "));
 }
 
 #[tokio::test]
@@ -210,11 +240,19 @@ async fn a_connection_outlives_a_panic_and_so_does_the_server() {
 
 #[tokio::test]
 async fn a_hang_up_does_not_cancel_what_must_finish() {
-    let mut server = Server::start(patient()).await;
+    let limits = Limits {
+        connections_max: 1,
+        ..patient()
+    };
+    let mut server = Server::start(limits).await;
     let mut client = server.connect().await;
     client.send(get("/gate")).await;
     assert_eq!(server.event().await, "begun");
     drop(client);
+    // There is room for another only once the server has seen the hang-up.
+    let mut other = server.connect().await;
+    other.send(get("/hello")).await;
+    assert!(other.rest().await.ends_with("hello"));
     server.app.gate.add_permits(1);
     assert_eq!(server.event().await, "passed");
 }

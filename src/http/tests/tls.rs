@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use http_body_util::{BodyExt, Empty};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion,
@@ -19,7 +20,7 @@ use crate::{
     http::{
         limits::{Limits, STREAMS_MAX},
         server::PeerFilter,
-        testing::{Client, Server, get, soon},
+        testing::{Client, FORM_BYTES_MAX, Server, get, soon},
         tls::{CertificateError, Certificates, provider},
     },
     model::timestamp::Timestamp,
@@ -134,7 +135,7 @@ async fn tls_1_2_is_spoken_too_and_addresses_are_names() {
     assert!(stranger.is_err(), "the certificate is not for every name");
 }
 
-type Http2 = hyper::client::conn::http2::SendRequest<Empty<bytes::Bytes>>;
+type Http2 = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
 
 async fn http2(tls: &Box) -> Http2 {
     let stream = TokioIo::new(tls.connect(&["h2"]).await);
@@ -149,7 +150,15 @@ fn request(target: &str) -> http::request::Builder {
 }
 
 async fn ask_http2(sender: &mut Http2, request: http::request::Builder) -> (u16, String) {
-    let request = request.body(Empty::new()).expect("a request");
+    send_http2(sender, request, "").await
+}
+
+async fn send_http2(
+    sender: &mut Http2,
+    request: http::request::Builder,
+    body: impl Into<Bytes>,
+) -> (u16, String) {
+    let request = request.body(Full::new(body.into())).expect("a request");
     let response = soon(sender.send_request(request)).await.expect("an answer");
     let status = response.status().as_u16();
     let body = response
@@ -171,7 +180,26 @@ async fn http2_reaches_the_same_routes() {
     let head = ask_http2(&mut sender, request("/hello").method("HEAD")).await;
     assert_eq!(head, (200, String::new()));
     let foreign = http::Request::builder().uri("https://evil.example/hello");
-    assert_eq!(ask_http2(&mut sender, foreign).await.0, 421);
+    assert_eq!(ask_http2(&mut sender, foreign).await.0, 403);
+}
+
+#[tokio::test]
+async fn http2_bodies_are_bounded_and_a_refusal_is_one_streams_affair() {
+    let tls = Box::start(Limits::default()).await;
+    let mut sender = http2(&tls).await;
+    let post = || {
+        request("/form")
+            .method("POST")
+            .header("authorization", "member")
+    };
+    // More than the client may send before it is told to go on.
+    for bytes in [FORM_BYTES_MAX + 1, 1024 * 1024] {
+        let (status, text) = send_http2(&mut sender, post(), vec![b'x'; bytes]).await;
+        assert_eq!(status, 413);
+        assert!(text.contains("at most 1000 bytes"), "{text}");
+    }
+    let sent = send_http2(&mut sender, post(), vec![b'x'; FORM_BYTES_MAX]).await;
+    assert_eq!(sent, (200, "member sent 1000".to_owned()));
 }
 
 #[tokio::test]

@@ -34,14 +34,18 @@ pub(super) struct ListedGrant {
     client_id: String,
     /// The name that the client gave itself; absent if the client is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     client_name: Option<String>,
     /// What it may do.
     scopes: Vec<String>,
     /// Where it may do it.
+    #[schemars(extend("format" = "uri"))]
     resource: String,
     /// When it was given, RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
     created_at: String,
     /// When it ends by itself, RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
     expires_at: String,
     /// Whether it is the grant that this client uses now.
     current: bool,

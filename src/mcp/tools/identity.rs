@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::mcp::tools::{Call, NoArguments, ToolError, Typed};
+use crate::{
+    mcp::tools::{Call, NoArguments, ToolError, Typed},
+    model::user::Role,
+};
 
 /// `get_authenticated_user`.
 pub(super) struct GetAuthenticatedUser;
@@ -16,7 +19,8 @@ pub(super) struct AuthenticatedUser {
     id: String,
     /// The name the person signs in with.
     name: String,
-    /// owner (administers the box) or member.
+    /// What the person may do on this box: an owner administers it.
+    #[schemars(extend("enum" = [Role::Owner.as_str(), Role::Member.as_str()]))]
     role: &'static str,
     /// The identifier of the client that acts for the person.
     client_id: String,

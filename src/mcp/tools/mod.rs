@@ -4,6 +4,8 @@ mod grants;
 mod identity;
 
 #[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::{pin::Pin, sync::Arc};
@@ -166,9 +168,11 @@ trait Typed {
     ) -> impl Future<Output = Result<Self::Output, ToolError>> + Send;
 }
 
-/// The arguments of a tool that takes none.
-#[derive(Deserialize, JsonSchema)]
+/// The arguments of a tool that takes none. Some hosts refuse an object that lists no members, even
+/// if there is none to list.
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("properties" = {}))]
 struct NoArguments {}
 
 impl Action {

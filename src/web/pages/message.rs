@@ -50,12 +50,13 @@ const HOME: Option<(&str, &str)> = Some(("/", "To the start page"));
 
 /// A refusal of the dispatcher, for a person.
 pub fn refused(web: &Web, head: &Head, refusal: &Refusal) -> Response {
+    let elsewhere = format!("Open {} instead.", web.provider.public_url);
     let (title, message, what_to_do) = match refusal {
         Refusal::RouteUnknown => ("Not found", "There is no page at this address.", None),
         Refusal::HostForeign { .. } => (
             "Another address",
             "This box answers at one address only, and this is another one.",
-            Some("Open the address that its owner gave you."),
+            Some(elsewhere.as_str()),
         ),
         Refusal::OriginForeign { .. } => (
             "Sent from elsewhere",

@@ -1,0 +1,241 @@
+//! Who may call what, whose data they get, and what becomes of a tool that fails.
+
+use std::collections::BTreeSet;
+
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::{
+    mcp::{
+        CALL_TIMEOUT,
+        handler::{Caller, Handler},
+        tools::testing::TEST_TOOLS,
+    },
+    oauth2provider::revoke,
+};
+
+/// All scopes, none, and each one alone.
+fn scope_sets() -> Vec<ScopeSet> {
+    let mut sets: Vec<_> = SCOPES
+        .iter()
+        .map(|scope| ScopeSet::of([scope.name]))
+        .collect();
+    sets.extend([all_scopes(), ScopeSet::default()]);
+    sets
+}
+
+/// Arguments that every tool can read.
+fn arguments(tool: &Tool) -> Value {
+    match tool.name {
+        "revoke_my_grant" => json!({ "grant_id": "0".repeat(Id::TEXT_LEN) }),
+        _ => json!({}),
+    }
+}
+
+/// Threats 32 and 39: every tool with every scope, in both eras.
+#[tokio::test]
+async fn a_tool_is_listed_and_callable_if_its_scopes_are_there_and_only_then() {
+    let deployment = Deployment::new();
+    for scopes in scope_sets() {
+        let ada = access("ada", &scopes);
+        for era in ERAS {
+            let listed = deployment.listed(era, &ada).await;
+            for tool in &TOOLS {
+                let open = tool.scopes.iter().all(|scope| scopes.contains(scope));
+                let shown = listed.iter().any(|name| name == tool.name);
+                assert_eq!(shown, open, "{} {scopes} {era:?}", tool.name);
+                let answer = deployment.call(era, &ada, tool.name, arguments(tool)).await;
+                let expected = if open {
+                    StatusCode::OK
+                } else {
+                    StatusCode::FORBIDDEN
+                };
+                assert_eq!(answer.status, expected, "{} {scopes} {era:?}", tool.name);
+            }
+        }
+    }
+}
+
+/// The front refuses such a call first; were it ever to read a message otherwise than rmcp does,
+/// this is what holds.
+#[tokio::test]
+async fn a_call_is_checked_where_the_tool_is_run() {
+    let deployment = Deployment::new();
+    let handler = Handler::new(Arc::clone(&deployment.store), &TOOLS);
+    for tool in &TOOLS {
+        for scopes in scope_sets() {
+            let caller = Caller {
+                access: access("ada", &scopes),
+                now: NOW,
+                request_id: RequestId::generate(NOW, &SeededEntropy::new(1)),
+            };
+            let arguments = rmcp::model::object(arguments(tool));
+            let outcome = handler.call(&caller, tool.name, arguments).await;
+            let open = tool.scopes.iter().all(|scope| scopes.contains(scope));
+            assert_eq!(outcome.is_ok(), open, "{} {scopes}", tool.name);
+        }
+    }
+}
+
+/// Threat 33: answers crossed between clients.
+#[tokio::test(flavor = "multi_thread")]
+async fn interleaved_callers_never_see_each_others_data() {
+    let deployment = Arc::new(Deployment::new());
+    let mut calls = JoinSet::new();
+    for name in ["ada", "grace", "lin", "mary"] {
+        let caller = access(name, &all_scopes());
+        deployment.grant(&caller).await;
+        for round in 0..50 {
+            let (deployment, caller) = (Arc::clone(&deployment), caller.clone());
+            calls.spawn(async move {
+                let era = ERAS[round % ERAS.len()];
+                let who = deployment.call(era, &caller, "get_authenticated_user", json!({}));
+                let who = who.await.result();
+                assert_eq!(who["structuredContent"]["name"], caller.user.name.as_str());
+                let list = deployment.call(era, &caller, "list_my_grants", json!({}));
+                let list = list.await.result();
+                let grants = list["structuredContent"]["grants"].as_array().cloned();
+                let ids =
+                    grants.map(|grants| grants.iter().map(|grant| grant["id"].clone()).collect());
+                assert_eq!(ids, Some(vec![json!(caller.grant_id.to_string())]));
+            });
+        }
+    }
+    assert_eq!(calls.join_all().await.len(), 200);
+}
+
+#[tokio::test]
+async fn grants_are_listed_with_what_a_person_wants_to_know() {
+    let deployment = Deployment::new();
+    let (old, new) = (access("ada", &all_scopes()), access("grace", &all_scopes()));
+    let mut new = new;
+    new.user = old.user.clone();
+    deployment.grant(&old).await;
+    deployment.grant(&new).await;
+    let result = deployment
+        .call(Era::Modern, &new, "list_my_grants", json!({}))
+        .await
+        .result();
+    let grants = result["structuredContent"]["grants"]
+        .as_array()
+        .expect("a list");
+    assert_eq!(grants.len(), 2);
+    let of = |access: &Access| {
+        let id = access.grant_id.to_string();
+        grants
+            .iter()
+            .find(|grant| grant["id"] == id.as_str())
+            .expect("a grant")
+    };
+    assert_eq!(of(&new)["current"], true);
+    let expected_scopes: Vec<_> = old.scopes.iter().collect();
+    assert_eq!(
+        of(&old),
+        &json!({
+            "id": old.grant_id.to_string(),
+            "client_id": old.client_id.to_string(),
+            "client_name": "Some client",
+            "scopes": expected_scopes,
+            "resource": "https://box.lan/mcp",
+            "created_at": NOW.to_string(),
+            "expires_at": NOW.after(A_DAY).to_string(),
+            "current": false,
+        })
+    );
+}
+
+#[tokio::test]
+async fn an_own_grant_ends_at_once_and_only_once() {
+    let deployment = Deployment::new();
+    let ada = access("ada", &all_scopes());
+    deployment.grant(&ada).await;
+    let arguments = json!({ "grant_id": ada.grant_id.to_string() });
+    let answer = deployment
+        .call(Era::Modern, &ada, "revoke_my_grant", arguments.clone())
+        .await;
+    assert_eq!(
+        answer.result()["structuredContent"],
+        json!({ "revoked": true })
+    );
+    assert!(grants_of(&deployment, &ada).is_empty());
+    let again = deployment
+        .call(Era::Modern, &ada, "revoke_my_grant", arguments)
+        .await;
+    assert!(again.tool_error().starts_with("no such grant"));
+}
+
+#[tokio::test]
+async fn a_foreign_grant_and_none_are_answered_alike_and_nothing_ends() {
+    let deployment = Deployment::new();
+    let (ada, grace) = (access("ada", &all_scopes()), access("grace", &all_scopes()));
+    deployment.grant(&grace).await;
+    let mut answers = BTreeSet::new();
+    for id in [grace.grant_id.to_string(), "0".repeat(Id::TEXT_LEN)] {
+        let arguments = json!({ "grant_id": id });
+        let answer = deployment
+            .call(Era::Modern, &ada, "revoke_my_grant", arguments)
+            .await;
+        answers.insert(answer.tool_error().replace(&id, "…"));
+    }
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(grants_of(&deployment, &grace), [grace.grant_id]);
+}
+
+fn grants_of(deployment: &Deployment, access: &Access) -> Vec<Id> {
+    let listed = deployment
+        .store
+        .read(|tx| revoke::list_grants(tx, NOW, access.user.id));
+    let listed = listed.expect("a store that can be read");
+    listed.iter().map(|grant| grant.id).collect()
+}
+
+#[tokio::test]
+async fn a_panic_in_a_tool_is_a_clean_error_and_the_next_call_works() {
+    let deployment = Deployment::with_tools(&TEST_TOOLS);
+    let ada = access("ada", &all_scopes());
+    for era in ERAS {
+        let answer = deployment.call(era, &ada, "panics", json!({})).await;
+        assert_eq!(answer.status, StatusCode::OK, "{era:?}");
+        assert_eq!(answer.error_code(), -32603, "{era:?}");
+        let said = String::from_utf8_lossy(&answer.body);
+        assert!(!said.contains("hush"), "{said}");
+        let id = RequestId::generate(NOW, &SeededEntropy::new(1)).to_string();
+        assert!(said.contains(&id), "the log cannot be found by {said}");
+        let next = deployment.call(era, &ada, "needs_two_scopes", json!({}));
+        next.await.result();
+    }
+}
+
+#[tokio::test]
+async fn a_fault_of_the_store_says_nothing_of_it() {
+    let deployment = Deployment::with_tools(&TEST_TOOLS);
+    let ada = access("ada", &all_scopes());
+    let answer = deployment
+        .call(Era::Modern, &ada, "meets_a_fault", json!({}))
+        .await;
+    assert_eq!(answer.error_code(), -32603);
+    let said = String::from_utf8_lossy(&answer.body);
+    assert!(!said.contains(&StoreError::Closed.to_string()), "{said}");
+}
+
+#[tokio::test]
+async fn a_full_queue_is_a_result_that_a_model_can_act_on() {
+    let deployment = Deployment::with_tools(&TEST_TOOLS);
+    let ada = access("ada", &all_scopes());
+    let answer = deployment
+        .call(Era::Modern, &ada, "meets_a_queue", json!({}))
+        .await;
+    assert!(answer.tool_error().contains("full"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_takes_too_long_is_ended() {
+    let deployment = Deployment::with_tools(&TEST_TOOLS);
+    let ada = access("ada", &all_scopes());
+    let start = tokio::time::Instant::now();
+    let answer = deployment
+        .call(Era::Modern, &ada, "never_ends", json!({}))
+        .await;
+    assert!(answer.tool_error().contains("30 s"));
+    assert!(start.elapsed() >= CALL_TIMEOUT && start.elapsed() < 2 * CALL_TIMEOUT);
+}
