@@ -15,11 +15,17 @@ use crate::{
     store::{Keys, Read, WriteTx, error::StoreError, tables::Table},
 };
 
-/// The largest record. Without a limit, one bad length would make bincode ask for all memory.
-pub(super) const RECORD_BYTES_MAX: usize = 65_536;
+/// The largest record. The largest that the contract allows is a client with 32 redirect URIs of
+/// 2048 bytes, which is a little more than 64 KiB.
+pub(super) const RECORD_BYTES_MAX: usize = 131_072;
 
-const CONFIG: Configuration<LittleEndian, Varint, Limit<RECORD_BYTES_MAX>> =
-    config::standard().with_limit::<RECORD_BYTES_MAX>();
+/// What bincode may count while it reads one. Without a limit, one bad length would make it ask
+/// for all memory. It counts every number at its full width, which is 8 times the one byte that a
+/// small one takes, so that a record which could be written can always be read.
+const DECODED_BYTES_MAX: usize = 8 * RECORD_BYTES_MAX;
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>> =
+    config::standard().with_limit::<DECODED_BYTES_MAX>();
 
 /// A value that a table holds.
 pub(super) trait Record: Serialize + DeserializeOwned {
@@ -192,6 +198,32 @@ mod tests {
             error.to_string(),
             "a record of meta_v1 cannot be read: expected version 3, found 4"
         );
+    }
+
+    #[test]
+    fn the_largest_record_that_is_written_is_read() {
+        // One byte each, where bincode counts eight.
+        let largest = Sample {
+            name: String::new(),
+            list: vec![0; RECORD_BYTES_MAX - 8],
+            maybe: None,
+        };
+        let bytes = encode(&largest).expect("at the bound");
+        assert_eq!(bytes.len(), RECORD_BYTES_MAX);
+        assert_eq!(decode::<Sample>(&bytes).expect("its own bytes"), largest);
+    }
+
+    #[test]
+    fn a_record_above_the_bound_is_refused_before_it_is_written() {
+        let larger = Sample {
+            name: "n".to_owned(),
+            list: vec![0; RECORD_BYTES_MAX - 8],
+            maybe: None,
+        };
+        assert!(matches!(
+            encode(&larger),
+            Err(StoreError::TooLarge { found, max: RECORD_BYTES_MAX }) if found == RECORD_BYTES_MAX + 1
+        ));
     }
 
     #[test]

@@ -80,6 +80,16 @@ impl StoreError {
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::QueueFull { .. })
     }
+
+    /// Whether a table was not there, or was not one of bytes.
+    pub(super) fn is_of_another_layout(&self) -> bool {
+        matches!(self, Self::Engine(cause) if matches!(
+            **cause,
+            redb::Error::TableDoesNotExist(_)
+                | redb::Error::TableTypeMismatch { .. }
+                | redb::Error::TableIsMultimap(_)
+        ))
+    }
 }
 
 macro_rules! from_redb {

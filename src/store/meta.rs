@@ -49,8 +49,7 @@ pub(super) fn find_schema(tx: &dyn Read) -> Result<Option<u32>, StoreError> {
     let Some(bytes) = tx.get(Table::Meta, SCHEMA)? else {
         return Ok(None);
     };
-    let bytes: [u8; 4] = bytes.try_into().map_err(|_| damaged("schema"))?;
-    Ok(Some(u32::from_be_bytes(bytes)))
+    Ok(Some(u32::from_be_bytes(fixed(SCHEMA, &bytes)?)))
 }
 
 pub(super) fn put_schema(tx: &mut WriteTx<'_>, schema: u32) {
@@ -63,9 +62,8 @@ pub(super) fn put_key(tx: &mut WriteTx<'_>, key: &[u8; Key::LEN]) {
 
 /// The deployment's key.
 pub fn key(tx: &dyn Read) -> Result<Key, StoreError> {
-    let bytes = tx.get(Table::Meta, KEY)?.ok_or_else(|| damaged("key"))?;
-    let bytes: [u8; Key::LEN] = bytes.try_into().map_err(|_| damaged("key"))?;
-    Ok(Key::from_bytes(&bytes))
+    let bytes = tx.get(Table::Meta, KEY)?.unwrap_or_default();
+    Ok(Key::from_bytes(&fixed(KEY, &bytes)?))
 }
 
 /// The open claim, if there is one.
@@ -108,9 +106,13 @@ pub fn put_probe(tx: &mut WriteTx<'_>, now: Timestamp) {
     tx.put(Table::Meta, PROBE, now.millis().to_be_bytes().to_vec());
 }
 
-fn damaged(name: &str) -> StoreError {
-    StoreError::Corrupt {
+fn fixed<const N: usize>(name: &[u8], bytes: &[u8]) -> Result<[u8; N], StoreError> {
+    bytes.try_into().map_err(|_| StoreError::Corrupt {
         table: Table::Meta.name(),
-        reason: format!("{name:?} is damaged"),
-    }
+        reason: format!(
+            "expected {N} bytes at {:?}, found {}",
+            String::from_utf8_lossy(name),
+            bytes.len()
+        ),
+    })
 }

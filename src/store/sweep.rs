@@ -10,12 +10,9 @@ use crate::{
     model::{
         id::Id,
         oauth2::{
-            client::Client,
             code::AuthorizationCode,
-            grant::Grant,
             token::{AccessToken, TokenFamily},
         },
-        session::Session,
         timestamp::Timestamp,
     },
     store::{
@@ -76,8 +73,8 @@ fn parse_key(key: &[u8]) -> Result<(Swept, Id), StoreError> {
     Ok((kind, codec::id(Table::Expiry, &key[9..])?))
 }
 
-/// Removes some of what has ended at `now`, and says how many rows it removed. When it is 0,
-/// nothing is left to do.
+/// Removes some of what has ended at `now`, and says how many rows it dealt with. When it is 0,
+/// nothing is left to do: what was met and has not ended is due later than `now`.
 pub fn step(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<usize, StoreError> {
     Ok(step_by_index(tx, now)?
         + step_codes(tx, now)?
@@ -88,7 +85,7 @@ pub fn step(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<usize, StoreError> {
 fn step_by_index(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<usize, StoreError> {
     let due = now.millis().saturating_add(1).to_be_bytes();
     let rows = tx.scan(Table::Expiry, &Keys::before(&due), STEP_ROWS_MAX)?;
-    let removed = rows.len();
+    let met = rows.len();
     for (row, _) in rows {
         let (kind, id) = parse_key(&row)?;
         tx.remove(Table::Expiry, &row);
@@ -96,50 +93,64 @@ fn step_by_index(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<usize, StoreErr
             schedule(tx, kind, end, id);
         }
     }
-    Ok(removed)
+    Ok(met)
 }
 
-/// Removes what has ended; the end of what has not.
+/// Removes what has ended at `now`. The end of what has not, and so is to be looked at again.
 fn end_or_remove(
     tx: &mut WriteTx<'_>,
     kind: Swept,
     id: Id,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let later = |end: Timestamp| (!end.has_passed(now)).then_some(end);
-    match kind {
-        Swept::Session => match sessions::find(tx, id)? {
-            Some(session) if later(Session::ends_at(&session)).is_none() => {
-                sessions::remove(tx, &session);
-                Ok(None)
-            }
-            found => Ok(found.map(|session| session.ends_at())),
-        },
-        Swept::Grant => match grants::find(tx, id)? {
-            Some(grant) if later(grant.expires_at).is_none() => {
-                grants::remove(tx, &grant);
-                Ok(None)
-            }
-            found => Ok(found.map(|grant: Grant| grant.expires_at)),
-        },
-        Swept::Family => match tokens::find_family(tx, id)? {
-            Some(family) if family_is_dead(tx, &family, now)? => {
-                tokens::remove_family(tx, id);
-                Ok(None)
-            }
-            found => Ok(found.map(|family| end_of_family(&family))),
-        },
-        Swept::UnapprovedClient => {
-            if clients::find(tx, id)?.is_some_and(|client: Client| client.approved_at.is_none()) {
-                clients::remove(tx, id)?;
-            }
-            Ok(None)
-        }
+    let end = match kind {
+        Swept::Session => sessions::find(tx, id)?.map(|session| session.ends_at()),
+        Swept::Grant => grants::find(tx, id)?.map(|grant| grant.expires_at),
+        Swept::Family => end_of_family_and_grant(tx, id)?,
+        Swept::UnapprovedClient => end_of_client(tx, id, now)?,
+    };
+    if end.is_some_and(|end| end.has_passed(now)) {
+        remove(tx, kind, id)?;
+        return Ok(None);
     }
+    Ok(end)
 }
 
-fn family_is_dead(tx: &dyn Read, family: &TokenFamily, now: Timestamp) -> Result<bool, StoreError> {
-    Ok(end_of_family(family).has_passed(now) || grants::find(tx, family.grant_id)?.is_none())
+fn remove(tx: &mut WriteTx<'_>, kind: Swept, id: Id) -> Result<(), StoreError> {
+    match kind {
+        Swept::Session => {
+            if let Some(session) = sessions::find(tx, id)? {
+                sessions::remove(tx, &session);
+            }
+        }
+        Swept::Grant => {
+            if let Some(grant) = grants::find(tx, id)? {
+                grants::remove(tx, &grant);
+            }
+        }
+        Swept::Family => tokens::remove_family(tx, id),
+        Swept::UnapprovedClient => clients::remove(tx, id)?,
+    }
+    Ok(())
+}
+
+/// `None` for a client that stays for good: one that a user has approved.
+fn end_of_client(tx: &dyn Read, id: Id, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let client = clients::find(tx, id)?;
+    Ok(client
+        .filter(|client| client.approved_at.is_none())
+        .map(|_| now))
+}
+
+/// A family ends with its grant, whatever its own end says.
+fn end_of_family_and_grant(tx: &dyn Read, id: Id) -> Result<Option<Timestamp>, StoreError> {
+    let Some(family) = tokens::find_family(tx, id)? else {
+        return Ok(None);
+    };
+    let grant = grants::find(tx, family.grant_id)?;
+    Ok(Some(grant.map_or(Timestamp::EPOCH, |grant| {
+        end_of_family(&family).min(grant.expires_at)
+    })))
 }
 
 /// When nothing of a family works any more.
@@ -164,8 +175,11 @@ fn step_codes(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<usize, StoreError>
 
 fn step_consents(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<usize, StoreError> {
     remove_while(tx, Table::SpentConsents, |_, value| {
-        let end = value.try_into().map_or(u64::MAX, u64::from_be_bytes);
-        Ok(Timestamp::from_millis(end).has_passed(now))
+        let end = value.try_into().map_err(|_| StoreError::Corrupt {
+            table: Table::SpentConsents.name(),
+            reason: format!("expected an instant of 8 bytes, found {}", value.len()),
+        })?;
+        Ok(Timestamp::from_millis(u64::from_be_bytes(end)).has_passed(now))
     })
 }
 

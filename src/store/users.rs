@@ -44,6 +44,11 @@ pub fn is_full(tx: &dyn Read) -> Result<bool, StoreError> {
 
 /// Keeps `user`. Its name must be its own: look with [`find_by_name`] first, in the same closure.
 pub fn put(tx: &mut WriteTx<'_>, user: &User) -> Result<(), StoreError> {
+    if let Some(before) = find(tx, user.id)?
+        && before.name != user.name
+    {
+        tx.remove(Table::UsersByName, before.name.as_str().as_bytes());
+    }
     codec::put(tx, user.id.as_bytes(), user)?;
     let name = user.name.as_str().as_bytes();
     tx.put(Table::UsersByName, name, user.id.as_bytes().to_vec());

@@ -1,0 +1,183 @@
+//! The bytes of every record, as files in the field have them.
+//!
+//! When a test here fails, the layout of a record has changed, and every file that was written
+//! before can no longer be read. Do not correct the bytes. Either undo the change, or give the
+//! record a new `VERSION`, keep the old struct beside it under a name with its version, convert it
+//! upward where it is decoded, and add a test for the new version below the old one. (Before the
+//! first release there is no such file, and the bytes are corrected instead.)
+
+use std::fmt::{Debug, Write as _};
+
+use serde::Serialize;
+
+use super::samples::{
+    access_token, at, client, client_secret, code, family, grant, id, session, user,
+};
+use crate::{
+    crypto::digest::Digest,
+    model::{
+        id::Id,
+        oauth2::{
+            client::{AuthMethod, ClientOrigin, GrantType},
+            code::CodeStage,
+        },
+        user::Role,
+    },
+    store::{
+        codec::{Record, decode, encode},
+        meta::{Claim, Settings},
+    },
+};
+
+fn assert_golden<R: Record + PartialEq + Debug>(record: &R, golden: &str) {
+    let bytes = encode(record).expect("a small record");
+    let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("memory");
+        hex
+    });
+    assert_eq!(hex, golden, "the layout of {} changed", R::TABLE.name());
+    assert_eq!(&decode::<R>(&bytes).expect("its own bytes"), record);
+}
+
+#[test]
+fn a_user_keeps_its_layout() {
+    assert_golden(
+        &user(id(at(7), 1), "ada"),
+        "01000000001b580101010101010101010103616461000a246172676f6e32696424fbe80301fbd007\
+         00",
+    );
+}
+
+#[test]
+fn a_session_keeps_its_layout() {
+    assert_golden(
+        &session(id(at(7), 1), id(at(8), 2), at(9)),
+        "01000000001b58010101010101010101014bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385\
+         a5d7cce23c7785459a000000001f4002020202020202020202fbe803fbd007fb2823fc00ca9a3b07\
+         46697265666f78033a3a31",
+    );
+}
+
+#[test]
+fn a_client_keeps_its_layout() {
+    assert_golden(
+        &client(id(at(7), 1), Some(at(9))),
+        "01000000001b58010101010101010101010106436c617564650113687474703a2f2f6c6f63616c68\
+         6f73742f636201020001010109757365723a72656164011168747470733a2f2f612e6578616d706c\
+         65000000010173000101630001dbc1b4c900ffe48d575b5da5c638040125f65db0fe3e24494b76ea\
+         986457d986fbe803fbd00701fb282300",
+    );
+}
+
+#[test]
+fn a_client_secret_keeps_its_layout() {
+    assert_golden(
+        &client_secret(id(at(7), 1), id(at(8), 2)),
+        "01000000001b5801010101010101010101000000001f4002020202020202020202084fed08b978af\
+         4d7d196a7446a86b58009e636b611db16211b65a9aadff29c5fbe80301fbd007",
+    );
+}
+
+#[test]
+fn a_grant_keeps_its_layout() {
+    assert_golden(
+        &grant(id(at(7), 1), id(at(8), 2), id(at(9), 3), at(10)),
+        "01000000001b5801010101010101010101000000001f400202020202020202020200000000232803\
+         030303030303030303020b6772616e74733a7265616409757365723a726561641368747470733a2f\
+         2f626f782e6c616e2f6d63700c637572736f723a2f2f782f79fbe803fb1027",
+    );
+}
+
+#[test]
+fn an_authorization_code_keeps_its_layout() {
+    assert_golden(
+        &code(id(at(7), 1), at(9)),
+        "01000000001b5801010101010101010101e52d9c508c502347344d8c07ad91cbd6068afc75ff6292\
+         f062a09ca381c89e7101010101010101010101010101010101020202020202020202020202020202\
+         02030303030303030303030303030303030404040404040404040404040404040401146874747073\
+         3a2f2f612e6578616d706c652f63622b45394d656c686f61324f77764672454d544a67754348616f\
+         654b3174385552576275474a537374772d634d1368747470733a2f2f626f782e6c616e2f6d637001\
+         09757365723a7265616401e77b9a9ae9e30b0dbdb6f510a264ef9de781501d7b6b92ae89eb059c5a\
+         b743dbfb28230205050505050505050505050505050505",
+    );
+}
+
+#[test]
+fn a_token_family_keeps_its_layout() {
+    assert_golden(
+        &family(id(at(7), 1), id(at(8), 2), at(9)),
+        "01000000001b5801010101010101010101000000001f400202020202020202020202020202020202\
+         020202020202020202030303030303030303030303030303031368747470733a2f2f626f782e6c61\
+         6e2f6d63700109757365723a72656164fc00ca9a3b01fb2c01ca358758f6d27e6cf45272937977a7\
+         48fd88391db679ceda7dc7bf1f005ee87901beead77994cf573341ec17b58bbf7eb34d2711c993c1\
+         d976b128b3188dc1829afbd007fb2823",
+    );
+}
+
+#[test]
+fn an_access_token_keeps_its_layout() {
+    assert_golden(
+        &access_token(id(at(7), 1), at(9)),
+        "01000000001b580101010101010101010167586e98fad27da0b9968bc039a1ef34c939b9b8e523a8\
+         bef89d478608c5ecf6050505050505050505050505050505051368747470733a2f2f626f782e6c61\
+         6e2f6d63700109757365723a72656164fb2823",
+    );
+}
+
+#[test]
+fn a_claim_keeps_its_layout() {
+    assert_golden(
+        &Claim {
+            digest: Digest::of(b"c"),
+            expires_at: at(9),
+        },
+        "012e7d2c03a9507ae265ecf5b5356885a53393a2029d241394997265a1a25aefc6fb2823",
+    );
+}
+
+#[test]
+fn the_settings_keep_its_layout() {
+    assert_golden(
+        &Settings {
+            registration_enabled: Some(false),
+        },
+        "010100",
+    );
+}
+
+/// A record stores a variant as its place in the enum, so a new one goes to the end.
+#[test]
+fn variants_keep_their_numbers() {
+    fn number(variant: impl Serialize) -> u8 {
+        let bytes = bincode::serde::encode_to_vec(variant, bincode::config::standard());
+        bytes.expect("a variant")[0]
+    }
+    let family_id = Id::from_bytes([0; 16]);
+    assert_eq!([Role::Owner, Role::Member].map(number), [0, 1]);
+    assert_eq!(
+        [ClientOrigin::Administrator, ClientOrigin::SelfRegistered].map(number),
+        [0, 1]
+    );
+    assert_eq!(
+        [
+            AuthMethod::None,
+            AuthMethod::ClientSecretBasic,
+            AuthMethod::ClientSecretPost
+        ]
+        .map(number),
+        [0, 1, 2]
+    );
+    assert_eq!(
+        [GrantType::AuthorizationCode, GrantType::RefreshToken].map(number),
+        [0, 1]
+    );
+    assert_eq!(
+        [
+            CodeStage::Issued,
+            CodeStage::Spent,
+            CodeStage::Exchanged { family_id }
+        ]
+        .map(number),
+        [0, 1, 2]
+    );
+}

@@ -1,0 +1,272 @@
+//! What must hold in every store at every moment: the indexes agree with the records, and whatever
+//! ends will be found by the sweeper.
+
+use std::collections::BTreeSet;
+
+use super::samples::{
+    at, client, client_secret, family, grant, id, read, session, store, user, write,
+};
+use crate::{
+    model::{
+        id::Id,
+        oauth2::{
+            client::{Client, ClientSecret},
+            code::AuthorizationCode,
+            grant::Grant,
+            token::{AccessToken, TokenFamily},
+        },
+        session::Session,
+        timestamp::Timestamp,
+        user::User,
+    },
+    store::{
+        Keys, Read, Store, StoreError, TABLES, Table, WriteTx, clients,
+        codec::{self, Record},
+        grants, sessions, sweep, tokens, users,
+    },
+};
+
+/// What contradicts itself in the store, table by table; nothing in a sound one.
+pub(super) fn contradictions(tx: &dyn Read) -> Result<Vec<String>, StoreError> {
+    let mut found = Vec::new();
+    for definition in &TABLES {
+        let mut say = |what: String| found.push(format!("{}: {what}", definition.name));
+        match definition.table {
+            Table::Meta | Table::SpentConsents => {}
+            Table::Users => check_users(tx, &mut say)?,
+            Table::UsersByName => check_names(tx, &mut say)?,
+            Table::Sessions => check_sessions(tx, &mut say)?,
+            Table::SessionsByUser => {
+                check_index::<Session>(tx, definition.table, |session| session.user_id, &mut say)?;
+            }
+            Table::Clients => check_records::<Client>(tx, |client| client.id, &mut say)?,
+            Table::ClientSecrets => check_secrets(tx, &mut say)?,
+            Table::Grants => check_grants(tx, &mut say)?,
+            Table::GrantsByUser => {
+                check_index::<Grant>(tx, definition.table, |grant| grant.user_id, &mut say)?;
+            }
+            Table::GrantsByClient => {
+                check_index::<Grant>(tx, definition.table, |grant| grant.client_id, &mut say)?;
+            }
+            Table::Codes => check_records::<AuthorizationCode>(tx, |code| code.id, &mut say)?,
+            Table::TokenFamilies => check_families(tx, &mut say)?,
+            Table::AccessTokens => check_records::<AccessToken>(tx, |token| token.id, &mut say)?,
+            Table::Expiry => check_expiry(tx, &mut say)?,
+        }
+    }
+    Ok(found)
+}
+
+type Say<'a> = &'a mut dyn FnMut(String);
+
+pub(super) fn records<R: Record>(tx: &dyn Read) -> Result<Vec<R>, StoreError> {
+    codec::list(tx, &Keys::ALL, usize::MAX)
+}
+
+fn rows(tx: &dyn Read, table: Table) -> Result<BTreeSet<Vec<u8>>, StoreError> {
+    let rows = tx.scan(table, &Keys::ALL, usize::MAX)?;
+    Ok(rows.into_iter().map(|(key, _)| key).collect())
+}
+
+/// Every record stands at its own id.
+fn check_records<R: Record>(
+    tx: &dyn Read,
+    id_of: impl Fn(&R) -> Id,
+    say: Say<'_>,
+) -> Result<(), StoreError> {
+    for (key, value) in tx.scan(R::TABLE, &Keys::ALL, usize::MAX)? {
+        let id = id_of(&codec::decode::<R>(&value)?);
+        if key != id.as_bytes() {
+            say(format!("{id} stands at another key"));
+        }
+    }
+    Ok(())
+}
+
+/// Every index row has its record, and every record its index row.
+fn check_index<R: Record + HasId>(
+    tx: &dyn Read,
+    index: Table,
+    owner_of: impl Fn(&R) -> Id,
+    say: Say<'_>,
+) -> Result<(), StoreError> {
+    let expected: BTreeSet<Vec<u8>> = records::<R>(tx)?
+        .iter()
+        .map(|record| codec::pair(owner_of(record), record.id()).to_vec())
+        .collect();
+    for row in rows(tx, index)?.symmetric_difference(&expected) {
+        say(format!(
+            "{row:02x?} is in the index or in the records alone"
+        ));
+    }
+    Ok(())
+}
+
+/// Everything that is not swept in its own order has a row in the expiry index, not later than its
+/// end: otherwise it would stay for good.
+fn check_swept(
+    tx: &dyn Read,
+    kind: u8,
+    id: Id,
+    end: Timestamp,
+    say: Say<'_>,
+) -> Result<(), StoreError> {
+    let is_found = rows(tx, Table::Expiry)?.iter().any(|row| {
+        row[8] == kind && row[9..] == *id.as_bytes() && row[..8] <= end.millis().to_be_bytes()[..]
+    });
+    if !is_found {
+        say(format!("{id} is never swept"));
+    }
+    Ok(())
+}
+
+fn check_users(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    check_records::<User>(tx, |user| user.id, say)?;
+    for user in records::<User>(tx)? {
+        if users::find_by_name(tx, &user.name)?.is_none_or(|found| found.id != user.id) {
+            say(format!("{} is not found by its name", user.id));
+        }
+    }
+    Ok(())
+}
+
+fn check_names(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    for (name, id) in tx.scan(Table::UsersByName, &Keys::ALL, usize::MAX)? {
+        let user = users::find(tx, codec::id(Table::UsersByName, &id)?)?;
+        if user.is_none_or(|user| user.name.as_str().as_bytes() != name) {
+            say(format!("{name:02x?} names nobody of that name"));
+        }
+    }
+    Ok(())
+}
+
+fn check_sessions(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    check_records::<Session>(tx, |session| session.id, say)?;
+    for session in records::<Session>(tx)? {
+        check_swept(tx, 1, session.id, session.ends_at(), say)?;
+    }
+    Ok(())
+}
+
+fn check_secrets(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    for (key, value) in tx.scan(Table::ClientSecrets, &Keys::ALL, usize::MAX)? {
+        let secret: ClientSecret = codec::decode(&value)?;
+        if key != codec::pair(secret.client_id, secret.id) {
+            say(format!("{} stands at another key", secret.id));
+        }
+        if clients::find(tx, secret.client_id)?.is_none() {
+            say(format!("{} is of a client that is gone", secret.id));
+        }
+    }
+    Ok(())
+}
+
+fn check_grants(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    check_records::<Grant>(tx, |grant| grant.id, say)?;
+    for grant in records::<Grant>(tx)? {
+        check_swept(tx, 3, grant.id, grant.expires_at, say)?;
+    }
+    Ok(())
+}
+
+fn check_families(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    check_records::<TokenFamily>(tx, |family| family.id, say)?;
+    for family in records::<TokenFamily>(tx)? {
+        check_swept(tx, 4, family.id, sweep::end_of_family(&family), say)?;
+    }
+    Ok(())
+}
+
+fn check_expiry(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    for row in rows(tx, Table::Expiry)? {
+        if row.len() != 25 || !(1..=4).contains(&row[8]) {
+            say(format!("{row:02x?} is no row of it"));
+        }
+    }
+    Ok(())
+}
+
+trait HasId {
+    fn id(&self) -> Id;
+}
+
+impl HasId for Session {
+    fn id(&self) -> Id {
+        self.id
+    }
+}
+
+impl HasId for Grant {
+    fn id(&self) -> Id {
+        self.id
+    }
+}
+
+pub(super) fn assert_sound(store: &Store) {
+    assert_eq!(read(store, contradictions), Vec::<String>::new());
+}
+
+/// The checker itself: each kind of damage is found where it is.
+#[test]
+fn what_contradicts_itself_is_found() {
+    type Damage = fn(&mut WriteTx<'_>);
+    let damages: [(&str, Damage); 8] = [
+        ("users_v1", |tx| tx.remove(Table::UsersByName, b"ada")),
+        ("users_by_name_v1", |tx| {
+            tx.put(Table::UsersByName, b"eve", id(at(1), 1).as_bytes().to_vec());
+        }),
+        ("sessions_by_user_v1", |tx| {
+            tx.remove(
+                Table::SessionsByUser,
+                &codec::pair(id(at(1), 1), id(at(1), 3)),
+            );
+        }),
+        ("grants_by_user_v1", |tx| {
+            tx.put(
+                Table::GrantsByUser,
+                &codec::pair(id(at(1), 1), id(at(1), 50)),
+                Vec::new(),
+            );
+        }),
+        ("grants_by_client_v1", |tx| {
+            tx.remove(Table::Grants, id(at(1), 5).as_bytes());
+        }),
+        ("client_secrets_v1", |tx| {
+            tx.remove(Table::Clients, id(at(1), 2).as_bytes());
+        }),
+        ("token_families_v1", |tx| {
+            // In the file a family has the row of the end that it had when it began.
+            let row = [
+                &at(50).millis().to_be_bytes()[..],
+                &[4],
+                id(at(1), 6).as_bytes(),
+            ]
+            .concat();
+            tx.remove(Table::Expiry, &row);
+        }),
+        ("expiry_v1", |tx| {
+            tx.put(Table::Expiry, b"short", Vec::new());
+        }),
+    ];
+    for (table, damage) in damages {
+        let store = store();
+        write(&store, |tx| {
+            users::put(tx, &user(id(at(1), 1), "ada"))?;
+            sessions::add(tx, &session(id(at(1), 3), id(at(1), 1), at(50)))?;
+            clients::put(tx, &client(id(at(1), 2), None))?;
+            clients::put_secret(tx, &client_secret(id(at(1), 4), id(at(1), 2)))?;
+            grants::add(tx, &grant(id(at(1), 5), id(at(1), 1), id(at(1), 2), at(50)))?;
+            tokens::add_family(tx, &family(id(at(1), 6), id(at(1), 5), at(50)))
+        });
+        assert_sound(&store);
+        write(&store, move |tx| {
+            damage(tx);
+            Ok(())
+        });
+        let found = read(&store, contradictions);
+        assert!(
+            found.iter().any(|found| found.starts_with(table)),
+            "{table}: {found:?}"
+        );
+    }
+}

@@ -1,0 +1,10 @@
+//! The store from outside: what its callers rely on, and what its file looks like.
+
+mod engine;
+mod golden;
+mod invariants;
+mod open;
+mod overlay;
+mod rooms;
+mod samples;
+mod sweep;

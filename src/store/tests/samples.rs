@@ -1,0 +1,199 @@
+//! Records and stores to test with.
+
+use crate::{
+    crypto::{digest::Digest, entropy::Entropy},
+    model::{
+        id::Id,
+        oauth2::{
+            client::{
+                AuthMethod, Client, ClientMetadata, ClientName, ClientOrigin, ClientSecret,
+                GrantType,
+            },
+            code::{AuthorizationCode, CodeStage},
+            grant::Grant,
+            resource::ResourceUri,
+            scope::ScopeSet,
+            token::{AccessToken, Predecessor, RefreshChain, TokenFamily},
+        },
+        session::Session,
+        timestamp::Timestamp,
+        user::{Role, User},
+    },
+    store::{Read, Store, StoreError, WriteTx},
+};
+
+/// The same bytes every time: what is made with it can be compared.
+pub(super) struct Fixed;
+
+impl Entropy for Fixed {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(0x5a);
+    }
+}
+
+pub(super) fn store() -> Store {
+    Store::in_memory(&Fixed).expect("memory")
+}
+
+/// Does `work` in a write that must succeed.
+pub(super) fn write<T: Send + 'static>(
+    store: &Store,
+    work: impl FnOnce(&mut WriteTx<'_>) -> Result<T, StoreError> + Send + 'static,
+) -> T {
+    store.write(work).wait().expect("a write")
+}
+
+/// Does `work` on a snapshot, which must succeed.
+pub(super) fn read<T>(store: &Store, work: impl FnOnce(&dyn Read) -> Result<T, StoreError>) -> T {
+    store.read(|tx| work(tx)).expect("a read")
+}
+
+/// The instant `seconds` after the epoch.
+pub(super) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1000)
+}
+
+/// The id number `number` of what was made at `created_at`.
+pub(super) fn id(created_at: Timestamp, number: u8) -> Id {
+    let mut bytes = [number; 16];
+    bytes[..6].copy_from_slice(&created_at.millis().to_be_bytes()[2..]);
+    Id::from_bytes(bytes)
+}
+
+fn digest(number: u8) -> Digest {
+    Digest::of(&[number])
+}
+
+fn resource() -> ResourceUri {
+    "https://box.lan/mcp".parse().expect("a resource")
+}
+
+pub(super) fn user(id: Id, name: &str) -> User {
+    User {
+        id,
+        name: name.parse().expect("a name"),
+        role: Role::Owner,
+        password_hash: "$argon2id$".to_owned(),
+        created_at: at(1),
+        last_sign_in_at: Some(at(2)),
+        disabled_at: None,
+    }
+}
+
+pub(super) fn session(id: Id, user_id: Id, idle_expires_at: Timestamp) -> Session {
+    Session {
+        id,
+        digest: digest(1),
+        user_id,
+        created_at: at(1),
+        last_seen_at: at(2),
+        idle_expires_at,
+        expires_at: at(1_000_000),
+        browser: "Firefox".to_owned(),
+        address: "::1".to_owned(),
+    }
+}
+
+pub(super) fn client(id: Id, approved_at: Option<Timestamp>) -> Client {
+    Client {
+        id,
+        origin: ClientOrigin::SelfRegistered,
+        metadata: ClientMetadata {
+            name: ClientName::parse("Claude").expect("a name"),
+            redirect_uris: vec!["http://localhost/cb".parse().expect("a redirect URI")],
+            auth_method: AuthMethod::ClientSecretBasic,
+            grant_types: GrantType::ALL.to_vec(),
+            scope: Some(ScopeSet::of(["user:read"])),
+            client_uri: Some("https://a.example".to_owned()),
+            logo_uri: None,
+            tos_uri: None,
+            policy_uri: None,
+            software_id: Some("s".to_owned()),
+            software_version: None,
+            contacts: vec!["c".to_owned()],
+            application_type: None,
+        },
+        registration_digest: Some(digest(2)),
+        created_at: at(1),
+        updated_at: at(2),
+        approved_at,
+        last_used_at: None,
+    }
+}
+
+pub(super) fn client_secret(id: Id, client_id: Id) -> ClientSecret {
+    ClientSecret {
+        id,
+        client_id,
+        digest: digest(3),
+        created_at: at(1),
+        last_used_at: Some(at(2)),
+    }
+}
+
+pub(super) fn grant(id: Id, user_id: Id, client_id: Id, expires_at: Timestamp) -> Grant {
+    Grant {
+        id,
+        user_id,
+        client_id,
+        scopes: ScopeSet::of(["user:read", "grants:read"]),
+        resource: resource(),
+        redirect_uri: "cursor://x/y".parse().expect("a redirect URI"),
+        created_at: at(1),
+        expires_at,
+    }
+}
+
+pub(super) fn code(id: Id, expires_at: Timestamp) -> AuthorizationCode {
+    AuthorizationCode {
+        id,
+        digest: digest(4),
+        grant_id: Id::from_bytes([1; 16]),
+        user_id: Id::from_bytes([2; 16]),
+        client_id: Id::from_bytes([3; 16]),
+        session_id: Id::from_bytes([4; 16]),
+        redirect_uri: Some("https://a.example/cb".parse().expect("a redirect URI")),
+        challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+            .parse()
+            .expect("a challenge"),
+        resource: resource(),
+        scopes: ScopeSet::of(["user:read"]),
+        state_digest: Some(digest(5)),
+        expires_at,
+        stage: CodeStage::Exchanged {
+            family_id: Id::from_bytes([5; 16]),
+        },
+    }
+}
+
+pub(super) fn access_token(id: Id, expires_at: Timestamp) -> AccessToken {
+    AccessToken {
+        id,
+        digest: digest(6),
+        family_id: Id::from_bytes([5; 16]),
+        resource: resource(),
+        scopes: ScopeSet::of(["user:read"]),
+        expires_at,
+    }
+}
+
+pub(super) fn family(id: Id, grant_id: Id, idle_expires_at: Timestamp) -> TokenFamily {
+    TokenFamily {
+        id,
+        grant_id,
+        user_id: Id::from_bytes([2; 16]),
+        client_id: Id::from_bytes([3; 16]),
+        resource: resource(),
+        scopes: ScopeSet::of(["user:read"]),
+        expires_at: at(1_000_000),
+        refresh: Some(RefreshChain {
+            generation: 300,
+            digest: digest(7),
+            predecessor: Some(Predecessor {
+                digest: digest(8),
+                rotated_at: at(2),
+            }),
+            idle_expires_at,
+        }),
+    }
+}

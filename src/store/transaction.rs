@@ -1,0 +1,309 @@
+//! What a closure sees: ordered tables of byte keys, as a snapshot or as its batch with its own
+//! changes on top.
+
+use std::{cell::RefCell, collections::BTreeMap, ops::Bound};
+
+use redb::{
+    ReadTransaction, ReadableTable as _, ReadableTableMetadata as _, TableDefinition,
+    WriteTransaction,
+};
+
+use crate::store::{
+    error::StoreError,
+    tables::{TABLES, Table},
+};
+
+type RedbTable<'txn> = redb::Table<'txn, &'static [u8], &'static [u8]>;
+type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+const fn definition(table: Table) -> Definition {
+    TableDefinition::new(table.name())
+}
+
+/// A key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
+/// Which keys a scan visits, in which order.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    start: Bound<Vec<u8>>,
+    end: Bound<Vec<u8>>,
+    order: Order,
+}
+
+impl Keys {
+    /// All of them, oldest first.
+    pub const ALL: Self = Self {
+        start: Bound::Unbounded,
+        end: Bound::Unbounded,
+        order: Order::OldestFirst,
+    };
+
+    /// Those that begin with `prefix`, oldest first.
+    pub fn with_prefix(prefix: &[u8]) -> Self {
+        // The first key after all keys with the prefix: the prefix with its last byte that can
+        // grow grown by one. A prefix of nothing but 0xff has no end.
+        let end = prefix
+            .iter()
+            .rposition(|byte| *byte != 0xff)
+            .map_or(Bound::Unbounded, |last| {
+                let mut end = prefix[..=last].to_vec();
+                end[last] += 1;
+                Bound::Excluded(end)
+            });
+        Self {
+            start: Bound::Included(prefix.to_vec()),
+            end,
+            order: Order::OldestFirst,
+        }
+    }
+
+    /// Those before `end`, oldest first.
+    pub fn before(end: &[u8]) -> Self {
+        Self {
+            end: Bound::Excluded(end.to_vec()),
+            ..Self::ALL
+        }
+    }
+
+    /// The same keys from the other end.
+    #[must_use]
+    pub fn newest_first(self) -> Self {
+        Self {
+            order: Order::NewestFirst,
+            ..self
+        }
+    }
+
+    fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
+        (as_slice(&self.start), as_slice(&self.end))
+    }
+}
+
+fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
+    match bound {
+        Bound::Included(key) => Bound::Included(key),
+        Bound::Excluded(key) => Bound::Excluded(key),
+        Bound::Unbounded => Bound::Unbounded,
+    }
+}
+
+/// What every table function may do in any transaction.
+pub trait Read {
+    /// The value at `key`.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The first `limit` rows of `keys`.
+    fn scan(&self, table: Table, keys: &Keys, limit: usize) -> Result<Vec<Row>, StoreError>;
+
+    /// How many rows a table has.
+    fn len(&self, table: Table) -> Result<u64, StoreError>;
+}
+
+/// A snapshot: everything whose write was answered before it began, and nothing later.
+pub struct ReadTx {
+    transaction: ReadTransaction,
+}
+
+impl ReadTx {
+    pub(super) fn new(transaction: ReadTransaction) -> Self {
+        Self { transaction }
+    }
+}
+
+impl Read for ReadTx {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let table = self.transaction.open_table(definition(table))?;
+        Ok(table.get(key)?.map(|value| value.value().to_vec()))
+    }
+
+    fn scan(&self, table: Table, keys: &Keys, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let table = self.transaction.open_table(definition(table))?;
+        collect(table.range::<&[u8]>(keys.bounds())?, keys.order, limit)
+    }
+
+    fn len(&self, table: Table) -> Result<u64, StoreError> {
+        Ok(self.transaction.open_table(definition(table))?.len()?)
+    }
+}
+
+fn collect(
+    range: redb::Range<'_, &'static [u8], &'static [u8]>,
+    order: Order,
+    limit: usize,
+) -> Result<Vec<Row>, StoreError> {
+    let range: Box<dyn Iterator<Item = _>> = match order {
+        Order::OldestFirst => Box::new(range),
+        Order::NewestFirst => Box::new(range.rev()),
+    };
+    range
+        .take(limit)
+        .map(|entry| {
+            let (key, value) = entry?;
+            Ok((key.value().to_vec(), value.value().to_vec()))
+        })
+        .collect()
+}
+
+/// The tables of the redb transaction that a batch shares, each opened when it is first needed.
+pub(super) struct Batch<'txn> {
+    transaction: &'txn WriteTransaction,
+    // Only the writer thread has a batch. A borrow lasts for one call into redb, which calls
+    // nothing of ours, so no two ever meet.
+    tables: [RefCell<Option<RedbTable<'txn>>>; TABLES.len()],
+}
+
+impl<'txn> Batch<'txn> {
+    pub(super) fn new(transaction: &'txn WriteTransaction) -> Self {
+        Self {
+            transaction,
+            tables: std::array::from_fn(|_| RefCell::new(None)),
+        }
+    }
+
+    /// Makes `changes` part of what the next closure of the batch finds.
+    pub(super) fn apply(&self, changes: Changes) -> Result<(), StoreError> {
+        for (table, rows) in changes {
+            self.with(table, |open| {
+                for (key, value) in rows {
+                    match value {
+                        Some(value) => open.insert(key.as_slice(), value.as_slice())?,
+                        None => open.remove(key.as_slice())?,
+                    };
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn with<T>(
+        &self,
+        table: Table,
+        work: impl FnOnce(&mut RedbTable<'txn>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut slot = self.tables[table as usize].borrow_mut();
+        if let Some(open) = slot.as_mut() {
+            return work(open);
+        }
+        work(slot.insert(self.transaction.open_table(definition(table))?))
+    }
+}
+
+impl Read for Batch<'_> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.with(table, |open| {
+            Ok(open.get(key)?.map(|value| value.value().to_vec()))
+        })
+    }
+
+    fn scan(&self, table: Table, keys: &Keys, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.with(table, |open| {
+            collect(open.range::<&[u8]>(keys.bounds())?, keys.order, limit)
+        })
+    }
+
+    fn len(&self, table: Table) -> Result<u64, StoreError> {
+        self.with(table, |open| Ok(open.len()?))
+    }
+}
+
+/// What one closure changed: by table and key, the new value, or `None` where it removed one.
+pub(super) type Changes = BTreeMap<Table, BTreeMap<Vec<u8>, Option<Vec<u8>>>>;
+
+/// One closure's view of its batch: what was there, and its own changes on top.
+///
+/// The changes reach the file only when the closure succeeds, so one that fails leaves nothing
+/// behind and its neighbours in the batch undisturbed.
+pub struct WriteTx<'batch> {
+    below: &'batch dyn Read,
+    changes: Changes,
+}
+
+impl<'batch> WriteTx<'batch> {
+    pub(super) fn new(below: &'batch dyn Read) -> Self {
+        Self {
+            below,
+            changes: Changes::new(),
+        }
+    }
+
+    pub(super) fn into_changes(self) -> Changes {
+        self.changes
+    }
+
+    /// Puts `value` at `key`, whatever was there.
+    pub fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
+        self.change(table, key, Some(value));
+    }
+
+    /// Removes what is at `key`, if anything.
+    pub fn remove(&mut self, table: Table, key: &[u8]) {
+        self.change(table, key, None);
+    }
+
+    fn change(&mut self, table: Table, key: &[u8], value: Option<Vec<u8>>) {
+        let rows = self.changes.entry(table).or_default();
+        rows.insert(key.to_vec(), value);
+    }
+
+    fn changes_within(&self, table: Table, keys: &Keys) -> BTreeMap<&[u8], Option<&[u8]>> {
+        let rows = self.changes.get(&table).into_iter();
+        rows.flat_map(|rows| rows.range::<[u8], _>(keys.bounds()))
+            .map(|(key, value)| (key.as_slice(), value.as_deref()))
+            .collect()
+    }
+}
+
+impl Read for WriteTx<'_> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.changes.get(&table).and_then(|rows| rows.get(key)) {
+            Some(changed) => Ok(changed.clone()),
+            None => self.below.get(table, key),
+        }
+    }
+
+    fn scan(&self, table: Table, keys: &Keys, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let changed = self.changes_within(table, keys);
+        if changed.is_empty() {
+            return self.below.scan(table, keys, limit);
+        }
+        // Each change hides one row below at the most, so this many rows are always enough.
+        let below = self
+            .below
+            .scan(table, keys, limit.saturating_add(changed.len()))?;
+        let mut rows: Vec<Row> = below
+            .into_iter()
+            .filter(|(key, _)| !changed.contains_key(key.as_slice()))
+            .collect();
+        rows.extend(
+            changed
+                .iter()
+                .filter_map(|(key, value)| Some((key.to_vec(), value.as_ref()?.to_vec()))),
+        );
+        rows.sort_unstable();
+        if keys.order == Order::NewestFirst {
+            rows.reverse();
+        }
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
+    fn len(&self, table: Table) -> Result<u64, StoreError> {
+        let mut len = self.below.len(table)?;
+        for (key, value) in self.changes.get(&table).into_iter().flatten() {
+            match (self.below.get(table, key)?, value) {
+                (None, Some(_)) => len += 1,
+                (Some(_), None) => len -= 1,
+                (None, None) | (Some(_), Some(_)) => {}
+            }
+        }
+        Ok(len)
+    }
+}
