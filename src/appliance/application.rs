@@ -36,7 +36,7 @@ impl Application for Appliance {
     type Caller = Caller;
 
     fn routes(&self) -> &'static [Route<Self>] {
-        &ROUTES
+        ROUTES
     }
 
     fn now(&self) -> Timestamp {

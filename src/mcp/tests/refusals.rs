@@ -192,9 +192,9 @@ async fn the_public_url_decides_which_host_and_origin_are_not_foreign() {
         (
             "http://localhost:8420",
             "localhost:8420",
-            "http://localhost",
+            "http://localhost.evil.example:8420",
         ),
-        ("http://[::1]:8420", "[::1]:8420", "http://[::1]:8421"),
+        ("http://[::1]:8420", "[::1]:8420", "http://[::2]:8420"),
     ] {
         let deployment = Deployment::at(public_url, MCP_PATH, &TOOLS);
         let json = ("content-type", "application/json");

@@ -29,7 +29,7 @@ use crate::{
 /// What contradicts itself in the store, table by table; nothing in a sound one.
 pub(super) fn contradictions(tx: &dyn Read) -> Result<Vec<String>, StoreError> {
     let mut found = Vec::new();
-    for definition in &TABLES {
+    for definition in TABLES {
         let mut say = |what: String| found.push(format!("{}: {what}", definition.name));
         match definition.table {
             Table::Meta | Table::SpentConsents => {}
