@@ -5,18 +5,19 @@ use crate::{
     appliance::{
         DATA_FILE, StartError,
         administration::{
-            Answer, ClientRow, Command, Password, Refused, Reply, UserRow, UserState,
+            Answer, AuditChange, AuditRow, ClientRow, Command, Password, Refused, Reply, UserRow,
+            UserState,
         },
         data_file, directory,
     },
-    audit::Act,
+    audit::{self, Act},
     config::Config,
     crypto::{
         entropy::{Entropy, random},
         password,
     },
     model::{
-        audit::{Actor, Origin},
+        audit::{Actor, AuditEntry, Change, Origin},
         id::Id,
         oauth2::{
             client::{
@@ -202,6 +203,26 @@ fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer
             let client = find_client(tx, &id)?;
             apps::remove(tx, act, client.id)?;
         }
+        Command::AuditVerify => {
+            let verified = audit::verify(tx).map_err(Refused::because)?;
+            return Ok(Reply::AuditVerified {
+                entries: verified.entries,
+                head: verified.head.number,
+                link: verified.head.link.to_hex(),
+            });
+        }
+        Command::AuditSearch {
+            query,
+            limit,
+            offset,
+        } => {
+            let found = audit::search(tx, &query, limit, offset)?;
+            let audit_logs = found.entries.into_iter().map(audit_row).collect();
+            return Ok(Reply::AuditLogs {
+                audit_logs,
+                count: found.count,
+            });
+        }
         Command::UserAdd { .. } | Command::UserPasswd { .. } | Command::ClientAdd { .. } => {
             return Err(Refused::because("expected a prepared command"));
         }
@@ -290,6 +311,28 @@ fn user_row(user: &User) -> UserRow {
         },
         created_at: user.created_at.to_string(),
         last_sign_in_at: user.last_sign_in_at.map(|at| at.to_string()),
+    }
+}
+
+fn audit_row(entry: AuditEntry) -> AuditRow {
+    let (actor, actor_id) = entry.actor.named();
+    let (object, object_id) = entry.object.named();
+    let change = |change: Change| AuditChange {
+        field: change.field,
+        old: change.old,
+        new: change.new,
+    };
+    AuditRow {
+        number: entry.number,
+        at: entry.at.to_string(),
+        action: entry.action.as_str().to_owned(),
+        actor: actor.to_owned(),
+        actor_id: actor_id.map(|id| id.to_string()),
+        object: object.to_owned(),
+        object_id: object_id.map(|id| id.to_string()),
+        address: entry.address,
+        request_id: entry.request_id,
+        changes: entry.changes.into_iter().map(change).collect(),
     }
 }
 

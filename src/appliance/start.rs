@@ -19,6 +19,7 @@ use crate::{
         execute::Prepared,
         socket,
     },
+    audit,
     config::{
         Config,
         serving::{Listen, PublicSource, Serving, TlsSource, Transport, Unavailable, Unservable},
@@ -39,7 +40,7 @@ use crate::{
         logs::{self, LogsError},
         signals::{Reload, Stop},
     },
-    store::{Store, StoreError, meta, sweep},
+    store::{Store, StoreError, meta},
     web::{Web, health::Probe, passwords::PasswordDesk},
 };
 
@@ -145,7 +146,13 @@ async fn run(
     let provider = Arc::clone(&app.web.provider);
     warn_of_what_is_off(config);
     tracing::info!(url = %provider.public_url, data = %config.data_dir.display(), "serving");
-    let background = Background::start(&store, &clock, reload, certificates.clone());
+    let background = Background::start(
+        &store,
+        &clock,
+        config.lifetimes.audit_kept,
+        reload,
+        certificates.clone(),
+    );
     announce(&Ready {
         claim: claim.map(|credential| {
             let path = format!("/claim/{}", credential.reveal());
@@ -394,11 +401,16 @@ impl Background {
     fn start(
         store: &Arc<Store>,
         clock: &Arc<dyn Clock>,
+        audit_kept: Duration,
         reload: Reload,
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
         let mut tasks = vec![
-            tokio::spawn(sweep_for_ever(Arc::clone(store), Arc::clone(clock))),
+            tokio::spawn(sweep_for_ever(
+                Arc::clone(store),
+                Arc::clone(clock),
+                audit_kept,
+            )),
             tokio::spawn(reload_on_signal(
                 reload,
                 certificates.clone(),
@@ -420,13 +432,13 @@ impl Background {
     }
 }
 
-async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>) {
+async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>, kept: Duration) {
     let mut period = tokio::time::interval(SWEEP_PERIOD);
     loop {
         period.tick().await;
         for _ in 0..SWEEP_STEPS_MAX {
             let now = clock.now();
-            match store.write(move |tx| sweep::step(tx, now)).await {
+            match store.write(move |tx| audit::sweep(tx, now, kept)).await {
                 Ok(0) => break,
                 Ok(removed) => tracing::debug!(removed, "swept"),
                 Err(fault) => {
