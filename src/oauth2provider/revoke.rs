@@ -7,6 +7,7 @@ use crate::{
         oauth2::{client::Client, grant::Grant},
         timestamp::Timestamp,
     },
+    oauth2provider::{Moment, tokens::is_of_family},
     store::{Read, StoreError, WriteTx, grants, tokens},
 };
 
@@ -17,9 +18,14 @@ use crate::{
 ///
 /// # Source
 /// RFC 7009 §2.1 and §2.2; another client's token stays valid (threat 18).
-pub fn revoke_token(tx: &mut WriteTx<'_>, client: &Client, token: &str) -> Result<(), StoreError> {
+pub fn revoke_token(
+    tx: &mut WriteTx<'_>,
+    moment: Moment<'_>,
+    client: &Client,
+    token: &str,
+) -> Result<(), StoreError> {
     if let Ok(refresh) = Credential::parse(CredentialKind::RefreshToken, token) {
-        revoke_refresh_token(tx, client, &refresh)
+        revoke_refresh_token(tx, moment, client, &refresh)
     } else if let Ok(access) = Credential::parse(CredentialKind::AccessToken, token) {
         revoke_access_token(tx, client, &access)
     } else {
@@ -29,20 +35,15 @@ pub fn revoke_token(tx: &mut WriteTx<'_>, client: &Client, token: &str) -> Resul
 
 fn revoke_refresh_token(
     tx: &mut WriteTx<'_>,
+    moment: Moment<'_>,
     client: &Client,
     token: &Credential,
 ) -> Result<(), StoreError> {
-    let Some(family) = tokens::find_family(tx, token.id())? else {
-        return Ok(());
-    };
-    let Some(chain) = family.refresh.filter(|_| family.client_id == client.id) else {
-        return Ok(());
-    };
-    let known = chain.digest == token.digest()
-        || chain
-            .predecessor
-            .is_some_and(|predecessor| predecessor.digest == token.digest());
-    if known {
+    let family = tokens::find_family(tx, token.id())?;
+    let ended = family.filter(|family| {
+        family.client_id == client.id && is_of_family(moment.provider, moment.now, family, token)
+    });
+    if let Some(family) = ended {
         tokens::remove_family(tx, family.id);
     }
     Ok(())

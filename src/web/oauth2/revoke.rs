@@ -41,8 +41,8 @@ async fn revoke(web: &Web, request: &Request) -> Result<(), OAuthError> {
     })?;
     // `token_type_hint` is not needed (RFC 7009 §2.1): a token's prefix says what it is.
     let token = token.to_owned();
-    let revoked = web.write(request.head.now, move |tx, _| {
-        revoke_token(tx, &client, &token)
+    let revoked = web.write(request.head.now, move |tx, moment| {
+        revoke_token(tx, moment, &client, &token)
     });
     Ok(revoked.await?)
 }
