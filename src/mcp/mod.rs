@@ -54,6 +54,16 @@ static FORWARDED: [HeaderName; 6] = [
     HeaderName::from_static("mcp-method"),
     HeaderName::from_static("mcp-name"),
 ];
+/// Pages of the person's own machine, on any port: the tools of developers call from a browser. The
+/// dispatcher lets the same ones through.
+const LOCAL_ORIGINS: [&str; 6] = [
+    "http://localhost:*",
+    "http://127.0.0.1:*",
+    "http://[::1]:*",
+    "https://localhost:*",
+    "https://127.0.0.1:*",
+    "https://[::1]:*",
+];
 /// What rmcp wants to read word by word. [`front`] has seen what the caller accepts.
 const BOTH_MEDIA_TYPES: HeaderValue =
     HeaderValue::from_static("application/json, text/event-stream");
@@ -120,7 +130,7 @@ fn transport(public_url: &PublicUrl) -> StreamableHttpServerConfig {
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_allowed_hosts([public_url.authority()])
-        .with_allowed_origins([origin])
+        .with_allowed_origins(LOCAL_ORIGINS.map(str::to_owned).into_iter().chain([origin]))
         .enforce_origin_validation()
         .with_max_request_body_bytes(MCP_BODY_BYTES_MAX)
 }
