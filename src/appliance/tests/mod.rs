@@ -11,8 +11,13 @@ mod house;
 mod wire;
 
 mod authorize;
+mod bearer;
 mod callers;
+mod client_authentication;
 mod codes;
 mod consent;
 mod discovery;
+mod refresh;
 mod remembered;
+mod revoke;
+mod token;
