@@ -381,7 +381,7 @@ fn administer(
                 .await
                 .map_err(Refused::because)??;
             store
-                .write(move |tx| prepared.execute(tx, now, &*entropy))
+                .write(move |tx| prepared.execute_locally(tx, now, &*entropy))
                 .await
         })
     }

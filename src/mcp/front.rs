@@ -8,6 +8,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{ACCEPT, ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE},
 };
+use http_body_util::BodyExt as _;
 use rmcp::model::ProtocolVersion;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, error::Category, json};
@@ -75,6 +76,14 @@ pub(super) enum Refusal {
     /// The body is JSON, and neither a request nor a notification.
     #[error("expected one JSON-RPC 2.0 request or notification: {0}")]
     NotAMessage(String),
+    /// What rmcp says in plain text: that `Host` or `Origin` is foreign, say.
+    #[error("{words}")]
+    Library {
+        /// Its status.
+        status: StatusCode,
+        /// Its words.
+        words: String,
+    },
     /// The token does not open the tool.
     #[error(
         "expected a token with the scope {scope} for the tool {name}, found less",
@@ -272,6 +281,18 @@ impl Message {
 }
 
 impl Refusal {
+    /// What rmcp refused in plain text, after the front had let it through.
+    pub(super) async fn of_the_library(response: Response) -> Self {
+        let status = response.status();
+        let Ok(body) = response.into_body().collect().await;
+        let words = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        // The front has checked the type: what rmcp means by this is a message it cannot read.
+        if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            return Self::NotAMessage(words);
+        }
+        Self::Library { status, words }
+    }
+
     /// The answer that says so: an error of JSON-RPC, whatever the status.
     pub(super) fn response(&self, resource_metadata_url: &str) -> Response {
         let (status, code) = self.codes();
@@ -299,6 +320,7 @@ impl Refusal {
             | Self::Toolset(_)
             | Self::Batch
             | Self::NotAMessage(_) => (StatusCode::BAD_REQUEST, INVALID_REQUEST),
+            Self::Library { status, .. } => (*status, INVALID_REQUEST),
             Self::Scope { .. } => (StatusCode::FORBIDDEN, INVALID_REQUEST),
         }
     }

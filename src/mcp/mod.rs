@@ -1,8 +1,8 @@
 //! Floor 4: the MCP endpoint.
 //!
-//! The caller's credential is checked before anything here runs. Then [`front`] decides what the
+//! The caller's credential is checked before anything here runs. Then `front` decides what the
 //! protocol library leaves to its host, the library (rmcp) speaks the protocol of both eras, and
-//! [`handler`] answers it from the table [`tools::TOOLS`]. There are no sessions: each request
+//! `handler` answers it from the table [`tools::TOOLS`]. There are no sessions: each request
 //! stands for itself, and only its token says who calls (threat 33).
 //!
 //! # Source
@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Method, StatusCode,
+    HeaderName, HeaderValue, Method,
     header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN},
 };
 use http_body_util::Full;
@@ -35,7 +35,10 @@ use crate::{
         handler::{Caller, Handler},
         tools::{TOOLS, Tool},
     },
-    model::public_url::PublicUrl,
+    model::{
+        audit::{Actor, Origin},
+        public_url::PublicUrl,
+    },
     oauth2provider::{Provider, tokens::Access},
     store::Store,
 };
@@ -54,19 +57,14 @@ static FORWARDED: [HeaderName; 6] = [
     HeaderName::from_static("mcp-method"),
     HeaderName::from_static("mcp-name"),
 ];
-/// Pages of the person's own machine, on any port: the tools of developers call from a browser. The
-/// dispatcher lets the same ones through.
-const LOCAL_ORIGINS: [&str; 6] = [
-    "http://localhost:*",
-    "http://127.0.0.1:*",
-    "http://[::1]:*",
-    "https://localhost:*",
-    "https://127.0.0.1:*",
-    "https://[::1]:*",
-];
-/// What rmcp wants to read word by word. [`front`] has seen what the caller accepts.
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// What rmcp wants to read word by word. The front has seen what the caller accepts.
 const BOTH_MEDIA_TYPES: HeaderValue =
     HeaderValue::from_static("application/json, text/event-stream");
+
+/// Pages of this machine itself, where a developer's tool may run; the dispatcher lets no other
+/// foreign page through.
+const OF_THIS_MACHINE: [&str; 3] = ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"];
 
 /// The MCP endpoint at one path.
 pub struct Mcp {
@@ -106,12 +104,12 @@ impl Mcp {
             return refusal.response(&self.resource_metadata_url);
         }
         let response = self.service.handle(forwarded(request, access)).await;
-        // The front has checked the type: what rmcp means by this is a message it cannot read.
-        if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-            let words = "its members do not belong together".to_owned();
-            return Refusal::NotAMessage(words).response(&self.resource_metadata_url);
+        let is_json = response.headers().get(CONTENT_TYPE) == Some(&JSON);
+        if is_json || !response.status().is_client_error() {
+            return response;
         }
-        response
+        let refusal = Refusal::of_the_library(response).await;
+        refusal.response(&self.resource_metadata_url)
     }
 }
 
@@ -130,7 +128,7 @@ fn transport(public_url: &PublicUrl) -> StreamableHttpServerConfig {
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_allowed_hosts([public_url.authority()])
-        .with_allowed_origins(LOCAL_ORIGINS.map(str::to_owned).into_iter().chain([origin]))
+        .with_allowed_origins(std::iter::once(origin).chain(OF_THIS_MACHINE.map(str::to_owned)))
         .enforce_origin_validation()
         .with_max_request_body_bytes(MCP_BODY_BYTES_MAX)
 }
@@ -147,8 +145,15 @@ fn forwarded(request: Request, access: Access) -> http::Request<Full<Bytes>> {
         }
     }
     headers.insert(ACCEPT, BOTH_MEDIA_TYPES);
+    let by = Origin {
+        at: head.now,
+        actor: Actor::User(access.user.id),
+        address: Some(head.remote),
+        request_id: Some(head.id.to_string()),
+    };
     forwarded.extensions_mut().insert(Arc::new(Caller {
         access,
+        by,
         now: head.now,
         request_id: head.id,
     }));

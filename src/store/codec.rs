@@ -1,7 +1,7 @@
 //! Records as bytes: a version, then bincode.
 //!
 //! A record's layout never changes under its version: a change makes a new version, keeps the old
-//! struct beside it, and converts upward in [`Record::decode`]. Golden bytes in the tests of each
+//! struct beside it, and converts upward in [`decode`]. Golden bytes in the tests of each
 //! room hold this.
 
 use bincode::{

@@ -48,7 +48,7 @@ fn not_ours(path: &Path, error: StoreError) -> StoreError {
 
 /// Gives a file the tables that it lacks, and a new one its schema number and its key.
 pub(super) fn prepare(tx: &mut WriteTx<'_>, entropy: &dyn Entropy) -> Result<(), StoreError> {
-    for definition in &TABLES {
+    for definition in TABLES {
         // Whoever looks into a table in a write makes it; a snapshot would miss it.
         tx.get(definition.table, &[])?;
     }

@@ -32,6 +32,8 @@ pub enum Table {
     TokenFamilies,
     /// Access tokens.
     AccessTokens,
+    /// Who did what, linked into a chain.
+    Audit,
     /// What ends when, of whatever is not swept in the order of its key.
     Expiry,
 }
@@ -64,7 +66,7 @@ const fn row(
 }
 
 /// Every table of the file, in the order of [`Table`].
-pub const TABLES: [TableDefinition; 15] = [
+pub const TABLES: &[TableDefinition] = &[
     row(Table::Meta, "meta_v1", "name", "by name, see store/meta.rs"),
     row(Table::Users, "users_v1", "user id", "User"),
     row(Table::UsersByName, "users_by_name_v1", "name", "user id"),
@@ -114,6 +116,7 @@ pub const TABLES: [TableDefinition; 15] = [
         "token id",
         "AccessToken",
     ),
+    row(Table::Audit, "audit_v1", "number, 8 bytes", "ChainedEntry"),
     row(Table::Expiry, "expiry_v1", "instant, kind, id", "empty"),
 ];
 

@@ -19,7 +19,7 @@ use crate::{
 /// Hashes that run at once. Each takes [`password::PASSWORD_KIB`] of memory and a core.
 const HASHES_AT_ONCE: usize = 2;
 
-/// The desk where passwords are handled, with room for [`HASHES_AT_ONCE`].
+/// The desk where passwords are handled, where a few hashes are made at a time.
 pub struct PasswordDesk(Semaphore);
 
 /// The desk is closed, or a hash could not be made.

@@ -14,7 +14,7 @@ const CODES = 3;
 /** Refreshes after each exchange. */
 const REFRESHES = 6;
 /** The server is killed somewhere within this time after the stream has begun. */
-const KILL_MS = [60, 500];
+const KILL_MS = [60, 1_200];
 
 /** One code and everything that was answered for it. */
 class Chain {

@@ -21,7 +21,7 @@ const BINARY = process.env.KEYSTEAD_BIN;
 assert.ok(BINARY, 'expected the path of the built binary in KEYSTEAD_BIN; `cargo test --test real_clients` sets it');
 
 /** What the binary sees of the environment: nothing of the machine's own settings. */
-const environment = (home, more) => ({ PATH: process.env.PATH, HOME: home, NO_COLOR: '1', ...more });
+const environment = (home) => ({ PATH: process.env.PATH, HOME: home, NO_COLOR: '1' });
 
 /** What this process started and made, and must not leave behind. */
 const running = new Set();
@@ -49,8 +49,8 @@ function start(args, options) {
 }
 
 /** Runs `keystead` with `args` to its end. */
-export async function keystead(args, { input = '', env = {}, home = tmpdir() } = {}) {
-  const child = start(args, { env: environment(home, env) });
+export async function keystead(args, { input = '', ...options } = {}) {
+  const child = start(args, { env: environment(tmpdir()), ...options });
   // A command that refuses its arguments does not read its input.
   child.stdin.on('error', (fault) => assert.equal(fault.code, 'EPIPE'));
   child.stdin.end(input);

@@ -178,15 +178,15 @@ test('the registrations of known hosts are taken whole', async (t) => {
   }
 });
 
-test('a page of another origin may read discovery, registration, token and /mcp answers', async (t) => {
+test('a page of another origin may read discovery, registration and token answers; one of this machine /mcp too', async (t) => {
   const server = await Server.start(t);
-  const origin = 'https://inspector.example';
-  for (const [path, method, headers] of [
-    ['/.well-known/oauth-authorization-server', 'GET', 'mcp-protocol-version'],
-    ['/.well-known/oauth-protected-resource/mcp', 'GET', 'mcp-protocol-version'],
-    ['/oauth2/register', 'POST', 'content-type'],
-    ['/oauth2/token', 'POST', 'authorization'],
-    ['/mcp', 'POST', 'authorization, content-type, mcp-protocol-version, mcp-method, mcp-name'],
+  const [afar, near] = ['https://inspector.example', 'http://localhost:6274'];
+  for (const [origin, path, method, headers] of [
+    [afar, '/.well-known/oauth-authorization-server', 'GET', 'mcp-protocol-version'],
+    [afar, '/.well-known/oauth-protected-resource/mcp', 'GET', 'mcp-protocol-version'],
+    [afar, '/oauth2/register', 'POST', 'content-type'],
+    [afar, '/oauth2/token', 'POST', 'authorization'],
+    [near, '/mcp', 'POST', 'authorization, content-type, mcp-protocol-version, mcp-method, mcp-name'],
   ]) {
     const preflight = await fetch(server.url + path, {
       method: 'OPTIONS',
@@ -197,8 +197,10 @@ test('a page of another origin may read discovery, registration, token and /mcp 
     for (const header of headers.split(', ')) assert.ok(allowed === '*' || allowed.includes(header), `${path} ${header}: ${allowed}`);
     assert.equal(preflight.headers.get('access-control-allow-credentials'), null, path);
   }
-  const page = await fetch(`${server.url}/sign-in`, { headers: { origin } });
+  const page = await fetch(`${server.url}/sign-in`, { headers: { origin: near } });
   assert.equal(page.headers.get('access-control-allow-origin'), null);
+  const mcp = await mcpRequest(server, undefined, 'tools/list', {}, { origin: afar });
+  assert.equal(mcp.status, 403);
 });
 
 test('another Host is refused before anything else', async (t) => {

@@ -35,6 +35,13 @@ impl File {
     }
 }
 
+/// `text` without the tests at its end, or nothing for a file that is tests altogether.
+pub(crate) fn without_tests<'a>(path: &str, text: &'a str) -> &'a str {
+    let only_tests = path.contains("/tests/") || path.ends_with("/tests.rs");
+    let source = text.split("\n#[cfg(test)]\nmod tests").next();
+    source.filter(|_| !only_tests).unwrap_or_default()
+}
+
 /// A line, counted from 1, and what was found there.
 pub(crate) type Finding = (usize, String);
 

@@ -382,8 +382,7 @@ async fn a_registered_scope_is_a_ceiling_only_where_an_administrator_set_it() {
         contacts: Vec::new(),
         application_type: None,
     };
-    let made =
-        house.write(move |tx, moment| apps::create(tx, moment.now, moment.entropy, metadata));
+    let made = house.write(move |tx, moment| apps::create(tx, moment.act(), metadata));
     let (client, _) = made.await.expect("a client");
     let by_administrator = ClientApp {
         id: client.id.to_string(),

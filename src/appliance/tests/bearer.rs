@@ -265,7 +265,7 @@ async fn a_cookie_is_no_token_and_a_token_no_cookie() {
 }
 
 /// Threats 1 and 34, and `mcp.md` D2 rule 13: a page of this machine is a developer's tool, one of
-/// another site is not.
+/// another site is not (docs/decisions/0007).
 #[tokio::test]
 async fn a_page_of_this_machine_may_call_and_one_of_another_site_may_not() {
     let house = House::open();
@@ -275,7 +275,7 @@ async fn a_page_of_this_machine_may_call_and_one_of_another_site_may_not() {
         ("http://localhost:6274", 200),
         ("http://127.0.0.1:6274", 200),
         ("http://[::1]:6274", 200),
-        ("https://localhost", 200),
+        ("https://localhost", 403),
         ("https://evil.example", 403),
         ("http://localhost.evil.example:8420", 403),
         ("null", 403),

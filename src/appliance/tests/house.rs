@@ -26,6 +26,7 @@ use crate::{
     crypto::{entropy::Entropy, password},
     http::{dispatch::Dispatcher, limits::Limits, server::Phase},
     model::{
+        audit::{Actor, Origin},
         credential::Credential,
         timestamp::Timestamp,
         user::{Role, User},
@@ -148,7 +149,10 @@ impl House {
         &self,
         work: impl FnOnce(&mut WriteTx<'_>, Moment<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E> {
-        self.app.web.write(self.now(), work).await
+        self.app
+            .web
+            .write(Origin::local(self.now(), Actor::Administrator), work)
+            .await
     }
 
     /// A new account, with [`PASSWORD`].
@@ -156,9 +160,8 @@ impl House {
         static HASH: OnceLock<String> = OnceLock::new();
         let hash = HASH.get_or_init(|| password::hash(PASSWORD, &[7; password::SALT_LEN]));
         let name = name.parse().expect("a name");
-        let made = self.write(move |tx, moment| {
-            users::create(tx, moment.now, moment.entropy, name, role, hash.clone())
-        });
+        let made =
+            self.write(move |tx, moment| users::create(tx, moment.act(), name, role, hash.clone()));
         made.await.expect("an account")
     }
 
@@ -173,7 +176,7 @@ impl House {
         let (user, origin) = (user.clone(), origin());
         let opened = self.write(move |tx, moment| {
             let lifetimes = &moment.provider.lifetimes;
-            sessions::open(tx, moment.now, moment.entropy, lifetimes, &user, &origin)
+            sessions::open(tx, moment.act(), lifetimes, &user, &origin)
         });
         let session = opened.await.expect("the store writes").expect("a session");
         let mut browser = Browser::new(self);
@@ -199,7 +202,7 @@ impl House {
     /// Keeps `user` from signing in.
     pub(super) async fn disable(&self, user: &User) {
         let user = user.clone();
-        let disabled = self.write(move |tx, moment| users::disable(tx, moment.now, user));
+        let disabled = self.write(move |tx, moment| users::disable(tx, moment.act(), user));
         disabled.await.expect("an account that can be disabled");
     }
 

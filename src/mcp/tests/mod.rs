@@ -2,6 +2,7 @@
 
 mod callers;
 mod eras;
+mod random;
 mod refusals;
 
 use std::{
@@ -107,13 +108,17 @@ impl Deployment {
     }
 
     fn with_tools(tools: &'static [Tool]) -> Self {
+        Self::at(PUBLIC_URL, MCP_PATH, tools)
+    }
+
+    fn at(public_url: &str, path: &'static str, tools: &'static [Tool]) -> Self {
         // A store is made by waiting for its writer, which no thread of a runtime may do.
         let store = std::thread::scope(|scope| {
             let made = scope.spawn(|| Store::in_memory(&OsEntropy));
             made.join().expect("no panic").expect("a store in memory")
         });
         let store = Arc::new(store);
-        let mcp = Mcp::with_tools(Arc::clone(&store), &provider(), MCP_PATH, tools);
+        let mcp = Mcp::with_tools(Arc::clone(&store), &provider(public_url), path, tools);
         Self { store, mcp }
     }
 
@@ -160,9 +165,9 @@ impl Deployment {
     }
 }
 
-fn provider() -> Provider {
+fn provider(public_url: &str) -> Provider {
     Provider {
-        public_url: PUBLIC_URL.parse().expect("a public URL"),
+        public_url: public_url.parse().expect("a public URL"),
         key: Key::from_bytes(&[7; Key::LEN]),
         lifetimes: Lifetimes {
             access_ttl: A_DAY,
@@ -213,7 +218,7 @@ fn grant(access: &Access) -> Grant {
         user_id: access.user.id,
         client_id: access.client_id,
         scopes: access.scopes.clone(),
-        resource: provider().resource_at(MCP_PATH),
+        resource: provider(PUBLIC_URL).resource_at(MCP_PATH),
         redirect_uri: "https://app.example/cb".parse().expect("a redirect URI"),
         created_at: NOW,
         expires_at: NOW.after(A_DAY),

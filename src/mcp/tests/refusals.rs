@@ -1,7 +1,10 @@
 //! What goes no further than the front.
 
 use super::*;
-use crate::mcp::{forwarded, tools::testing::TEST_TOOLS};
+use crate::{
+    mcp::{forwarded, tools::testing::TEST_TOOLS},
+    oauth2provider::MCP_EXPERIMENT_PATH,
+};
 
 async fn refused(request: Request) -> Answer {
     let ada = access("ada", &all_scopes());
@@ -171,10 +174,56 @@ async fn a_foreign_host_or_origin_is_refused() {
     ] {
         let answer = refused(list_with(headers)).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{headers:?}");
+        assert_eq!(answer.error_code(), -32600, "{headers:?}");
     }
     for origin in ["https://box.lan", "https://box.lan:443"] {
         let headers = [json, host, ("origin", origin)];
         refused(list_with(&headers)).await.result();
+    }
+}
+
+/// The port of an address is part of it, and so are the brackets of IPv6.
+#[tokio::test]
+async fn the_public_url_decides_which_host_and_origin_are_not_foreign() {
+    let ada = access("ada", &all_scopes());
+    for (public_url, host, foreign) in [
+        ("https://box.lan", "box.lan", "https://box.lan:8420"),
+        ("https://box.lan:8443", "box.lan:8443", "https://box.lan"),
+        (
+            "http://localhost:8420",
+            "localhost:8420",
+            "http://localhost.evil.example:8420",
+        ),
+        ("http://[::1]:8420", "[::1]:8420", "http://[::2]:8420"),
+    ] {
+        let deployment = Deployment::at(public_url, MCP_PATH, &TOOLS);
+        let json = ("content-type", "application/json");
+        for (origin, allowed) in [(public_url, true), (foreign, false)] {
+            let request = list_with(&[json, ("host", host), ("origin", origin)]);
+            let answer = deployment.answer(request, &ada).await;
+            assert_eq!(answer.status == StatusCode::OK, allowed, "{origin}");
+        }
+        let request = list_with(&[json, ("host", "box.lan.evil.example")]);
+        let answer = deployment.answer(request, &ada).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{public_url}");
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_names_the_metadata_of_the_path_it_is_for() {
+    let nobody = access("ada", &ScopeSet::default());
+    for (path, metadata) in [
+        (MCP_PATH, "/mcp"),
+        (MCP_EXPERIMENT_PATH, "/api/experimental/mcp/http"),
+    ] {
+        let deployment = Deployment::at(PUBLIC_URL, path, &TOOLS);
+        let call = deployment.call(Era::Modern, &nobody, "list_my_grants", json!({}));
+        let answer = call.await;
+        let challenge = answer.headers["www-authenticate"].to_str().expect("text");
+        let expected = format!(
+            "resource_metadata=\"https://box.lan/.well-known/oauth-protected-resource{metadata}\""
+        );
+        assert!(challenge.contains(&expected), "{challenge}");
     }
 }
 

@@ -39,7 +39,7 @@ pub const GRANTS_READ: &str = "grants:read";
 pub const GRANTS_WRITE: &str = "grants:write";
 
 /// Every scope of this deployment.
-pub const SCOPES: [ScopeDefinition; 4] = [
+pub const SCOPES: &[ScopeDefinition] = &[
     ScopeDefinition {
         name: USER_READ,
         effect: Effect::Reads,
@@ -188,7 +188,7 @@ mod tests {
     fn every_scope_has_one_name_and_words_that_end_the_sentence() {
         let names = ScopeSet::of(SCOPES.iter().map(|definition| definition.name));
         assert_eq!(names.iter().count(), SCOPES.len(), "a name stands twice");
-        for definition in &SCOPES {
+        for definition in SCOPES {
             let parsed: ScopeSet = definition.name.parse().expect(definition.name);
             assert!(parsed.contains(definition.name));
             assert!(

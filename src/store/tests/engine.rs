@@ -1,11 +1,13 @@
 //! The engine's promises, one by one.
 
 use std::{
+    pin::pin,
     sync::{
         Arc, Barrier,
         atomic::{AtomicBool, Ordering},
         mpsc::{Sender, channel},
     },
+    task::{Context, Poll, Wake},
     time::Duration,
 };
 
@@ -276,16 +278,30 @@ fn a_caller_that_hangs_up_does_not_take_its_write_back() {
     assert_eq!(keys_of(&store), ["abandoned"]);
 }
 
-#[tokio::test]
-async fn an_answer_is_a_future() {
+/// Wakes by a message, so that a test can wait for it.
+struct Waker(Sender<()>);
+
+impl Wake for Waker {
+    fn wake(self: Arc<Self>) {
+        self.0.send(()).expect("the test waits");
+    }
+}
+
+#[test]
+fn an_answer_is_a_future_that_wakes_its_caller() {
     let store = store();
-    let answer = store.write(|tx| {
-        put(tx, "a");
-        Ok::<_, StoreError>(7)
-    });
-    assert_eq!(answer.await.expect("a write"), 7);
-    let refused = store.write(|_| Err::<(), _>(Refusal::AlreadyThere));
-    assert_eq!(refused.await, Err(Refusal::AlreadyThere));
+    let (go_on, _blocker) = block(&store);
+    let mut answer = pin!(store.write(|_| Err::<(), _>(Refusal::AlreadyThere)));
+    let (woken, is_woken) = channel();
+    let waker = Arc::new(Waker(woken)).into();
+    let mut context = Context::from_waker(&waker);
+    assert!(answer.as_mut().poll(&mut context).is_pending());
+    drop(go_on);
+    is_woken.recv().expect("the writer wakes it");
+    assert_eq!(
+        answer.poll(&mut context),
+        Poll::Ready(Err(Refusal::AlreadyThere))
+    );
 }
 
 /// A disk that can be made to refuse writes.

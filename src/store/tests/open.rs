@@ -77,7 +77,7 @@ fn a_new_file_is_whole_and_its_owners_alone() {
     read(&store, |tx| {
         assert_eq!(meta::find_schema(tx)?, Some(SCHEMA));
         meta::key(tx)?;
-        for definition in &TABLES {
+        for definition in TABLES {
             tx.scan(definition.table, &Keys::ALL, 1)?;
         }
         Ok(())

@@ -12,13 +12,14 @@ use crate::{
         response::{Response, empty, json},
     },
     model::{
+        audit::Actor,
         credential::{Credential, CredentialKind},
         id::Id,
     },
     oauth2provider::registration::{self, RegistrationError},
     web::{
         Web,
-        credentials::{Caller, bearer_of_kind},
+        credentials::{Caller, bearer_of_kind, by},
         headers::never_stored,
         oauth2::{
             error::OAuthError,
@@ -57,8 +58,8 @@ async fn replace(web: &Web, request: &Request) -> Result<Response, OAuthError> {
     refuse_another_name(&request.body, id)?;
     let revealed = token.reveal();
     let client = web
-        .write(request.head.now, move |tx, moment| {
-            registration::replace(tx, moment.now, id, &token, metadata)
+        .write(by(&request.head, Actor::Client(id)), move |tx, moment| {
+            registration::replace(tx, moment.act(), id, &token, metadata)
         })
         .await?;
     Ok(json(
@@ -92,8 +93,8 @@ pub async fn delete(web: Arc<Web>, request: Request, _: Caller) -> Response {
 
 async fn remove(web: &Web, request: &Request) -> Result<Response, OAuthError> {
     let (id, token) = managed(&request.head)?;
-    web.write(request.head.now, move |tx, _| {
-        registration::unregister(tx, id, &token)
+    web.write(by(&request.head, Actor::Client(id)), move |tx, moment| {
+        registration::unregister(tx, moment.act(), id, &token)
     })
     .await?;
     Ok(empty(StatusCode::NO_CONTENT))
