@@ -75,7 +75,7 @@ async fn a_session_ends_when_nobody_uses_it() {
     let house = House::open();
     let (used, unused) = (house.member("ada").await, house.member("eve").await);
     let idle = house.app.web.provider.lifetimes.session_idle_ttl;
-    house.wait(idle - A_MILLISECOND);
+    house.wait(idle.saturating_sub(A_MILLISECOND));
     assert!(is_signed_in(&used).await);
     house.wait(A_MILLISECOND);
     assert!(is_signed_in(&used).await);
@@ -98,7 +98,7 @@ async fn a_session_ends_in_any_case() {
         passed += step;
         assert!(is_signed_in(&ada).await, "after {passed:?}");
     }
-    house.wait(end - passed);
+    house.wait(end.saturating_sub(passed));
     assert!(!is_signed_in(&ada).await);
 }
 

@@ -3,7 +3,6 @@
 use http::Method;
 
 use super::{
-    client_app::ClientApp,
     house::{House, list_tools},
     wire::{Answer, Ask},
 };
@@ -24,7 +23,7 @@ async fn answers(house: &House) -> Vec<(String, Answer)> {
     let mut answers = Vec::new();
     let mut add = |name: String, answer: Answer| answers.push((name, answer));
     let (ada, app, tokens) = house.connected().await;
-    for route in ROUTES.iter() {
+    for route in ROUTES {
         let path = example(route.path);
         let name = format!("{} {path}", route.method);
         let bare = house.ask(Ask::new(route.method.clone(), &path)).await;
@@ -33,8 +32,8 @@ async fn answers(house: &House) -> Vec<(String, Answer)> {
         add(format!("{name} by a person"), person);
         let foreign = Ask::new(route.method.clone(), &path).header("host", "evil.example");
         add(format!("{name} at another host"), house.ask(foreign).await);
-        let patch = house.ask(Ask::new(Method::PATCH, &path)).await;
-        add(format!("PATCH {path}"), patch);
+        let unknown = house.ask(Ask::new(Method::PATCH, &path)).await;
+        add(format!("PATCH {path}"), unknown);
     }
     add(
         "consent".into(),
@@ -132,7 +131,7 @@ async fn no_two_answers_have_the_same_name() {
 async fn other_origins_read_what_is_open_and_nothing_else() {
     let house = House::open();
     let origin = "https://inspector.example";
-    for route in ROUTES.iter() {
+    for route in ROUTES {
         let path = example(route.path);
         let ask = Ask::new(route.method.clone(), &path).header("origin", origin);
         let answer = house.ask(ask).await;
@@ -220,7 +219,7 @@ async fn a_preflight_names_what_a_script_may_send() {
 #[tokio::test]
 async fn an_unknown_method_is_told_the_known_ones() {
     let house = House::open();
-    for route in ROUTES.iter() {
+    for route in ROUTES {
         let path = example(route.path);
         for method in ["PATCH", "TRACE", "PROPFIND"] {
             let ask = Ask::new(method.parse().expect("a method"), &path);

@@ -203,7 +203,7 @@ async fn a_sign_in_form_counts_in_the_browser_that_saw_it() {
     ada.submit(&form).await.expect(303);
 }
 
-/// Contract §2: the cookie: `__Host-`, HttpOnly, SameSite=Lax, and a new one each time.
+/// Contract §2: the cookie: `__Host-`, `HttpOnly`, SameSite=Lax, and a new one each time.
 #[tokio::test]
 async fn the_session_cookie_stays_with_this_host_and_from_scripts() {
     for (house, name, attributes) in [
