@@ -446,7 +446,7 @@ async fn a_client_that_nobody_approved_expires() {
     Tokens::of(&house.token(&approved.exchange(&code)).await);
     house.wait(Duration::from_hours(7 * 24));
     let swept = house.write(|tx, moment| sweep::step(tx, moment.now)).await;
-    assert!(swept.expect("the store writes") > 0);
+    assert!(swept.expect("the store writes").rows > 0);
     let read = |app: &ClientApp| Ask::get(&app.path()).bearer(&app.registration_token);
     house.ask(read(&approved)).await.expect(200);
     house.ask(read(&idle)).await.refused(401, "invalid_token");
