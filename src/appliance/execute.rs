@@ -26,7 +26,7 @@ use crate::{
         timestamp::Timestamp,
         user::{NewPassword, User, UserName},
     },
-    oauth2provider::apps,
+    oauth2provider::apps::{self, AppError, FirstSecret},
     runtime::{
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
@@ -50,6 +50,12 @@ pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, S
 impl From<StoreError> for Refused {
     fn from(fault: StoreError) -> Self {
         Self::because(fault)
+    }
+}
+
+impl From<AppError> for Refused {
+    fn from(error: AppError) -> Self {
+        Self::because(error)
     }
 }
 
@@ -146,7 +152,8 @@ impl Prepared {
                 Ok(Reply::Done)
             }
             Self::ClientAdd(metadata) => {
-                let (client, secret) = apps::create(tx, now, entropy, metadata)?;
+                let (client, secret) =
+                    apps::create(tx, now, entropy, metadata, FirstSecret::AtOnce)?;
                 Ok(Reply::ClientCreated {
                     client: client_row(&client),
                     client_secret: secret.map(|secret| secret.reveal()),

@@ -54,6 +54,17 @@ pub fn registration(tx: &dyn Read, provider: &Provider) -> Result<Registration, 
     })
 }
 
+/// Opens or closes registration, whatever the configuration says.
+pub fn switch_registration(
+    tx: &mut WriteTx<'_>,
+    _moment: Moment<'_>,
+    to: Registration,
+) -> Result<(), StoreError> {
+    let mut settings = meta::settings(tx)?;
+    settings.registration_enabled = Some(to == Registration::Open);
+    meta::put_settings(tx, &settings)
+}
+
 /// Registers a client that no user has approved yet; until one does, it expires.
 ///
 /// # Errors

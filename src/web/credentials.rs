@@ -127,7 +127,7 @@ impl Web {
     /// 401 with where to learn how to get a token (RFC 6750 §3, RFC 9728 §5.1).
     fn challenge(&self, path: &str, wrong: Option<&str>) -> Response {
         let metadata = self.provider.resource_metadata_url(path);
-        let scopes = resource_scopes().join(" ");
+        let scopes = resource_scopes(path).join(" ");
         // RFC 6750 §3.1: no error code where no authentication was attempted.
         let error = wrong.map_or_else(String::new, |why| {
             format!(r#"error="invalid_token", error_description="{why}", "#)

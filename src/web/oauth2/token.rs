@@ -13,13 +13,13 @@ use crate::{
     },
     model::{
         credential::{Credential, CredentialKind},
-        oauth2::{
-            client::{Client, GrantType},
-            resource::ResourceUri,
-        },
+        oauth2::{client::GrantType, resource::ResourceUri},
         timestamp::Timestamp,
     },
-    oauth2provider::tokens::{self, CodeExchange, Issued, Refresh, TokenError},
+    oauth2provider::{
+        apps::ProvenClient,
+        tokens::{self, CodeExchange, Issued, Refresh, TokenError},
+    },
     web::{
         Web,
         credentials::Caller,
@@ -65,14 +65,14 @@ async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
             "{name}: expected it once"
         )));
     }
-    let client = authenticate(web, request, &form)?;
+    let proven = authenticate(web, request, &form)?;
     let grant_type = form
         .get("grant_type")?
         .ok_or_else(|| missing("grant_type"))?;
     let now = request.head.now;
     let outcome = match GrantType::find(grant_type) {
-        Some(GrantType::AuthorizationCode) => exchange_code(web, now, client, &form).await?,
-        Some(GrantType::RefreshToken) => refresh(web, now, client, &form).await?,
+        Some(GrantType::AuthorizationCode) => exchange_code(web, now, proven, &form).await?,
+        Some(GrantType::RefreshToken) => refresh(web, now, proven, &form).await?,
         None => {
             return Err(OAuthError::bad_request(
                 "unsupported_grant_type",
@@ -86,7 +86,7 @@ async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
 async fn exchange_code(
     web: &Web,
     now: Timestamp,
-    client: Client,
+    proven: ProvenClient,
     form: &Params,
 ) -> Result<Result<Issued, TokenError>, OAuthError> {
     let code = form.get("code")?.ok_or_else(|| missing("code"))?;
@@ -108,7 +108,7 @@ async fn exchange_code(
         resource,
     };
     let exchanged = web.write(now, move |tx, moment| {
-        tokens::exchange_code(tx, moment, &client, &exchange)
+        tokens::exchange_code(tx, moment, &proven, &exchange)
     });
     Ok(exchanged.await?)
 }
@@ -116,7 +116,7 @@ async fn exchange_code(
 async fn refresh(
     web: &Web,
     now: Timestamp,
-    client: Client,
+    proven: ProvenClient,
     form: &Params,
 ) -> Result<Result<Issued, TokenError>, OAuthError> {
     let token = form
@@ -137,7 +137,7 @@ async fn refresh(
         resource,
     };
     let refreshed = web.write(now, move |tx, moment| {
-        tokens::refresh(tx, moment, &client, &refresh)
+        tokens::refresh(tx, moment, &proven, &refresh)
     });
     Ok(refreshed.await?)
 }
