@@ -18,8 +18,7 @@ use crate::{
         id::Id,
         oauth2::{
             client::{
-                AuthMethod, Client, ClientMetadata, ClientName, ClientOrigin, GrantType,
-                REDIRECT_URIS_MAX,
+                AuthMethod, Client, ClientMetadata, ClientName, GrantType, REDIRECT_URIS_MAX,
             },
             scope::{ScopeSet, find_definition},
         },
@@ -290,11 +289,7 @@ fn client_row(client: &Client) -> ClientRow {
     ClientRow {
         client_id: client.id.to_string(),
         name: metadata.name.to_string(),
-        origin: match client.origin {
-            ClientOrigin::Administrator => "administrator",
-            ClientOrigin::SelfRegistered => "self-registered",
-        }
-        .to_owned(),
+        origin: client.origin.as_str().to_owned(),
         public: client.is_public(),
         redirect_uris: metadata
             .redirect_uris

@@ -44,7 +44,7 @@ pub enum SecretError {
 /// | variant | wire | meaning |
 /// |---|---|---|
 /// | [`SecretError::ClientUnknown`] | 404 | there is no such client |
-/// | [`SecretError::ClientPublic`] | 400 | it has no use for one |
+/// | [`SecretError::ClientPublic`] | 409 | it has no use for one |
 /// | [`SecretError::TooMany`] | 409 | it has [`SECRETS_PER_CLIENT_MAX`] |
 pub fn add(
     tx: &mut WriteTx<'_>,
