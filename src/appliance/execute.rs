@@ -9,12 +9,14 @@ use crate::{
         },
         data_file, directory,
     },
+    audit::Act,
     config::Config,
     crypto::{
         entropy::{Entropy, random},
         password,
     },
     model::{
+        audit::{Actor, Origin},
         id::Id,
         oauth2::{
             client::{
@@ -41,7 +43,7 @@ pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, S
     let now = SystemClock.now();
     Ok(prepared.and_then(|prepared| {
         store
-            .write(move |tx| prepared.execute(tx, now, &OsEntropy))
+            .write(move |tx| prepared.execute_locally(tx, now, &OsEntropy))
             .wait()
     }))
 }
@@ -133,37 +135,49 @@ impl Prepared {
         })
     }
 
-    /// Does it, in the writer.
-    pub(super) fn execute(
+    /// Does it for whoever administers the machine, in the writer.
+    pub(super) fn execute_locally(
         self,
         tx: &mut WriteTx<'_>,
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Answer {
+        let by = Origin::local(now, Actor::Administrator);
+        self.execute(
+            tx,
+            Act {
+                now,
+                entropy,
+                by: &by,
+            },
+        )
+    }
+
+    /// Does it, in the writer.
+    fn execute(self, tx: &mut WriteTx<'_>, act: Act<'_>) -> Answer {
         match self {
             Self::UserAdd(name, role, hash) => {
-                let user = users::create(tx, now, entropy, name, role, hash)?;
+                let user = users::create(tx, act, name, role, hash)?;
                 Ok(Reply::User(user_row(&user)))
             }
             Self::UserPasswd(name, hash) => {
                 let user = users::named(tx, &name)?;
-                users::change_password(tx, user, hash, None)?;
+                users::change_password(tx, act, user, hash, None)?;
                 Ok(Reply::Done)
             }
             Self::ClientAdd(metadata) => {
-                let (client, secret) =
-                    apps::create(tx, now, entropy, metadata, FirstSecret::AtOnce)?;
+                let (client, secret) = apps::create(tx, act, metadata, FirstSecret::AtOnce)?;
                 Ok(Reply::ClientCreated {
                     client: client_row(&client),
                     client_secret: secret.map(|secret| secret.reveal()),
                 })
             }
-            Self::Other(command) => execute_quick(tx, now, command),
+            Self::Other(command) => execute_quick(tx, act, command),
         }
     }
 }
 
-fn execute_quick(tx: &mut WriteTx<'_>, now: Timestamp, command: Command) -> Answer {
+fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer {
     match command {
         Command::UserList => {
             let users = crate::store::users::list(tx)?;
@@ -171,15 +185,15 @@ fn execute_quick(tx: &mut WriteTx<'_>, now: Timestamp, command: Command) -> Answ
         }
         Command::UserDisable { name } => {
             let user = users::named(tx, &user_name(&name)?)?;
-            users::disable(tx, now, user)?;
+            users::disable(tx, act, user)?;
         }
         Command::UserEnable { name } => {
             let user = users::named(tx, &user_name(&name)?)?;
-            users::enable(tx, user)?;
+            users::enable(tx, act, user)?;
         }
         Command::UserRemove { name } => {
             let user = users::named(tx, &user_name(&name)?)?;
-            users::remove(tx, &user)?;
+            users::remove(tx, act, &user)?;
         }
         Command::ClientList => {
             let clients = clients::list(tx, clients::CLIENTS_MAX)?;
@@ -191,7 +205,7 @@ fn execute_quick(tx: &mut WriteTx<'_>, now: Timestamp, command: Command) -> Answ
         }
         Command::ClientRemove { id } => {
             let client = find_client(tx, &id)?;
-            apps::remove(tx, client.id)?;
+            apps::remove(tx, act, client.id)?;
         }
         Command::UserAdd { .. } | Command::UserPasswd { .. } | Command::ClientAdd { .. } => {
             return Err(Refused::because("expected a prepared command"));

@@ -134,7 +134,10 @@ async fn run(
         &store,
         &entropy,
         &clock,
-        certificates.as_deref(),
+        certificates
+            .as_deref()
+            .and_then(Certificates::ca_pem)
+            .map(str::to_owned),
     )?;
     let admin = socket::Listener::bind(&config.data_dir)?;
 
@@ -297,13 +300,14 @@ fn certificate_names(public_url: &PublicUrl, listen: &[Listen]) -> Vec<String> {
     names
 }
 
-fn build(
+/// Puts the appliance together from what was opened; no socket and no task is begun here.
+pub(super) fn build(
     config: &Config,
     public_url: PublicUrl,
     store: &Arc<Store>,
     entropy: &Arc<dyn Entropy>,
     clock: &Arc<dyn Clock>,
-    certificates: Option<&Certificates>,
+    ca_pem: Option<String>,
 ) -> Result<Arc<Appliance>, StartError> {
     let (experiments, unknown) = Experiments::parse(&config.experiments);
     for name in unknown {
@@ -325,9 +329,7 @@ fn build(
             SignInThrottle::off()
         },
         passwords: PasswordDesk::new(),
-        ca_pem: certificates
-            .and_then(Certificates::ca_pem)
-            .map(str::to_owned),
+        ca_pem,
         probe: Probe::default(),
         experiments,
     });
@@ -380,7 +382,7 @@ fn administer(
                 .await
                 .map_err(Refused::because)??;
             store
-                .write(move |tx| prepared.execute(tx, now, &*entropy))
+                .write(move |tx| prepared.execute_locally(tx, now, &*entropy))
                 .await
         })
     }

@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use crate::{
-    crypto::entropy::Entropy,
+    audit::{self, Act},
     model::{
+        audit::{Action, Change, Object, Origin},
         credential::{Credential, CredentialKind},
         id::Id,
         oauth2::client::{Client, ClientSecret},
         timestamp::Timestamp,
     },
-    oauth2provider::Moment,
     store::{
         Read, StoreError, WriteTx,
         clients::{self, SECRETS_PER_CLIENT_MAX},
@@ -46,11 +46,7 @@ pub enum SecretError {
 /// | [`SecretError::ClientUnknown`] | 404 | there is no such client |
 /// | [`SecretError::ClientPublic`] | 409 | it has no use for one |
 /// | [`SecretError::TooMany`] | 409 | it has [`SECRETS_PER_CLIENT_MAX`] |
-pub fn add(
-    tx: &mut WriteTx<'_>,
-    moment: Moment<'_>,
-    client_id: Id,
-) -> Result<Credential, SecretError> {
+pub fn add(tx: &mut WriteTx<'_>, act: Act<'_>, client_id: Id) -> Result<Credential, SecretError> {
     let client = clients::find(tx, client_id)?.ok_or(SecretError::ClientUnknown)?;
     if client.is_public() {
         return Err(SecretError::ClientPublic);
@@ -58,16 +54,12 @@ pub fn add(
     if clients::secrets(tx, client_id)?.len() >= SECRETS_PER_CLIENT_MAX {
         return Err(SecretError::TooMany);
     }
-    Ok(create(tx, moment.now, moment.entropy, client_id)?)
+    Ok(create(tx, act, client_id)?)
 }
 
 /// Makes the first secret of a client. The returned credential is the only copy.
-pub fn create(
-    tx: &mut WriteTx<'_>,
-    now: Timestamp,
-    entropy: &dyn Entropy,
-    client_id: Id,
-) -> Result<Credential, StoreError> {
+pub fn create(tx: &mut WriteTx<'_>, act: Act<'_>, client_id: Id) -> Result<Credential, StoreError> {
+    let Act { now, entropy, by } = act;
     let credential = Credential::generate(CredentialKind::ClientSecret, now, entropy);
     let secret = ClientSecret {
         id: credential.id(),
@@ -77,6 +69,14 @@ pub fn create(
         last_used_at: None,
     };
     clients::put_secret(tx, &secret)?;
+    let changes = [Change::to("client_id", &client_id)];
+    audit::record(
+        tx,
+        by,
+        Action::SecretCreated,
+        Object::Secret(secret.id),
+        changes,
+    )?;
     Ok(credential)
 }
 
@@ -92,7 +92,7 @@ pub fn list(tx: &dyn Read, client_id: Id) -> Result<Option<Vec<ClientSecret>>, S
 /// such secret.
 pub fn remove(
     tx: &mut WriteTx<'_>,
-    _moment: Moment<'_>,
+    by: &Origin,
     client_id: Id,
     id: Id,
 ) -> Result<bool, StoreError> {
@@ -100,6 +100,8 @@ pub fn remove(
         None => Ok(false),
         Some(secret) => {
             clients::remove_secret(tx, &secret);
+            let changes = [Change::to("client_id", &client_id)];
+            audit::record(tx, by, Action::SecretRemoved, Object::Secret(id), changes)?;
             Ok(true)
         }
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    crypto::entropy::Entropy,
+    audit::{self, Act},
     model::{
+        audit::{Action, Change, Object},
         credential::Credential,
         id::Id,
         oauth2::{
@@ -14,7 +15,7 @@ use crate::{
         },
         timestamp::Timestamp,
     },
-    oauth2provider::{Moment, app_secrets, revoke},
+    oauth2provider::{app_secrets, revoke},
     store::{Read, StoreError, WriteTx, clients, grants},
 };
 
@@ -241,7 +242,7 @@ pub enum AppError {
 /// | [`AppError::AuthMethodFixed`] | 400 | public stays public |
 pub fn update(
     tx: &mut WriteTx<'_>,
-    moment: Moment<'_>,
+    act: Act<'_>,
     id: Id,
     fields: AppFields,
 ) -> Result<Client, AppError> {
@@ -250,9 +251,18 @@ pub fn update(
     if (was == AuthMethod::None) != (fields.auth_method == AuthMethod::None) {
         return Err(AppError::AuthMethodFixed(was.as_str()));
     }
+    let before = client.metadata.clone();
     fields.replace_in(&mut client.metadata);
-    client.updated_at = moment.now;
+    client.updated_at = act.now;
     clients::put(tx, &client)?;
+    let changes = compared(&before, &client.metadata);
+    audit::record(
+        tx,
+        act.by,
+        Action::ClientChanged,
+        Object::Client(id),
+        changes,
+    )?;
     Ok(client)
 }
 
@@ -271,11 +281,11 @@ pub enum FirstSecret {
 /// [`AppError::Full`].
 pub fn create(
     tx: &mut WriteTx<'_>,
-    now: Timestamp,
-    entropy: &dyn Entropy,
+    act: Act<'_>,
     metadata: ClientMetadata,
     first_secret: FirstSecret,
 ) -> Result<(Client, Option<Credential>), AppError> {
+    let Act { now, entropy, by } = act;
     if clients::is_full(tx)? {
         return Err(AppError::Full);
     }
@@ -290,28 +300,70 @@ pub fn create(
         last_used_at: None,
     };
     clients::put(tx, &client)?;
+    let changes = described(&client.metadata);
+    audit::record(
+        tx,
+        by,
+        Action::ClientCreated,
+        Object::Client(client.id),
+        changes,
+    )?;
     let secret = if first_secret == FirstSecret::AtOnce && !client.is_public() {
-        Some(app_secrets::create(tx, now, entropy, client.id)?)
+        Some(app_secrets::create(tx, act, client.id)?)
     } else {
         None
     };
     Ok((client, secret))
 }
 
+/// What an audit entry says of a client that was made.
+pub(super) fn described(metadata: &ClientMetadata) -> Vec<Change> {
+    let uris: Vec<_> = metadata
+        .redirect_uris
+        .iter()
+        .map(RedirectUri::as_str)
+        .collect();
+    vec![
+        Change::to("client_name", &metadata.name),
+        Change::to("redirect_uris", &uris.join(" ")),
+        Change::to("token_endpoint_auth_method", metadata.auth_method.as_str()),
+    ]
+}
+
+/// What an audit entry says of a client that changed.
+pub(super) fn compared(old: &ClientMetadata, new: &ClientMetadata) -> Vec<Change> {
+    let pairs = described(old).into_iter().zip(described(new));
+    pairs
+        .filter(|(old, new)| old.new != new.new)
+        .map(|(old, new)| Change {
+            old: old.new,
+            ..new
+        })
+        .collect()
+}
+
 /// Removes a client, and ends everything that was allowed to it. `false` if there is none.
-pub fn remove(tx: &mut WriteTx<'_>, id: Id) -> Result<bool, StoreError> {
+pub fn remove(tx: &mut WriteTx<'_>, act: Act<'_>, id: Id) -> Result<bool, StoreError> {
     if clients::find(tx, id)?.is_none() {
         return Ok(false);
     }
-    end_grants(tx, id)?;
+    end_grants(tx, act, id)?;
     clients::remove(tx, id)?;
+    audit::record(tx, act.by, Action::ClientRemoved, Object::Client(id), [])?;
     Ok(true)
 }
 
 /// Ends everything that was allowed to a client.
-pub fn end_grants(tx: &mut WriteTx<'_>, client_id: Id) -> Result<(), StoreError> {
+pub fn end_grants(tx: &mut WriteTx<'_>, act: Act<'_>, client_id: Id) -> Result<(), StoreError> {
     for grant in grants::list_of_client(tx, client_id)? {
         grants::remove(tx, &grant);
+        audit::record(
+            tx,
+            act.by,
+            Action::GrantRevoked,
+            Object::Grant(grant.id),
+            [],
+        )?;
     }
     Ok(())
 }

@@ -9,8 +9,10 @@ use subtle::ConstantTimeEq as _;
 use url::form_urlencoded;
 
 use crate::{
+    audit,
     crypto::{digest::Digest, keyed::Purpose},
     model::{
+        audit::{Action, Change, Object},
         credential::{Credential, CredentialKind},
         id::Id,
         oauth2::{
@@ -433,6 +435,7 @@ pub fn allow(
         provider,
         now,
         entropy,
+        ..
     } = moment;
     token.spend(tx, moment, person.session_id, authorization)?;
     let wider = chosen.difference(&authorization.scopes);
@@ -450,8 +453,29 @@ pub fn allow(
         created_at: now,
         expires_at: now.after(provider.lifetimes.refresh_absolute_ttl),
     };
-    grants::make_room(tx, grant.user_id, grant.client_id)?;
+    for ended in grants::make_room(tx, grant.user_id, grant.client_id)? {
+        audit::record(
+            tx,
+            moment.by,
+            Action::GrantRevoked,
+            Object::Grant(ended.id),
+            [],
+        )?;
+    }
     grants::add(tx, &grant)?;
+    let changes = [
+        Change::to("client_id", &grant.client_id),
+        Change::to("scope", &grant.scopes),
+        Change::to("resource", &grant.resource),
+        Change::to("redirect_uri", &grant.redirect_uri),
+    ];
+    audit::record(
+        tx,
+        moment.by,
+        Action::ConsentGiven,
+        Object::Grant(grant.id),
+        changes,
+    )?;
     let scopes = grant.scopes.clone();
     Ok(issue_code(
         tx,
@@ -471,7 +495,20 @@ pub fn deny(
     token: ConsentToken,
     authorization: &Authorization,
 ) -> Result<(), ConsentError> {
-    token.spend(tx, moment, person.session_id, authorization)
+    token.spend(tx, moment, person.session_id, authorization)?;
+    let client_id = authorization.target.client.id;
+    let changes = [
+        Change::to("scope", &authorization.scopes),
+        Change::to("resource", &authorization.resource),
+    ];
+    audit::record(
+        tx,
+        moment.by,
+        Action::ConsentRefused,
+        Object::Client(client_id),
+        changes,
+    )?;
+    Ok(())
 }
 
 /// Issues a code under a grant that [`remembered`] found. `None` if it has ended since.
@@ -519,6 +556,7 @@ fn issue_code(
         provider,
         now,
         entropy,
+        ..
     } = moment;
     let credential = Credential::generate(CredentialKind::AuthorizationCode, now, entropy);
     let target = &authorization.target;

@@ -4,8 +4,10 @@
 //! replay ends) is a value inside `Ok`, so that the change is kept; a fault is an `Err`.
 
 use crate::{
+    audit,
     crypto::keyed::Purpose,
     model::{
+        audit::{Action, Change, Object},
         credential::{Credential, CredentialKind, Secret},
         id::Id,
         oauth2::{
@@ -166,6 +168,13 @@ pub fn exchange_code(
         // that authorization code". Threat 11.
         CodeStage::Exchanged { family_id } => {
             tokens::remove_family(tx, family_id);
+            audit::record(
+                tx,
+                moment.by,
+                Action::CodeReplayed,
+                Object::Family(family_id),
+                [],
+            )?;
             return Ok(Err(TokenError::CodeReplayed));
         }
     }
@@ -244,6 +253,7 @@ fn begin_family(
         provider,
         now,
         entropy,
+        ..
     } = moment;
     let lifetimes = &provider.lifetimes;
     let refreshes = client.metadata.allows(GrantType::RefreshToken);
@@ -270,6 +280,18 @@ fn begin_family(
         secret_id: proven.secret_id,
     };
     tokens::add_family(tx, &family)?;
+    let changes = [
+        Change::to("user_id", &family.user_id),
+        Change::to("scope", &family.scopes),
+        Change::to("resource", &family.resource),
+    ];
+    audit::record(
+        tx,
+        moment.by,
+        Action::TokenIssued,
+        Object::Family(family.id),
+        changes,
+    )?;
     note_use(tx, now, proven)?;
     let refresh_token = refreshes.then_some(refresh_token);
     let (scopes, resource) = (code.scopes.clone(), code.resource.clone());
@@ -289,6 +311,7 @@ fn issue_access_token(
         provider,
         now,
         entropy,
+        ..
     } = moment;
     let access_token = Credential::generate(CredentialKind::AccessToken, now, entropy);
     let expires_at = now
@@ -387,6 +410,13 @@ pub fn refresh(
         Position::Invented => return Ok(Err(TokenError::RefreshUnknown)),
         Position::Replayed => {
             tokens::remove_family(tx, family.id);
+            audit::record(
+                tx,
+                moment.by,
+                Action::TokenReplayed,
+                Object::Family(family.id),
+                [],
+            )?;
             return Ok(Err(TokenError::RefreshReplayed));
         }
         Position::Current | Position::JustReplaced => {}
@@ -396,6 +426,14 @@ pub fn refresh(
         Ok(narrowed) => narrowed,
     };
     let successor = successor(provider, &refresh.token);
+    let changes = [Change::to("generation", &successor.generation())];
+    audit::record(
+        tx,
+        moment.by,
+        Action::TokenRefreshed,
+        Object::Family(family.id),
+        changes,
+    )?;
     // A client that replaces its secret takes its family along with its next refresh.
     family.secret_id = proven.secret_id;
     if matches!(position, Position::Current) {

@@ -58,11 +58,15 @@ pub async fn list(web: Arc<Web>, request: Request, _: ApiCaller) -> Result<Respo
 }
 
 /// `POST`: one more.
-pub async fn create(web: Arc<Web>, request: Request, _: ApiCaller) -> Result<Response, ApiRefusal> {
+pub async fn create(
+    web: Arc<Web>,
+    request: Request,
+    caller: ApiCaller,
+) -> Result<Response, ApiRefusal> {
     let id = id_in_path(&request.head, "id")?;
     let secret = web
-        .write(request.head.now, move |tx, moment| {
-            app_secrets::add(tx, moment, id)
+        .write(caller.origin(&request.head), move |tx, moment| {
+            app_secrets::add(tx, moment.act(), id)
         })
         .await?;
     let created = Created {
@@ -73,11 +77,15 @@ pub async fn create(web: Arc<Web>, request: Request, _: ApiCaller) -> Result<Res
 }
 
 /// `DELETE …/{sid}`: it, and every token that was issued under it.
-pub async fn remove(web: Arc<Web>, request: Request, _: ApiCaller) -> Result<Response, ApiRefusal> {
+pub async fn remove(
+    web: Arc<Web>,
+    request: Request,
+    caller: ApiCaller,
+) -> Result<Response, ApiRefusal> {
     let id = id_in_path(&request.head, "id")?;
     let secret_id = id_in_path(&request.head, "sid")?;
-    let removed = web.write(request.head.now, move |tx, moment| {
-        app_secrets::remove(tx, moment, id, secret_id)
+    let removed = web.write(caller.origin(&request.head), move |tx, moment| {
+        app_secrets::remove(tx, moment.by, id, secret_id)
     });
     if removed.await? {
         Ok(empty(StatusCode::NO_CONTENT))

@@ -168,12 +168,16 @@ fn approved_by(query: &Params, caller: &ApiCaller) -> Result<Option<Id>, ApiRefu
 }
 
 /// `POST`: a new app, without a secret: that is asked for when it is to be shown.
-pub async fn create(web: Arc<Web>, request: Request, _: ApiCaller) -> Result<Response, ApiRefusal> {
+pub async fn create(
+    web: Arc<Web>,
+    request: Request,
+    caller: ApiCaller,
+) -> Result<Response, ApiRefusal> {
     let fields = app_fields(&web.provider, &request)?;
     let (client, _) = web
-        .write(request.head.now, move |tx, moment| {
+        .write(caller.origin(&request.head), move |tx, moment| {
             let metadata = fields.into_metadata();
-            apps::create(tx, moment.now, moment.entropy, metadata, FirstSecret::Later)
+            apps::create(tx, moment.act(), metadata, FirstSecret::Later)
         })
         .await?;
     Ok(json(StatusCode::CREATED, &App::new(&web.provider, &client)))
@@ -191,22 +195,28 @@ pub async fn get(web: Arc<Web>, request: Request, _: ApiCaller) -> Result<Respon
 pub async fn replace(
     web: Arc<Web>,
     request: Request,
-    _: ApiCaller,
+    caller: ApiCaller,
 ) -> Result<Response, ApiRefusal> {
     let id = id_in_path(&request.head, "id")?;
     let fields = app_fields(&web.provider, &request)?;
     let client = web
-        .write(request.head.now, move |tx, moment| {
-            apps::update(tx, moment, id, fields)
+        .write(caller.origin(&request.head), move |tx, moment| {
+            apps::update(tx, moment.act(), id, fields)
         })
         .await?;
     Ok(json(StatusCode::OK, &App::new(&web.provider, &client)))
 }
 
 /// `DELETE …/{id}`: the app, and everything that was allowed to it.
-pub async fn remove(web: Arc<Web>, request: Request, _: ApiCaller) -> Result<Response, ApiRefusal> {
+pub async fn remove(
+    web: Arc<Web>,
+    request: Request,
+    caller: ApiCaller,
+) -> Result<Response, ApiRefusal> {
     let id = id_in_path(&request.head, "id")?;
-    let removed = web.write(request.head.now, move |tx, _| apps::remove(tx, id));
+    let removed = web.write(caller.origin(&request.head), move |tx, moment| {
+        apps::remove(tx, moment.act(), id)
+    });
     if removed.await? {
         Ok(empty(StatusCode::NO_CONTENT))
     } else {

@@ -8,10 +8,15 @@ use http::{Method, StatusCode};
 use crate::{
     http::{request::Head, response::Response},
     model::{
+        audit::{Actor, Origin},
         id::Id,
         user::{Role, User},
     },
-    web::{Web, api::error::ApiRefusal, credentials::BearerRefusal},
+    web::{
+        Web,
+        api::error::ApiRefusal,
+        credentials::{BearerRefusal, by},
+    },
 };
 
 /// Where a page sends the token of its session, and where `GET /api/v2/users/me` answers it.
@@ -50,6 +55,11 @@ pub enum ShownBy {
 }
 
 impl ApiCaller {
+    /// Whom what they do in this request is written down as.
+    pub fn origin(&self, head: &Head) -> Origin {
+        by(head, Actor::User(self.user.id))
+    }
+
     /// The browser session, if that is what they showed.
     pub fn session_id(&self) -> Option<Id> {
         match self.by {

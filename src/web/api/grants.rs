@@ -84,8 +84,8 @@ pub async fn remove(
     caller: ApiCaller,
 ) -> Result<Response, ApiRefusal> {
     let id = id_in_path(&request.head, "id")?;
-    let revoked = web.write(request.head.now, move |tx, _| {
-        revoke::revoke_grant(tx, caller.user.id, id)
+    let revoked = web.write(caller.origin(&request.head), move |tx, moment| {
+        revoke::revoke_grant(tx, moment.by, caller.user.id, id)
     });
     if revoked.await? {
         Ok(empty(StatusCode::NO_CONTENT))
@@ -105,8 +105,8 @@ pub async fn remove_of_client(
     let expected = || ApiRefusal::invalid("client_id", "expected the identifier of a client");
     let client_id = query.get("client_id")?.ok_or_else(expected)?;
     let client_id = client_id.parse().map_err(|_| expected())?;
-    let revoked = web.write(request.head.now, move |tx, _| {
-        revoke::revoke_grants_of_client(tx, caller.user.id, client_id)
+    let revoked = web.write(caller.origin(&request.head), move |tx, moment| {
+        revoke::revoke_grants_of_client(tx, moment.by, caller.user.id, client_id)
     });
     revoked.await?;
     Ok(empty(StatusCode::NO_CONTENT))

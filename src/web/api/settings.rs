@@ -48,7 +48,7 @@ pub async fn get(web: Arc<Web>, _: Request, _: ApiCaller) -> Result<Response, Ap
 pub async fn replace(
     web: Arc<Web>,
     request: Request,
-    _: ApiCaller,
+    caller: ApiCaller,
 ) -> Result<Response, ApiRefusal> {
     let mut fields = Fields::parse(&request)?;
     fields.expect_only(&[REGISTRATION], &[]);
@@ -59,7 +59,7 @@ pub async fn replace(
     } else {
         Registration::Closed
     };
-    let switched = web.write(request.head.now, move |tx, moment| {
+    let switched = web.write(caller.origin(&request.head), move |tx, moment| {
         switch_registration(tx, moment, to)?;
         Ok::<_, StoreError>(to)
     });
