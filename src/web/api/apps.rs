@@ -106,7 +106,7 @@ impl<'a> App<'a> {
                 authorization: url("/oauth2/authorize"),
                 token: url("/oauth2/token"),
                 token_revoke: url("/oauth2/revoke"),
-                device_authorization: url("/oauth2/device"),
+                device_authorization: url("/oauth2/device_authorization"),
             },
             created_at: client.created_at.to_string(),
             last_used_at: client.last_used_at.map(|at| at.to_string()),
