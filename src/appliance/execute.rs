@@ -1,22 +1,25 @@
 //! Doing what an administrator asks, on the store of a running server or on the file itself.
 
+use std::sync::Arc;
+
 use crate::{
     accounts::{AccountError, users},
     appliance::{
         DATA_FILE, StartError,
         administration::{
-            Answer, ClientRow, Command, Password, Refused, Reply, UserRow, UserState,
+            Answer, AuditChange, AuditRow, ClientRow, Command, Password, Refused, Reply, UserRow,
+            UserState,
         },
         data_file, directory,
     },
-    audit::Act,
+    audit::{self, Act},
     config::Config,
     crypto::{
         entropy::{Entropy, random},
         password,
     },
     model::{
-        audit::{Actor, Origin},
+        audit::{Actor, AuditEntry, Change, Origin},
         id::Id,
         oauth2::{
             client::{
@@ -39,13 +42,34 @@ use crate::{
 pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, StartError> {
     directory::prepare(&config.data_dir, DATA_FILE)?;
     let store = Store::open(&data_file(&config.data_dir), &OsEntropy)?;
-    let prepared = Prepared::new(command, &OsEntropy);
-    let now = SystemClock.now();
-    Ok(prepared.and_then(|prepared| {
-        store
-            .write(move |tx| prepared.execute_locally(tx, now, &OsEntropy))
-            .wait()
-    }))
+    let (entropy, now) = (Arc::new(OsEntropy), SystemClock.now());
+    Ok(
+        begin(&store, entropy, now, command).and_then(|begun| match begun {
+            Begun::Answered(reply) => Ok(reply),
+            Begun::Writing(answer) => answer.wait(),
+        }),
+    )
+}
+
+/// A command that was answered from a snapshot, or that the writer is at.
+pub(super) enum Begun {
+    Answered(Reply),
+    Writing(crate::store::Answer<Reply, Refused>),
+}
+
+/// Begins with a command. Slow, where a password has to be hashed.
+pub(super) fn begin(
+    store: &Store,
+    entropy: Arc<dyn Entropy>,
+    now: Timestamp,
+    command: Command,
+) -> Result<Begun, Refused> {
+    if let Some(reply) = store.read(|tx| query(tx, &command))? {
+        return Ok(Begun::Answered(reply));
+    }
+    let prepared = Prepared::new(command, &*entropy)?;
+    let write = store.write(move |tx| prepared.execute_locally(tx, now, &*entropy));
+    Ok(Begun::Writing(write))
 }
 
 impl From<StoreError> for Refused {
@@ -68,7 +92,7 @@ impl From<AccountError> for Refused {
 
 /// A command whose slow part, hashing a password, is behind it: what is left runs in the store's
 /// writer.
-pub(super) enum Prepared {
+enum Prepared {
     /// Make a user with that password.
     UserAdd(UserName, crate::model::user::Role, String),
     /// Give a user that password.
@@ -81,7 +105,7 @@ pub(super) enum Prepared {
 
 impl Prepared {
     /// Parses what has to be parsed, and hashes what has to be hashed. Slow: about 20 ms.
-    pub(super) fn new(command: Command, entropy: &dyn Entropy) -> Result<Self, Refused> {
+    fn new(command: Command, entropy: &dyn Entropy) -> Result<Self, Refused> {
         let hash = |name: &UserName, password: &Password| {
             let password = NewPassword::parse(password.expose(), name)
                 .map_err(|error| Refused::because(format!("password: {error}")))?;
@@ -136,7 +160,7 @@ impl Prepared {
     }
 
     /// Does it for whoever administers the machine, in the writer.
-    pub(super) fn execute_locally(
+    fn execute_locally(
         self,
         tx: &mut WriteTx<'_>,
         now: Timestamp,
@@ -177,12 +201,44 @@ impl Prepared {
     }
 }
 
-fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer {
-    match command {
+/// What a command that changes nothing is answered, from a snapshot; `None` for every other.
+fn query(tx: &dyn Read, command: &Command) -> Result<Option<Reply>, Refused> {
+    Ok(Some(match command {
         Command::UserList => {
             let users = crate::store::users::list(tx)?;
-            return Ok(Reply::Users(users.iter().map(user_row).collect()));
+            Reply::Users(users.iter().map(user_row).collect())
         }
+        Command::ClientList => {
+            let clients = clients::list(tx, clients::CLIENTS_MAX)?;
+            Reply::Clients(clients.iter().map(client_row).collect())
+        }
+        Command::ClientShow { id } => Reply::Client(client_row(&find_client(tx, id)?)),
+        Command::AuditVerify => {
+            let verified = audit::verify(tx).map_err(Refused::because)?;
+            Reply::AuditVerified {
+                entries: verified.entries,
+                head: verified.head.number,
+                link: verified.head.link.to_hex(),
+            }
+        }
+        Command::AuditSearch {
+            query,
+            limit,
+            offset,
+        } => {
+            let found = audit::search(tx, query, *limit, *offset)?;
+            let audit_logs = found.entries.into_iter().map(audit_row).collect();
+            Reply::AuditLogs {
+                audit_logs,
+                count: found.count,
+            }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer {
+    match command {
         Command::UserDisable { name } => {
             let user = users::named(tx, &user_name(&name)?)?;
             users::disable(tx, act, user)?;
@@ -195,20 +251,15 @@ fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer
             let user = users::named(tx, &user_name(&name)?)?;
             users::remove(tx, act, &user)?;
         }
-        Command::ClientList => {
-            let clients = clients::list(tx, clients::CLIENTS_MAX)?;
-            return Ok(Reply::Clients(clients.iter().map(client_row).collect()));
-        }
-        Command::ClientShow { id } => {
-            let client = find_client(tx, &id)?;
-            return Ok(Reply::Client(client_row(&client)));
-        }
         Command::ClientRemove { id } => {
             let client = find_client(tx, &id)?;
             apps::remove(tx, act, client.id)?;
         }
-        Command::UserAdd { .. } | Command::UserPasswd { .. } | Command::ClientAdd { .. } => {
-            return Err(Refused::because("expected a prepared command"));
+        prepared => {
+            let name = std::mem::discriminant(&prepared);
+            return Err(Refused::because(format!(
+                "expected a command that is quick: {name:?}"
+            )));
         }
     }
     Ok(Reply::Done)
@@ -295,6 +346,28 @@ fn user_row(user: &User) -> UserRow {
         },
         created_at: user.created_at.to_string(),
         last_sign_in_at: user.last_sign_in_at.map(|at| at.to_string()),
+    }
+}
+
+fn audit_row(entry: AuditEntry) -> AuditRow {
+    let (actor, actor_id) = entry.actor.named();
+    let (object, object_id) = entry.object.named();
+    let change = |change: Change| AuditChange {
+        field: change.field,
+        old: change.old,
+        new: change.new,
+    };
+    AuditRow {
+        number: entry.number,
+        at: entry.at.to_string(),
+        action: entry.action.as_str().to_owned(),
+        actor: actor.to_owned(),
+        actor_id: actor_id.map(|id| id.to_string()),
+        object: object.to_owned(),
+        object_id: object_id.map(|id| id.to_string()),
+        address: entry.address,
+        request_id: entry.request_id,
+        changes: entry.changes.into_iter().map(change).collect(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::spawn_blocking};
 
 use crate::{
     accounts::{AccountError, claim, throttle::SignInThrottle},
@@ -16,9 +16,10 @@ use crate::{
         Appliance, DATA_FILE,
         administration::{Answer, Command, Refused},
         data_file, directory,
-        execute::Prepared,
+        execute::{Begun, begin},
         socket,
     },
+    audit,
     config::{
         Config,
         serving::{Listen, PublicSource, Serving, TlsSource, Transport, Unavailable, Unservable},
@@ -39,7 +40,7 @@ use crate::{
         logs::{self, LogsError},
         signals::{Reload, Stop},
     },
-    store::{Store, StoreError, meta, sweep},
+    store::{Store, StoreError, meta},
     web::{Web, health::Probe, passwords::PasswordDesk},
 };
 
@@ -145,7 +146,13 @@ async fn run(
     let provider = Arc::clone(&app.web.provider);
     warn_of_what_is_off(config);
     tracing::info!(url = %provider.public_url, data = %config.data_dir.display(), "serving");
-    let background = Background::start(&store, &clock, reload, certificates.clone());
+    let background = Background::start(
+        &store,
+        &clock,
+        config.lifetimes.audit_kept,
+        reload,
+        certificates.clone(),
+    );
     announce(&Ready {
         claim: claim.map(|credential| {
             let path = format!("/claim/{}", credential.reveal());
@@ -377,13 +384,11 @@ fn administer(
         let (store, entropy) = (Arc::clone(&store), Arc::clone(&entropy));
         let now = clock.now();
         Box::pin(async move {
-            let salt = Arc::clone(&entropy);
-            let prepared = tokio::task::spawn_blocking(move || Prepared::new(command, &*salt))
-                .await
-                .map_err(Refused::because)??;
-            store
-                .write(move |tx| prepared.execute_locally(tx, now, &*entropy))
-                .await
+            let begun = spawn_blocking(move || begin(&store, entropy, now, command)).await;
+            match begun.map_err(Refused::because)?? {
+                Begun::Answered(reply) => Ok(reply),
+                Begun::Writing(answer) => answer.await,
+            }
         })
     }
 }
@@ -395,11 +400,16 @@ impl Background {
     fn start(
         store: &Arc<Store>,
         clock: &Arc<dyn Clock>,
+        audit_kept: Duration,
         reload: Reload,
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
         let mut tasks = vec![
-            tokio::spawn(sweep_for_ever(Arc::clone(store), Arc::clone(clock))),
+            tokio::spawn(sweep_for_ever(
+                Arc::clone(store),
+                Arc::clone(clock),
+                audit_kept,
+            )),
             tokio::spawn(reload_on_signal(
                 reload,
                 certificates.clone(),
@@ -421,13 +431,13 @@ impl Background {
     }
 }
 
-async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>) {
+async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>, kept: Duration) {
     let mut period = tokio::time::interval(SWEEP_PERIOD);
     loop {
         period.tick().await;
         for _ in 0..SWEEP_STEPS_MAX {
             let now = clock.now();
-            match store.write(move |tx| sweep::step(tx, now)).await {
+            match store.write(move |tx| audit::sweep(tx, now, kept)).await {
                 Ok(0) => break,
                 Ok(removed) => tracing::debug!(removed, "swept"),
                 Err(fault) => {

@@ -12,10 +12,10 @@ pub use verify::{Broken, Verified, verify};
 use crate::{
     crypto::entropy::Entropy,
     model::{
-        audit::{Action, AuditEntry, Change, Object, Origin},
+        audit::{Action, Actor, AuditEntry, Change, Object, Origin},
         timestamp::Timestamp,
     },
-    store::{Read, StoreError, WriteTx, audit},
+    store::{Read, StoreError, WriteTx, audit, sweep},
 };
 
 /// Entries that one search looks at, at the most.
@@ -138,6 +138,17 @@ fn matches(entry: &AuditEntry, words: &[String]) -> bool {
     }
     let text = text.to_lowercase();
     words.iter().all(|word| text.contains(word.as_str()))
+}
+
+/// Removes some of what has ended, writes down the clients among it, and lets go of some entries
+/// that are older than `kept`. Says how many rows that were; 0 when nothing is left to do.
+pub fn sweep(tx: &mut WriteTx<'_>, now: Timestamp, kept: Duration) -> Result<usize, StoreError> {
+    let step = sweep::step(tx, now)?;
+    let by = Origin::local(now, Actor::Keystead);
+    for id in step.expired_clients {
+        record(tx, &by, Action::ClientExpired, Object::Client(id), [])?;
+    }
+    Ok(step.rows + prune(tx, now, kept)?)
 }
 
 /// Lets go of some entries that are older than `kept`, and says how many it were.

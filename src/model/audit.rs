@@ -24,6 +24,19 @@ pub enum Actor {
     Keystead,
 }
 
+impl Actor {
+    /// What kind it is, and which.
+    pub const fn named(&self) -> (&'static str, Option<Id>) {
+        match self {
+            Self::Stranger => ("stranger", None),
+            Self::User(id) => ("user", Some(*id)),
+            Self::Client(id) => ("client", Some(*id)),
+            Self::Administrator => ("administrator", None),
+            Self::Keystead => ("keystead", None),
+        }
+    }
+}
+
 /// Where something that changes the store comes from: the same for all that one request does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -183,6 +196,23 @@ pub enum Object {
     AccessToken(Id),
     /// An authorization code.
     Code(Id),
+}
+
+impl Object {
+    /// What kind it is, and which.
+    pub const fn named(&self) -> (&'static str, Option<Id>) {
+        match self {
+            Self::Box => ("box", None),
+            Self::User(id) => ("user", Some(*id)),
+            Self::Session(id) => ("session", Some(*id)),
+            Self::Client(id) => ("client", Some(*id)),
+            Self::Secret(id) => ("secret", Some(*id)),
+            Self::Grant(id) => ("grant", Some(*id)),
+            Self::Family(id) => ("family", Some(*id)),
+            Self::AccessToken(id) => ("access_token", Some(*id)),
+            Self::Code(id) => ("code", Some(*id)),
+        }
+    }
 }
 
 /// One value that changed, as text; a secret one is never here.

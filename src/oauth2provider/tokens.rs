@@ -474,6 +474,21 @@ fn successor(provider: &Provider, token: &Credential) -> Credential {
     Credential::refresh_token(token.id(), generation, Secret::from_bytes(secret))
 }
 
+/// Whether `token` is or was a refresh token of `family`, in any generation.
+pub(super) fn is_of_family(
+    provider: &Provider,
+    now: Timestamp,
+    family: &TokenFamily,
+    token: &Credential,
+) -> bool {
+    family.refresh.as_ref().is_some_and(|chain| {
+        !matches!(
+            position(provider, now, family, chain, token),
+            Position::Invented
+        )
+    })
+}
+
 fn position(
     provider: &Provider,
     now: Timestamp,
