@@ -10,7 +10,11 @@ use crate::{
     },
     model::oauth2::client::Client,
     oauth2provider::apps::{self, ClientCredentials, ClientError},
-    web::{Web, oauth2::error::OAuthError},
+    web::{
+        Web,
+        oauth2::error::OAuthError,
+        throttle::{Endpoint, Subject},
+    },
 };
 
 /// What was presented, before it is known what it means.
@@ -20,9 +24,10 @@ struct Presented {
     secret: Option<String>,
 }
 
-/// The client that a form comes from, proved.
+/// The client that a form for `endpoint` comes from, proved, unless it calls too often.
 pub(super) fn authenticate(
     web: &Web,
+    endpoint: Endpoint,
     request: &Request,
     form: &Params,
 ) -> Result<Client, OAuthError> {
@@ -39,12 +44,16 @@ pub(super) fn authenticate(
         client_id,
         secret: presented.secret,
     };
-    web.store
-        .read(|tx| apps::authenticate(tx, &credentials))
-        .map_err(|error| match error {
-            ClientError::Store(fault) => fault.into(),
-            wrong => OAuthError::invalid_client(wrong.to_string()),
-        })
+    let authenticated = web.store.read(|tx| apps::authenticate(tx, &credentials));
+    let client = authenticated.map_err(|error| match error {
+        ClientError::Store(fault) => fault.into(),
+        wrong => OAuthError::invalid_client(wrong.to_string()),
+    })?;
+    let Head { now, remote, .. } = request.head;
+    web.throttle
+        .check(now, endpoint, Subject::Client(&client, remote))
+        .map_err(OAuthError::too_often)?;
+    Ok(client)
 }
 
 fn unknown() -> String {

@@ -22,7 +22,13 @@ use crate::{
         },
     },
     oauth2provider::registration::{self, RegistrationError},
-    web::{Web, credentials::Caller, headers::never_stored, oauth2::error::OAuthError},
+    web::{
+        Web,
+        credentials::Caller,
+        headers::never_stored,
+        oauth2::error::OAuthError,
+        throttle::{Endpoint, Subject},
+    },
 };
 
 /// Bytes of a registration at the most.
@@ -127,6 +133,10 @@ pub async fn post(web: Arc<Web>, request: Request, _: Caller) -> Response {
 
 async fn register(web: &Web, request: &Request) -> Result<Response, OAuthError> {
     let metadata = parse_metadata(&request.body)?;
+    // Only what would be registered counts against what all strangers may register together.
+    web.throttle
+        .check(request.head.now, Endpoint::Registration, Subject::Everybody)
+        .map_err(OAuthError::too_often)?;
     let registered = web
         .write(request.head.now, |tx, moment| {
             registration::register(tx, moment, metadata)

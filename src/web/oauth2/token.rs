@@ -25,6 +25,7 @@ use crate::{
         credentials::Caller,
         headers::never_stored,
         oauth2::{client_credentials::authenticate, error::OAuthError},
+        throttle::Endpoint,
     },
 };
 
@@ -65,7 +66,7 @@ async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
             "{name}: expected it once"
         )));
     }
-    let client = authenticate(web, request, &form)?;
+    let client = authenticate(web, Endpoint::Token, request, &form)?;
     let grant_type = form
         .get("grant_type")?
         .ok_or_else(|| missing("grant_type"))?;

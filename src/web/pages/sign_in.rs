@@ -12,7 +12,6 @@ use crate::{
         AccountError,
         password::Candidate,
         sessions::{self, SignInOrigin},
-        throttle::Wait,
     },
     http::{
         params::Params,
@@ -32,6 +31,7 @@ use crate::{
             views::SignInPage,
         },
         refusals,
+        throttle::Wait,
     },
 };
 
@@ -132,7 +132,7 @@ async fn sign_in(
     password: &str,
 ) -> Result<Credential, Refused> {
     web.throttle
-        .check(head.now, name, head.remote)
+        .check_sign_in(head.now, name, head.remote)
         .map_err(Refused::TooOften)?;
     if password.chars().count() > NewPassword::LEN_MAX {
         return Err(Refused::Wrong);
