@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use crate::{
     model::{
+        audit::{ChainEnd, ChainedEntry},
         oauth2::{
             client::{Client, ClientSecret},
             code::AuthorizationCode,
@@ -31,6 +32,8 @@ const RECORDS: &[fn(&[u8])] = &[
     of::<AccessToken>,
     of::<Claim>,
     of::<Settings>,
+    of::<ChainedEntry>,
+    of::<ChainEnd>,
 ];
 
 /// Reads `bytes` as a record of the kind that `kind` chooses. What can be read can be written, and

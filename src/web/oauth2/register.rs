@@ -13,6 +13,7 @@ use crate::{
         response::{Response, json},
     },
     model::{
+        audit::Actor,
         credential::Credential,
         oauth2::{
             client::{
@@ -25,7 +26,7 @@ use crate::{
     oauth2provider::registration::{self, RegistrationError},
     web::{
         Web,
-        credentials::Caller,
+        credentials::{Caller, by},
         headers::never_stored,
         oauth2::error::OAuthError,
         throttle::{Endpoint, Subject},
@@ -139,7 +140,7 @@ async fn register(web: &Web, request: &Request) -> Result<Response, OAuthError> 
         .check(request.head.now, Endpoint::Registration, Subject::Everybody)
         .map_err(OAuthError::too_often)?;
     let registered = web
-        .write(request.head.now, |tx, moment| {
+        .write(by(&request.head, Actor::Stranger), |tx, moment| {
             registration::register(tx, moment, metadata)
         })
         .await?;
