@@ -18,7 +18,7 @@ async function run(script, args, person) {
   assert.ok(existsSync(python), 'tests/clients/.venv is missing: run `tests/run`, which makes it');
   // Plain http is the one thing that Authlib is told to accept.
   const env = { PATH: process.env.PATH, AUTHLIB_INSECURE_TRANSPORT: '1', PYTHONWARNINGS: 'error::UserWarning' };
-  const child = spawn(python, [path.join(here, 'python', script), person.server.url, ...args], { env });
+  const child = spawn(python, ['-B', path.join(here, 'python', script), person.server.url, ...args], { env });
   let output = '';
   child.stderr.on('data', (piece) => (output += piece));
   const lines = createInterface({ input: child.stdout });
