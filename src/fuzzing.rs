@@ -7,18 +7,16 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderValue;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::{
     http::params::{NAME_BYTES_MAX, PARAMS_MAX, Params, VALUE_BYTES_MAX},
-    model::oauth2::{
-        client::{ClientMetadata, GrantType, REDIRECT_URIS_MAX},
-        redirect_uri::RedirectUri,
-        scope::ScopeSet,
-    },
+    model::oauth2::{client::REDIRECT_URIS_MAX, redirect_uri::RedirectUri, scope::ScopeSet},
     store::fuzzing::read_write_read,
-    web::oauth2::{client_credentials::Presented, register::parse_metadata},
+    web::oauth2::{
+        client_credentials::Presented,
+        register::{parse_metadata, print_metadata},
+    },
 };
 
 /// Something to be fuzzed.
@@ -106,30 +104,9 @@ pub fn client_metadata(bytes: &[u8]) {
             .grant_types
             .is_sorted_by(|first, second| first < second)
     );
-    let printed = printed(&metadata).to_string();
+    let printed = print_metadata(&metadata).to_string();
     let again = parse_metadata(printed.as_bytes()).expect("what was registered can be registered");
     assert_eq!(again, metadata, "{printed}");
-}
-
-/// Metadata as a client would send them.
-pub(crate) fn printed(metadata: &ClientMetadata) -> Value {
-    let uris = metadata.redirect_uris.iter().map(RedirectUri::as_str);
-    let grants = metadata.grant_types.iter().copied().map(GrantType::as_str);
-    json!({
-        "client_name": metadata.name.as_str(),
-        "redirect_uris": uris.collect::<Vec<_>>(),
-        "token_endpoint_auth_method": metadata.auth_method.as_str(),
-        "grant_types": grants.collect::<Vec<_>>(),
-        "scope": metadata.scope.as_ref().map(ToString::to_string),
-        "client_uri": metadata.client_uri,
-        "logo_uri": metadata.logo_uri,
-        "tos_uri": metadata.tos_uri,
-        "policy_uri": metadata.policy_uri,
-        "software_id": metadata.software_id,
-        "software_version": metadata.software_version,
-        "contacts": metadata.contacts,
-        "application_type": metadata.application_type,
-    })
 }
 
 /// An `Authorization` header: what was read, sent as RFC 6749 has it, is read the same.

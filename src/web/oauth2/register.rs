@@ -385,13 +385,34 @@ fn contacts(fields: &Fields<'_>) -> Result<Vec<String>, OAuthError> {
     Ok(contacts.into_iter().map(str::to_owned).collect())
 }
 
+/// Metadata as a client would send them: what [`parse_metadata`] is tried with.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn print_metadata(metadata: &ClientMetadata) -> Value {
+    let uris = metadata.redirect_uris.iter().map(RedirectUri::as_str);
+    let grants = metadata.grant_types.iter().copied().map(GrantType::as_str);
+    serde_json::json!({
+        "client_name": metadata.name.as_str(),
+        "redirect_uris": uris.collect::<Vec<_>>(),
+        "token_endpoint_auth_method": metadata.auth_method.as_str(),
+        "grant_types": grants.collect::<Vec<_>>(),
+        "scope": metadata.scope.as_ref().map(ToString::to_string),
+        "client_uri": metadata.client_uri,
+        "logo_uri": metadata.logo_uri,
+        "tos_uri": metadata.tos_uri,
+        "policy_uri": metadata.policy_uri,
+        "software_id": metadata.software_id,
+        "software_version": metadata.software_version,
+        "contacts": metadata.contacts,
+        "application_type": metadata.application_type,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::{collection::vec, option, prelude::*, sample::select};
     use serde_json::json;
 
     use super::*;
-    use crate::fuzzing::printed;
 
     /// A value of JSON, a few levels deep.
     fn any_value() -> impl Strategy<Value = Value> {
@@ -448,7 +469,7 @@ mod tests {
                 "contacts": contacts,
             });
             if let Ok(metadata) = parse_metadata(body.to_string().as_bytes()) {
-                let again = parse_metadata(printed(&metadata).to_string().as_bytes());
+                let again = parse_metadata(print_metadata(&metadata).to_string().as_bytes());
                 prop_assert_eq!(again.expect("registered before"), metadata);
             }
         }
