@@ -18,7 +18,10 @@ use governor::{
     state::keyed::DefaultKeyedStateStore,
 };
 
-use crate::{crypto::digest::Digest, model::timestamp::Timestamp};
+use crate::{
+    crypto::digest::Digest,
+    model::{id::Id, timestamp::Timestamp},
+};
 
 /// Keys that one limiter remembers. Beyond it, those that are back at rest are forgotten; if that
 /// is not enough, everybody new is asked to wait.
@@ -32,6 +35,17 @@ pub const ACCOUNT_PERIOD: Duration = Duration::from_secs(10);
 pub const ADDRESS_BURST: NonZeroU32 = NonZeroU32::new(30).expect("30");
 /// See [`ADDRESS_BURST`].
 pub const ADDRESS_PERIOD: Duration = Duration::from_secs(2);
+/// Codes of devices that one browser session tries: this many at once, then one every
+/// [`CODE_SESSION_PERIOD`]. With 25.6 billion codes, 10,000 of them in use and 100,000 sessions
+/// that try, one is hit in a month.
+pub const CODE_SESSION_BURST: NonZeroU32 = NonZeroU32::new(10).expect("10");
+/// See [`CODE_SESSION_BURST`].
+pub const CODE_SESSION_PERIOD: Duration = Duration::from_secs(60);
+/// Codes of devices that one address tries: this many at once, then one every
+/// [`CODE_ADDRESS_PERIOD`].
+pub const CODE_ADDRESS_BURST: NonZeroU32 = NonZeroU32::new(30).expect("30");
+/// See [`CODE_ADDRESS_BURST`].
+pub const CODE_ADDRESS_PERIOD: Duration = Duration::from_secs(10);
 
 /// The clock of the limiters: the `now` of the latest request.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +113,37 @@ pub struct Wait {
 /// Limits how often one may try to sign in.
 pub struct SignInThrottle {
     limiters: Option<(Limiter, Limiter)>,
+}
+
+/// Limits how often one may guess at the code that a device shows (RFC 8628 §5.1; threat 14).
+pub struct DeviceCodeThrottle {
+    limiters: Option<(Limiter, Limiter)>,
+}
+
+impl DeviceCodeThrottle {
+    /// The limits of a box that is in use.
+    pub fn on() -> Self {
+        Self {
+            limiters: Some((
+                Limiter::new(CODE_SESSION_BURST, CODE_SESSION_PERIOD),
+                Limiter::new(CODE_ADDRESS_BURST, CODE_ADDRESS_PERIOD),
+            )),
+        }
+    }
+
+    /// No limit, for tests and benchmarks.
+    pub fn off() -> Self {
+        Self { limiters: None }
+    }
+
+    /// Takes one attempt of the browser session `session_id` from `address`.
+    pub fn check(&self, now: Timestamp, session_id: Id, address: IpAddr) -> Result<(), Wait> {
+        let Some((sessions, addresses)) = &self.limiters else {
+            return Ok(());
+        };
+        addresses.check(now, address_key(address))?;
+        sessions.check(now, *session_id.as_bytes())
+    }
 }
 
 impl SignInThrottle {
@@ -194,6 +239,25 @@ mod tests {
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
         assert_eq!(of("::ffff:192.0.2.1"), address_key(address(1)));
+    }
+
+    /// Threat 14: guesses at the code of somebody's device.
+    #[test]
+    fn a_browser_that_guesses_codes_rests_wherever_it_goes() {
+        let throttle = DeviceCodeThrottle::on();
+        let session = |number| Id::from_bytes([number; 16]);
+        for attempt in 0..10 {
+            assert_eq!(throttle.check(at(0), session(1), address(attempt)), Ok(()));
+        }
+        assert!(throttle.check(at(0), session(1), address(99)).is_err());
+        assert_eq!(throttle.check(at(0), session(2), address(99)), Ok(()));
+        for number in 0..20 {
+            let _ = throttle.check(at(0), session(100 + number), address(7));
+        }
+        for number in 0..30 {
+            let _ = throttle.check(at(0), session(150 + number), address(7));
+        }
+        assert!(throttle.check(at(0), session(250), address(7)).is_err());
     }
 
     #[test]

@@ -11,7 +11,10 @@ use std::{
 use tokio::net::TcpListener;
 
 use crate::{
-    accounts::{AccountError, claim, throttle::SignInThrottle},
+    accounts::{
+        AccountError, claim,
+        throttle::{DeviceCodeThrottle, SignInThrottle},
+    },
     appliance::{
         Appliance, DATA_FILE,
         administration::{Answer, Command, Refused},
@@ -158,7 +161,12 @@ async fn run(
     .map_err(StartError::Output)?;
 
     let (stopping, stopped) = tokio::sync::watch::channel(());
-    let handler = administer(Arc::clone(&store), Arc::clone(&entropy), Arc::clone(&clock));
+    let handler = administer(
+        Arc::clone(&store),
+        Arc::clone(&entropy),
+        Arc::clone(&clock),
+        Arc::clone(&provider),
+    );
     let admin = tokio::spawn(socket::serve(admin, handler, until_dropped(stopped)));
     let peers = match serving.transport {
         Transport::Tls(_) => PeerFilter::Everyone,
@@ -324,6 +332,11 @@ fn build(
         } else {
             SignInThrottle::off()
         },
+        device_throttle: if config.rate_limit.is_on() {
+            DeviceCodeThrottle::on()
+        } else {
+            DeviceCodeThrottle::off()
+        },
         passwords: PasswordDesk::new(),
         ca_pem: certificates
             .and_then(Certificates::ca_pem)
@@ -369,9 +382,11 @@ fn administer(
     store: Arc<Store>,
     entropy: Arc<dyn Entropy>,
     clock: Arc<dyn Clock>,
+    provider: Arc<Provider>,
 ) -> impl Fn(Command) -> std::pin::Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync {
     move |command| {
         let (store, entropy) = (Arc::clone(&store), Arc::clone(&entropy));
+        let provider = Arc::clone(&provider);
         let now = clock.now();
         Box::pin(async move {
             let salt = Arc::clone(&entropy);
@@ -379,7 +394,7 @@ fn administer(
                 .await
                 .map_err(Refused::because)??;
             store
-                .write(move |tx| prepared.execute(tx, now, &*entropy))
+                .write(move |tx| prepared.execute(tx, now, &*entropy, Some(&provider.public_url)))
                 .await
         })
     }

@@ -4,6 +4,7 @@ mod client;
 mod console;
 mod failure;
 mod password;
+mod resource;
 mod rows;
 mod serve;
 mod user;
@@ -23,7 +24,8 @@ use crate::{
         socket::{self, CallError},
     },
     cli::{
-        client::ClientCommand, console::Console, failure::Failure, serve::Serve, user::UserCommand,
+        client::ClientCommand, console::Console, failure::Failure, resource::ResourceCommand,
+        serve::Serve, user::UserCommand,
     },
     config::{
         Config,
@@ -71,6 +73,13 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Client(ClientCommand),
+    /// Manage the other servers whose tokens come from here
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = EITHER_WAY
+    )]
+    Resource(ResourceCommand),
 }
 
 const EITHER_WAY: &str = "Works whether the server runs or not, on the data directory of --data.";
@@ -117,6 +126,7 @@ fn execute(
         }
         Chosen::User(command) => command.execute(&load(common)?, console),
         Chosen::Client(command) => command.execute(&load(common)?, console),
+        Chosen::Resource(command) => command.execute(&load(common)?, console),
     }
 }
 

@@ -6,22 +6,18 @@
 pub mod app_secrets;
 pub mod apps;
 pub mod authorize;
+pub mod device;
+pub mod introspect;
 pub mod metadata;
 pub mod registration;
+pub mod resources;
 pub mod revoke;
 pub mod tokens;
 
 use crate::{
     config::Lifetimes,
     crypto::{entropy::Entropy, keyed::Key},
-    model::{
-        oauth2::{
-            resource::ResourceUri,
-            scope::{SCOPES, ScopeSet},
-        },
-        public_url::PublicUrl,
-        timestamp::Timestamp,
-    },
+    model::{oauth2::resource::ResourceUri, public_url::PublicUrl, timestamp::Timestamp},
 };
 
 /// What the provider knows of its deployment, the same for every request.
@@ -75,10 +71,5 @@ impl Provider {
     /// Whether a token for `audience` opens `resource`: its own, or the deployment's.
     pub fn accepts(&self, audience: &ResourceUri, resource: &ResourceUri) -> bool {
         audience == resource || *audience == self.resource_at("")
-    }
-
-    /// Every scope name of the deployment.
-    pub fn known_scopes(&self) -> ScopeSet {
-        ScopeSet::of(SCOPES.iter().map(|scope| scope.name))
     }
 }

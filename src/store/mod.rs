@@ -15,8 +15,10 @@ mod transaction;
 
 pub mod clients;
 pub mod codes;
+pub mod devices;
 pub mod grants;
 pub mod meta;
+pub mod resource_servers;
 pub mod sessions;
 pub mod sweep;
 pub mod tokens;

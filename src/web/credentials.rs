@@ -5,7 +5,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{
-    HeaderValue,
+    HeaderValue, StatusCode,
     header::{AUTHORIZATION, SET_COOKIE, WWW_AUTHENTICATE},
 };
 
@@ -120,6 +120,7 @@ impl Web {
         });
         access.map_err(|error| match error {
             AccessError::Store(fault) => refusals::fault(self, head, &fault),
+            AccessError::NoPerson => no_person(),
             wrong => self.challenge(path, Some(&wrong.to_string())),
         })
     }
@@ -231,6 +232,13 @@ impl Web {
         };
         self.provider.key.verify(Purpose::FormToken, parts, &tag)
     }
+}
+
+/// 403 for a client's own token. Not 401: another token of its own would not do either, so it must
+/// not be told to fetch one.
+fn no_person() -> Response {
+    let why = AccessError::NoPerson.to_string();
+    OAuthError::new(StatusCode::FORBIDDEN, "insufficient_scope", why).into_response()
 }
 
 const FORM_COOKIE_BYTES: usize = 16;

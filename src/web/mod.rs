@@ -11,7 +11,7 @@ pub mod refusals;
 use std::sync::Arc;
 
 use crate::{
-    accounts::throttle::SignInThrottle,
+    accounts::throttle::{DeviceCodeThrottle, SignInThrottle},
     crypto::entropy::Entropy,
     model::timestamp::Timestamp,
     oauth2provider::{Moment, Provider},
@@ -29,6 +29,8 @@ pub struct Web {
     pub entropy: Arc<dyn Entropy>,
     /// How often one may try to sign in.
     pub throttle: SignInThrottle,
+    /// How often one may guess at the code of a device.
+    pub device_throttle: DeviceCodeThrottle,
     /// Where passwords are hashed.
     pub passwords: PasswordDesk,
     /// The certificate of the built-in CA, in PEM, where it signed ours.

@@ -1,4 +1,4 @@
-//! How a client says who it is at the token and revocation endpoints (RFC 6749 §2.3.1).
+//! How a client says who it is at the endpoints that only clients call (RFC 6749 §2.3.1).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::header::AUTHORIZATION;
@@ -9,7 +9,10 @@ use crate::{
         request::{Head, Request},
     },
     model::oauth2::client::Client,
-    oauth2provider::apps::{self, ClientCredentials, ClientError},
+    oauth2provider::{
+        apps::{self, ClientCredentials, ClientError},
+        introspect::{self, Introspector},
+    },
     web::{Web, oauth2::error::OAuthError},
 };
 
@@ -26,6 +29,33 @@ pub(super) fn authenticate(
     request: &Request,
     form: &Params,
 ) -> Result<Client, OAuthError> {
+    let credentials = presented(request, form)?;
+    let client = web.store.read(|tx| apps::authenticate(tx, &credentials));
+    client.map_err(refused)
+}
+
+/// The client or the resource server that a form comes from, proved.
+pub(super) fn authenticate_introspector(
+    web: &Web,
+    request: &Request,
+    form: &Params,
+) -> Result<Introspector, OAuthError> {
+    let credentials = presented(request, form)?;
+    let introspector = web
+        .store
+        .read(|tx| introspect::authenticate(tx, &credentials));
+    introspector.map_err(refused)
+}
+
+fn refused(error: ClientError) -> OAuthError {
+    match error {
+        ClientError::Store(fault) => fault.into(),
+        wrong => OAuthError::invalid_client(wrong.to_string()),
+    }
+}
+
+/// What a form says of who sends it, in the header, in its body, or in both.
+fn presented(request: &Request, form: &Params) -> Result<ClientCredentials, OAuthError> {
     refuse_secret_in_query(&request.head)?;
     let presented = merge(from_header(&request.head)?, from_body(form)?)?;
     let id = presented.id.ok_or_else(|| {
@@ -35,16 +65,10 @@ pub(super) fn authenticate(
     let client_id = id
         .parse()
         .map_err(|_| OAuthError::invalid_client(unknown()))?;
-    let credentials = ClientCredentials {
+    Ok(ClientCredentials {
         client_id,
         secret: presented.secret,
-    };
-    web.store
-        .read(|tx| apps::authenticate(tx, &credentials))
-        .map_err(|error| match error {
-            ClientError::Store(fault) => fault.into(),
-            wrong => OAuthError::invalid_client(wrong.to_string()),
-        })
+    })
 }
 
 fn unknown() -> String {
