@@ -7,17 +7,19 @@ use crate::{
     appliance::{
         DATA_FILE, StartError,
         administration::{
-            Answer, ClientRow, Command, Password, Refused, Reply, ResourceRow, ScopeRow, UserRow,
-            UserState,
+            Answer, AuditChange, AuditRow, ClientRow, Command, Password, Refused, Reply,
+            ResourceRow, ScopeRow, UserRow, UserState,
         },
         data_file, directory,
     },
+    audit::{self, Act},
     config::Config,
     crypto::{
         entropy::{Entropy, random},
         password,
     },
     model::{
+        audit::{Actor, AuditEntry, Change, Origin},
         id::Id,
         oauth2::{
             client::{
@@ -49,7 +51,7 @@ pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, S
     let public_url = config.network.public_url.clone();
     Ok(prepared.and_then(|prepared| {
         store
-            .write(move |tx| prepared.execute(tx, now, &OsEntropy, public_url.as_ref()))
+            .write(move |tx| prepared.execute_locally(tx, now, &OsEntropy, public_url.as_ref()))
             .wait()
     }))
 }
@@ -155,46 +157,60 @@ impl Prepared {
         })
     }
 
-    /// Does it, in the writer.
-    pub(super) fn execute(
+    /// Does it for whoever administers the machine, in the writer.
+    pub(super) fn execute_locally(
         self,
         tx: &mut WriteTx<'_>,
         now: Timestamp,
         entropy: &dyn Entropy,
         public_url: Option<&PublicUrl>,
     ) -> Answer {
+        let by = Origin::local(now, Actor::Administrator);
+        self.execute(
+            tx,
+            Act {
+                now,
+                entropy,
+                by: &by,
+            },
+            public_url,
+        )
+    }
+
+    /// Does it, in the writer.
+    fn execute(self, tx: &mut WriteTx<'_>, act: Act<'_>, public_url: Option<&PublicUrl>) -> Answer {
         match self {
             Self::UserAdd(name, role, hash) => {
-                let user = users::create(tx, now, entropy, name, role, hash)?;
+                let user = users::create(tx, act, name, role, hash)?;
                 Ok(Reply::User(user_row(&user)))
             }
             Self::UserPasswd(name, hash) => {
                 let user = users::named(tx, &name)?;
-                users::change_password(tx, user, hash, None)?;
+                users::change_password(tx, act, user, hash, None)?;
                 Ok(Reply::Done)
             }
             Self::ClientAdd(metadata) => {
                 check_scope(tx, metadata.scope.as_ref())?;
-                let (client, secret) = apps::create(tx, now, entropy, metadata)?;
+                let (client, secret) = apps::create(tx, act, metadata)?;
                 Ok(Reply::ClientCreated {
                     client: client_row(&client),
                     client_secret: secret.map(|secret| secret.reveal()),
                 })
             }
             Self::ResourceAdd(identifier, scopes) => {
-                let added = resources::add(tx, now, entropy, public_url, identifier, scopes);
+                let added = resources::add(tx, act, public_url, identifier, scopes);
                 let (server, secret) = added.map_err(Refused::because)?;
                 Ok(Reply::ResourceCreated {
                     resource: resource_row(&server),
                     client_secret: secret.reveal(),
                 })
             }
-            Self::Other(command) => execute_quick(tx, now, command),
+            Self::Other(command) => execute_quick(tx, act, command),
         }
     }
 }
 
-fn execute_quick(tx: &mut WriteTx<'_>, now: Timestamp, command: Command) -> Answer {
+fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer {
     match command {
         Command::UserList => {
             let users = crate::store::users::list(tx)?;
@@ -202,15 +218,15 @@ fn execute_quick(tx: &mut WriteTx<'_>, now: Timestamp, command: Command) -> Answ
         }
         Command::UserDisable { name } => {
             let user = users::named(tx, &user_name(&name)?)?;
-            users::disable(tx, now, user)?;
+            users::disable(tx, act, user)?;
         }
         Command::UserEnable { name } => {
             let user = users::named(tx, &user_name(&name)?)?;
-            users::enable(tx, user)?;
+            users::enable(tx, act, user)?;
         }
         Command::UserRemove { name } => {
             let user = users::named(tx, &user_name(&name)?)?;
-            users::remove(tx, &user)?;
+            users::remove(tx, act, &user)?;
         }
         Command::ClientList => {
             let clients = clients::list(tx, clients::CLIENTS_MAX)?;
@@ -222,7 +238,27 @@ fn execute_quick(tx: &mut WriteTx<'_>, now: Timestamp, command: Command) -> Answ
         }
         Command::ClientRemove { id } => {
             let client = find_client(tx, &id)?;
-            apps::remove(tx, client.id)?;
+            apps::remove(tx, act, client.id)?;
+        }
+        Command::AuditVerify => {
+            let verified = audit::verify(tx).map_err(Refused::because)?;
+            return Ok(Reply::AuditVerified {
+                entries: verified.entries,
+                head: verified.head.number,
+                link: verified.head.link.to_hex(),
+            });
+        }
+        Command::AuditSearch {
+            query,
+            limit,
+            offset,
+        } => {
+            let found = audit::search(tx, &query, limit, offset)?;
+            let audit_logs = found.entries.into_iter().map(audit_row).collect();
+            return Ok(Reply::AuditLogs {
+                audit_logs,
+                count: found.count,
+            });
         }
         Command::ResourceList => {
             let servers = resource_servers::list(tx)?;
@@ -231,7 +267,7 @@ fn execute_quick(tx: &mut WriteTx<'_>, now: Timestamp, command: Command) -> Answ
         Command::ResourceRemove { identifier } => {
             let parsed: Option<ResourceUri> = identifier.parse().ok();
             let removed = parsed
-                .map(|parsed| resources::remove(tx, &parsed))
+                .map(|parsed| resources::remove(tx, act, &parsed))
                 .transpose()?;
             if removed != Some(true) {
                 return Err(Refused::because(format!(
@@ -375,6 +411,28 @@ fn user_row(user: &User) -> UserRow {
         },
         created_at: user.created_at.to_string(),
         last_sign_in_at: user.last_sign_in_at.map(|at| at.to_string()),
+    }
+}
+
+fn audit_row(entry: AuditEntry) -> AuditRow {
+    let (actor, actor_id) = entry.actor.named();
+    let (object, object_id) = entry.object.named();
+    let change = |change: Change| AuditChange {
+        field: change.field,
+        old: change.old,
+        new: change.new,
+    };
+    AuditRow {
+        number: entry.number,
+        at: entry.at.to_string(),
+        action: entry.action.as_str().to_owned(),
+        actor: actor.to_owned(),
+        actor_id: actor_id.map(|id| id.to_string()),
+        object: object.to_owned(),
+        object_id: object_id.map(|id| id.to_string()),
+        address: entry.address,
+        request_id: entry.request_id,
+        changes: entry.changes.into_iter().map(change).collect(),
     }
 }
 

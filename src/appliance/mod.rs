@@ -10,6 +10,9 @@ mod application;
 mod execute;
 mod start;
 
+#[cfg(test)]
+mod tests;
+
 use std::{path::PathBuf, sync::Arc};
 
 use ipnet::IpNet;

@@ -22,6 +22,7 @@ use crate::{
         execute::Prepared,
         socket,
     },
+    audit,
     config::{
         Config,
         serving::{Listen, PublicSource, Serving, TlsSource, Transport, Unavailable, Unservable},
@@ -42,7 +43,7 @@ use crate::{
         logs::{self, LogsError},
         signals::{Reload, Stop},
     },
-    store::{Store, StoreError, meta, sweep},
+    store::{Store, StoreError, meta},
     web::{Web, health::Probe, passwords::PasswordDesk},
 };
 
@@ -137,7 +138,10 @@ async fn run(
         &store,
         &entropy,
         &clock,
-        certificates.as_deref(),
+        certificates
+            .as_deref()
+            .and_then(Certificates::ca_pem)
+            .map(str::to_owned),
     )?;
     let admin = socket::Listener::bind(&config.data_dir)?;
 
@@ -145,7 +149,13 @@ async fn run(
     let provider = Arc::clone(&app.web.provider);
     warn_of_what_is_off(config);
     tracing::info!(url = %provider.public_url, data = %config.data_dir.display(), "serving");
-    let background = Background::start(&store, &clock, reload, certificates.clone());
+    let background = Background::start(
+        &store,
+        &clock,
+        config.lifetimes.audit_kept,
+        reload,
+        certificates.clone(),
+    );
     announce(&Ready {
         claim: claim.map(|credential| {
             let path = format!("/claim/{}", credential.reveal());
@@ -305,13 +315,14 @@ fn certificate_names(public_url: &PublicUrl, listen: &[Listen]) -> Vec<String> {
     names
 }
 
-fn build(
+/// Puts the appliance together from what was opened; no socket and no task is begun here.
+pub(super) fn build(
     config: &Config,
     public_url: PublicUrl,
     store: &Arc<Store>,
     entropy: &Arc<dyn Entropy>,
     clock: &Arc<dyn Clock>,
-    certificates: Option<&Certificates>,
+    ca_pem: Option<String>,
 ) -> Result<Arc<Appliance>, StartError> {
     let (experiments, unknown) = Experiments::parse(&config.experiments);
     for name in unknown {
@@ -338,9 +349,7 @@ fn build(
             DeviceCodeThrottle::off()
         },
         passwords: PasswordDesk::new(),
-        ca_pem: certificates
-            .and_then(Certificates::ca_pem)
-            .map(str::to_owned),
+        ca_pem,
         probe: Probe::default(),
     });
     Ok(Arc::new(Appliance {
@@ -394,7 +403,9 @@ fn administer(
                 .await
                 .map_err(Refused::because)??;
             store
-                .write(move |tx| prepared.execute(tx, now, &*entropy, Some(&provider.public_url)))
+                .write(move |tx| {
+                    prepared.execute_locally(tx, now, &*entropy, Some(&provider.public_url))
+                })
                 .await
         })
     }
@@ -407,11 +418,16 @@ impl Background {
     fn start(
         store: &Arc<Store>,
         clock: &Arc<dyn Clock>,
+        audit_kept: Duration,
         reload: Reload,
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
         let mut tasks = vec![
-            tokio::spawn(sweep_for_ever(Arc::clone(store), Arc::clone(clock))),
+            tokio::spawn(sweep_for_ever(
+                Arc::clone(store),
+                Arc::clone(clock),
+                audit_kept,
+            )),
             tokio::spawn(reload_on_signal(
                 reload,
                 certificates.clone(),
@@ -433,13 +449,13 @@ impl Background {
     }
 }
 
-async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>) {
+async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>, kept: Duration) {
     let mut period = tokio::time::interval(SWEEP_PERIOD);
     loop {
         period.tick().await;
         for _ in 0..SWEEP_STEPS_MAX {
             let now = clock.now();
-            match store.write(move |tx| sweep::step(tx, now)).await {
+            match store.write(move |tx| audit::sweep(tx, now, kept)).await {
                 Ok(0) => break,
                 Ok(removed) => tracing::debug!(removed, "swept"),
                 Err(fault) => {

@@ -4,8 +4,10 @@
 //! The browser that opens a code is the only one that can answer it (threat 14).
 
 use crate::{
+    audit,
     crypto::{digest::Digest, keyed::Purpose},
     model::{
+        audit::{Action, Change, Object},
         credential::{Credential, CredentialKind},
         id::Id,
         oauth2::{
@@ -24,7 +26,7 @@ use crate::{
         resources::{self, Asked, RequestError, Resource},
         tokens::{self, Entitlement, Issued, Outcome, TokenError},
     },
-    store::{Read, StoreError, WriteTx, clients, devices, grants},
+    store::{Read, StoreError, WriteTx, clients, devices, grants, tokens as token_store},
 };
 
 /// User codes that are tried before a device is told to come back: even with every place taken,
@@ -76,6 +78,7 @@ pub fn begin(
         provider,
         now,
         entropy,
+        ..
     } = moment;
     if !client.metadata.allows(GrantType::DeviceCode) {
         return Err(BeginError::GrantTypeNotAllowed);
@@ -221,13 +224,29 @@ pub fn answer(
     let opened = find_opened(tx, provider, now, person.session_id, code)?;
     let mut request = opened.ok_or(ConsentError::Foreign)?;
     request.device.stage = match decision {
-        Decision::Deny => DeviceStage::Denied,
+        Decision::Deny => {
+            note_refusal(tx, moment, &request)?;
+            DeviceStage::Denied
+        }
         Decision::Allow(chosen) => {
             let grant_id = allow(tx, moment, person, &request, chosen)?;
             DeviceStage::Allowed { grant_id }
         }
     };
     Ok(devices::put(tx, &request.device)?)
+}
+
+fn note_refusal(
+    tx: &mut WriteTx<'_>,
+    moment: Moment<'_>,
+    request: &DeviceRequest,
+) -> Result<(), StoreError> {
+    let changes = [
+        Change::to("scope", &request.scopes),
+        Change::to("resource", request.resource.identifier()),
+    ];
+    let object = Object::Client(request.client.id);
+    audit::record(tx, moment.by, Action::ConsentRefused, object, changes)
 }
 
 fn allow(
@@ -241,6 +260,7 @@ fn allow(
         provider,
         now,
         entropy,
+        by,
     } = moment;
     let device = &request.device;
     let wider = chosen.difference(&device.scopes);
@@ -258,8 +278,15 @@ fn allow(
         created_at: now,
         expires_at: now.after(provider.lifetimes.refresh_absolute_ttl),
     };
-    end_oldest_grant(tx, person.user_id)?;
+    end_oldest_grant(tx, moment, person.user_id)?;
     grants::add(tx, &grant)?;
+    let changes = [
+        Change::to("client_id", &grant.client_id),
+        Change::to("scope", &grant.scopes),
+        Change::to("resource", &grant.resource),
+    ];
+    let object = Object::Grant(grant.id);
+    audit::record(tx, by, Action::ConsentGiven, object, changes)?;
     Ok(grant.id)
 }
 
@@ -295,7 +322,9 @@ pub fn poll(
         return Ok(Err(TokenError::DeviceForeign));
     }
     if let DeviceStage::Exchanged { family_id } = device.stage {
-        crate::store::tokens::remove_family(tx, family_id);
+        token_store::remove_family(tx, family_id);
+        let object = Object::Family(family_id);
+        audit::record(tx, moment.by, Action::CodeReplayed, object, [])?;
         return Ok(Err(TokenError::DeviceReplayed));
     }
     if device.expires_at.has_passed(moment.now) {

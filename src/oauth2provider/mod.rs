@@ -15,9 +15,12 @@ pub mod revoke;
 pub mod tokens;
 
 use crate::{
+    audit::Act,
     config::Lifetimes,
     crypto::{entropy::Entropy, keyed::Key},
-    model::{oauth2::resource::ResourceUri, public_url::PublicUrl, timestamp::Timestamp},
+    model::{
+        audit::Origin, oauth2::resource::ResourceUri, public_url::PublicUrl, timestamp::Timestamp,
+    },
 };
 
 /// What the provider knows of its deployment, the same for every request.
@@ -42,6 +45,19 @@ pub struct Moment<'a> {
     pub now: Timestamp,
     /// For identifiers and secrets.
     pub entropy: &'a dyn Entropy,
+    /// Who asks for it, and from where.
+    pub by: &'a Origin,
+}
+
+impl<'a> Moment<'a> {
+    /// The same without the provider.
+    pub const fn act(self) -> Act<'a> {
+        Act {
+            now: self.now,
+            entropy: self.entropy,
+            by: self.by,
+        }
+    }
 }
 
 /// Path of the MCP endpoint.

@@ -2,8 +2,9 @@
 //! and what a client may ask for there.
 
 use crate::{
-    crypto::entropy::Entropy,
+    audit::{self, Act},
     model::{
+        audit::{Action, Change, Object},
         credential::{Credential, CredentialKind},
         effect::Effect,
         id::Id,
@@ -14,7 +15,6 @@ use crate::{
             scope::{Minimal, OFFLINE_ACCESS, SCOPES, ScopeSet, find_definition},
         },
         public_url::PublicUrl,
-        timestamp::Timestamp,
     },
     oauth2provider::{
         Provider,
@@ -241,12 +241,12 @@ pub enum AddError {
 /// `public_url` is this deployment's, as far as it is known: while no server runs it may not be.
 pub fn add(
     tx: &mut WriteTx<'_>,
-    now: Timestamp,
-    entropy: &dyn Entropy,
+    act: Act<'_>,
     public_url: Option<&PublicUrl>,
     identifier: ServerIdentifier,
     scopes: Vec<ServerScope>,
 ) -> Result<(ResourceServer, Credential), AddError> {
+    let Act { now, entropy, by } = act;
     check_new(tx, public_url, &identifier, &scopes)?;
     let secret = Credential::generate(CredentialKind::ClientSecret, now, entropy);
     let server = ResourceServer {
@@ -258,6 +258,12 @@ pub fn add(
         created_at: now,
     };
     resource_servers::add(tx, &server)?;
+    let changes = [
+        Change::to("identifier", &server.identifier),
+        Change::to("scope", &server.known_scopes()),
+    ];
+    let object = Object::ResourceServer(server.id);
+    audit::record(tx, by, Action::ResourceAdded, object, changes)?;
     Ok((server, secret))
 }
 
@@ -294,11 +300,17 @@ fn check_new(
 
 /// Removes a resource server. Its tokens open nothing from here on: nobody can look them up, and
 /// none is refreshed. `false` if there is none.
-pub fn remove(tx: &mut WriteTx<'_>, identifier: &ResourceUri) -> Result<bool, StoreError> {
+pub fn remove(
+    tx: &mut WriteTx<'_>,
+    act: Act<'_>,
+    identifier: &ResourceUri,
+) -> Result<bool, StoreError> {
     match resource_servers::find_by_identifier(tx, identifier)? {
         None => Ok(false),
         Some(server) => {
             resource_servers::remove(tx, &server);
+            let object = Object::ResourceServer(server.id);
+            audit::record(tx, act.by, Action::ResourceRemoved, object, [])?;
             Ok(true)
         }
     }

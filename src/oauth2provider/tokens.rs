@@ -4,8 +4,10 @@
 //! replay ends) is a value inside `Ok`, so that the change is kept; a fault is an `Err`.
 
 use crate::{
+    audit,
     crypto::keyed::Purpose,
     model::{
+        audit::{Action, Change, Object},
         credential::{Credential, CredentialKind, Secret},
         id::Id,
         oauth2::{
@@ -209,6 +211,13 @@ pub fn exchange_code(
         // that authorization code". Threat 11.
         CodeStage::Exchanged { family_id } => {
             tokens::remove_family(tx, family_id);
+            audit::record(
+                tx,
+                moment.by,
+                Action::CodeReplayed,
+                Object::Family(family_id),
+                [],
+            )?;
             return Ok(Err(TokenError::CodeReplayed));
         }
     }
@@ -328,6 +337,7 @@ pub(super) fn begin_family(
         provider,
         now,
         entropy,
+        ..
     } = moment;
     let Entitlement {
         holder,
@@ -361,10 +371,33 @@ pub(super) fn begin_family(
         return Ok(Err(refusal));
     }
     tokens::add_family(tx, &family)?;
+    note_issue(tx, moment, &family)?;
     note_use(tx, now, client)?;
     let refresh_token = refreshes.then_some(refresh_token);
     let issued = issue_access_token(tx, moment, &family, scopes, resource, refresh_token)?;
     Ok(Ok((family.id, issued)))
+}
+
+fn note_issue(
+    tx: &mut WriteTx<'_>,
+    moment: Moment<'_>,
+    family: &TokenFamily,
+) -> Result<(), StoreError> {
+    let user = match family.holder {
+        Holder::Person { user_id, .. } => Some(Change::to("user_id", &user_id)),
+        Holder::Client => None,
+    };
+    let changes = [
+        Change::to("scope", &family.scopes),
+        Change::to("resource", &family.resource),
+    ];
+    audit::record(
+        tx,
+        moment.by,
+        Action::TokenIssued,
+        Object::Family(family.id),
+        user.into_iter().chain(changes),
+    )
 }
 
 /// What has to hold whenever anything is issued in a family: somebody still stands behind it, and
@@ -436,6 +469,7 @@ fn issue_access_token(
         provider,
         now,
         entropy,
+        ..
     } = moment;
     let access_token = Credential::generate(CredentialKind::AccessToken, now, entropy);
     let expires_at = now
@@ -528,6 +562,13 @@ pub fn refresh(
         Position::Invented => return Ok(Err(TokenError::RefreshUnknown)),
         Position::Replayed => {
             tokens::remove_family(tx, family.id);
+            audit::record(
+                tx,
+                moment.by,
+                Action::TokenReplayed,
+                Object::Family(family.id),
+                [],
+            )?;
             return Ok(Err(TokenError::RefreshReplayed));
         }
         Position::Current | Position::JustReplaced => {}
@@ -537,6 +578,14 @@ pub fn refresh(
         Ok(narrowed) => narrowed,
     };
     let successor = successor(provider, &refresh.token);
+    let changes = [Change::to("generation", &successor.generation())];
+    audit::record(
+        tx,
+        moment.by,
+        Action::TokenRefreshed,
+        Object::Family(family.id),
+        changes,
+    )?;
     if matches!(position, Position::Current) {
         let idle_expires_at = now.after(provider.lifetimes.refresh_idle_ttl);
         family.refresh = Some(chain.rotated(now, &successor, idle_expires_at));

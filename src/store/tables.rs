@@ -40,6 +40,8 @@ pub enum Table {
     ResourceServers,
     /// The same by the audience of their tokens.
     ResourceServersByIdentifier,
+    /// Who did what, linked into a chain.
+    Audit,
     /// What ends when, of whatever is not swept in the order of its key.
     Expiry,
 }
@@ -146,6 +148,7 @@ pub const TABLES: &[TableDefinition] = &[
         "resource identifier",
         "resource server id",
     ),
+    row(Table::Audit, "audit_v1", "number, 8 bytes", "ChainedEntry"),
     row(Table::Expiry, "expiry_v1", "instant, kind, id", "empty"),
 ];
 

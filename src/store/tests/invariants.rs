@@ -9,6 +9,7 @@ use super::samples::{
 };
 use crate::{
     model::{
+        audit::ChainedEntry,
         id::Id,
         oauth2::{
             client::{Client, ClientSecret},
@@ -23,7 +24,7 @@ use crate::{
         user::User,
     },
     store::{
-        Keys, Read, Store, StoreError, TABLES, Table, WriteTx, clients,
+        Keys, Read, Store, StoreError, TABLES, Table, WriteTx, audit, clients,
         codec::{self, Record},
         devices, grants, resource_servers, sessions, sweep, tokens, users,
     },
@@ -58,6 +59,7 @@ pub(super) fn contradictions(tx: &dyn Read) -> Result<Vec<String>, StoreError> {
             Table::DevicesByUserCode => check_user_codes(tx, &mut say)?,
             Table::ResourceServers => check_servers(tx, &mut say)?,
             Table::ResourceServersByIdentifier => check_identifiers(tx, &mut say)?,
+            Table::Audit => check_audit(tx, &mut say)?,
             Table::Expiry => check_expiry(tx, &mut say)?,
         }
     }
@@ -73,6 +75,24 @@ pub(super) fn records<R: Record>(tx: &dyn Read) -> Result<Vec<R>, StoreError> {
 fn rows(tx: &dyn Read, table: Table) -> Result<BTreeSet<Vec<u8>>, StoreError> {
     let rows = tx.scan(table, &Keys::ALL, usize::MAX)?;
     Ok(rows.into_iter().map(|(key, _)| key).collect())
+}
+
+/// Entries stand at their numbers, without a gap, up to the head of the chain.
+fn check_audit(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    let mut number = audit::base(tx)?.number;
+    for chained in records::<ChainedEntry>(tx)? {
+        number += 1;
+        if chained.entry.number != number {
+            say(format!(
+                "expected entry {number}, found {}",
+                chained.entry.number
+            ));
+        }
+    }
+    if number != audit::head(tx)?.number {
+        say(format!("ends at {number}, which is not its head"));
+    }
+    Ok(())
 }
 
 /// Every record stands at its own id.

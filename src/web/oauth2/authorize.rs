@@ -13,6 +13,7 @@ use crate::{
         response::{Response, html, see_other},
     },
     model::{
+        audit::Actor,
         id::Id,
         oauth2::{redirect_uri::RedirectUri, scope::ScopeSet},
     },
@@ -26,7 +27,7 @@ use crate::{
     store::StoreError,
     web::{
         Web,
-        credentials::Caller,
+        credentials::{Caller, by},
         headers::{page_policy, with_policy},
         oauth2::{error::describe, token::parse_resources},
         pages::{consent, message},
@@ -319,7 +320,7 @@ async fn ask_or_remember(
         Ok(Some(_)) => {
             let (person, asked) = (person(&session), authorization.clone());
             let issued = web
-                .write(head.now, move |tx, moment| {
+                .write(by(head, Actor::User(person.user_id)), move |tx, moment| {
                     authorize::allow_again(tx, moment, person, &asked)
                 })
                 .await;
@@ -340,7 +341,8 @@ fn ask(
     authorization: &Authorization,
     params: &Params,
 ) -> Response {
-    let moment = web.moment(head.now);
+    let by = by(head, Actor::User(session.user.id));
+    let moment = web.moment(&by);
     let token = ConsentToken::issue(moment, session.session.id, authorization);
     let page = consent::page(
         web,
@@ -380,13 +382,13 @@ async fn decide(
     let decided: Result<Option<String>, ConsentError> = match decision {
         // With every box unticked and nothing that only reads, nothing is left to allow.
         Some("allow") if !chosen.is_empty() => {
-            let allow = web.write(head.now, move |tx, moment| {
+            let allow = web.write(by(head, Actor::User(person.user_id)), move |tx, moment| {
                 authorize::allow(tx, moment, person, token, &asked, chosen)
             });
             allow.await.map(|code| Some(code.reveal()))
         }
         Some("allow" | "deny") => {
-            let deny = web.write(head.now, move |tx, moment| {
+            let deny = web.write(by(head, Actor::User(person.user_id)), move |tx, moment| {
                 authorize::deny(tx, moment, person, token, &asked)
             });
             deny.await.map(|()| None)

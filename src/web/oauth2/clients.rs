@@ -10,13 +10,14 @@ use crate::{
         response::{Response, empty, json},
     },
     model::{
+        audit::Actor,
         credential::{Credential, CredentialKind},
         id::Id,
     },
     oauth2provider::registration::{self, RegistrationError},
     web::{
         Web,
-        credentials::{Caller, bearer_of_kind},
+        credentials::{Caller, bearer_of_kind, by},
         headers::never_stored,
         oauth2::{
             error::OAuthError,
@@ -54,8 +55,8 @@ async fn replace(web: &Web, request: &Request) -> Result<Response, OAuthError> {
     let metadata = parse_metadata(&request.body)?;
     let revealed = token.reveal();
     let client = web
-        .write(request.head.now, move |tx, moment| {
-            registration::replace(tx, moment.now, id, &token, metadata)
+        .write(by(&request.head, Actor::Client(id)), move |tx, moment| {
+            registration::replace(tx, moment.act(), id, &token, metadata)
         })
         .await?;
     Ok(json(
@@ -72,8 +73,8 @@ pub async fn delete(web: Arc<Web>, request: Request, _: Caller) -> Response {
 
 async fn remove(web: &Web, request: &Request) -> Result<Response, OAuthError> {
     let (id, token) = managed(&request.head)?;
-    web.write(request.head.now, move |tx, _| {
-        registration::unregister(tx, id, &token)
+    web.write(by(&request.head, Actor::Client(id)), move |tx, moment| {
+        registration::unregister(tx, moment.act(), id, &token)
     })
     .await?;
     Ok(empty(StatusCode::NO_CONTENT))

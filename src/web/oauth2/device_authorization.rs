@@ -11,14 +11,14 @@ use crate::{
         request::Request,
         response::{Response, json},
     },
-    model::timestamp::Timestamp,
+    model::{audit::Actor, timestamp::Timestamp},
     oauth2provider::{
         device::{self, BeginError, Begun},
         resources::RequestError,
     },
     web::{
         Web,
-        credentials::Caller,
+        credentials::{Caller, by},
         headers::never_stored,
         oauth2::{client_credentials::authenticate, error::OAuthError, token},
         pages::device::DEVICE_PATH,
@@ -71,7 +71,8 @@ async fn begin(web: &Web, request: &Request) -> Result<Begun, OAuthError> {
     }
     let client = authenticate(web, request, &form)?;
     let (scopes, resource) = (token::scopes(&form)?, token::resource(&form)?);
-    let begun = web.write(request.head.now, move |tx, moment| {
+    let by = by(&request.head, Actor::Client(client.id));
+    let begun = web.write(by, move |tx, moment| {
         device::begin(tx, moment, &client, scopes, resource)
     });
     begun.await.map_err(refused)

@@ -12,6 +12,7 @@ use crate::{
         response::{Response, json},
     },
     model::{
+        audit::{Actor, Origin},
         credential::{Credential, CredentialKind},
         oauth2::{
             client::{Client, GrantType},
@@ -26,7 +27,7 @@ use crate::{
     },
     web::{
         Web,
-        credentials::Caller,
+        credentials::{Caller, by},
         headers::never_stored,
         oauth2::{client_credentials::authenticate, error::OAuthError},
     },
@@ -73,12 +74,12 @@ async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
     let grant_type = form
         .get("grant_type")?
         .ok_or_else(|| missing("grant_type"))?;
-    let now = request.head.now;
+    let by = by(&request.head, Actor::Client(client.id));
     let outcome = match GrantType::find(grant_type) {
-        Some(GrantType::AuthorizationCode) => exchange_code(web, now, client, &form).await?,
-        Some(GrantType::RefreshToken) => refresh(web, now, client, &form).await?,
-        Some(GrantType::ClientCredentials) => issue_to_client(web, now, client, &form).await?,
-        Some(GrantType::DeviceCode) => poll(web, now, client, &form).await?,
+        Some(GrantType::AuthorizationCode) => exchange_code(web, by, client, &form).await?,
+        Some(GrantType::RefreshToken) => refresh(web, by, client, &form).await?,
+        Some(GrantType::ClientCredentials) => issue_to_client(web, by, client, &form).await?,
+        Some(GrantType::DeviceCode) => poll(web, by, client, &form).await?,
         None => {
             let known: Vec<_> = GrantType::ALL.iter().map(|grant| grant.as_str()).collect();
             let why = format!("grant_type: expected one of {}", known.join(", "));
@@ -90,7 +91,7 @@ async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
 
 async fn exchange_code(
     web: &Web,
-    now: Timestamp,
+    by: Origin,
     client: Client,
     form: &Params,
 ) -> Result<Result<Issued, TokenError>, OAuthError> {
@@ -112,7 +113,7 @@ async fn exchange_code(
         redirect_uri,
         resource,
     };
-    let exchanged = web.write(now, move |tx, moment| {
+    let exchanged = web.write(by, move |tx, moment| {
         tokens::exchange_code(tx, moment, &client, &exchange)
     });
     Ok(exchanged.await?)
@@ -120,7 +121,7 @@ async fn exchange_code(
 
 async fn refresh(
     web: &Web,
-    now: Timestamp,
+    by: Origin,
     client: Client,
     form: &Params,
 ) -> Result<Result<Issued, TokenError>, OAuthError> {
@@ -136,7 +137,7 @@ async fn refresh(
         scopes,
         resource,
     };
-    let refreshed = web.write(now, move |tx, moment| {
+    let refreshed = web.write(by, move |tx, moment| {
         tokens::refresh(tx, moment, &client, &refresh)
     });
     Ok(refreshed.await?)
@@ -144,12 +145,12 @@ async fn refresh(
 
 async fn issue_to_client(
     web: &Web,
-    now: Timestamp,
+    by: Origin,
     client: Client,
     form: &Params,
 ) -> Result<Result<Issued, TokenError>, OAuthError> {
     let (scopes, resource) = (scopes(form)?, resource(form)?);
-    let issued = web.write(now, move |tx, moment| {
+    let issued = web.write(by, move |tx, moment| {
         tokens::issue_to_client(tx, moment, &client, scopes, resource)
     });
     Ok(issued.await?)
@@ -158,7 +159,7 @@ async fn issue_to_client(
 /// RFC 8628 §3.4.
 async fn poll(
     web: &Web,
-    now: Timestamp,
+    by: Origin,
     client: Client,
     form: &Params,
 ) -> Result<Result<Issued, TokenError>, OAuthError> {
@@ -168,7 +169,7 @@ async fn poll(
     let Ok(code) = Credential::parse(CredentialKind::DeviceCode, code) else {
         return Ok(Err(TokenError::DeviceUnknown));
     };
-    let polled = web.write(now, move |tx, moment| {
+    let polled = web.write(by, move |tx, moment| {
         device::poll(tx, moment, &client, &code)
     });
     Ok(polled.await?)

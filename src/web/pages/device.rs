@@ -14,7 +14,7 @@ use crate::{
         request::{Head, Request},
         response::{Response, see_other},
     },
-    model::oauth2::device::UserCode,
+    model::{audit::Actor, oauth2::device::UserCode},
     oauth2provider::{
         authorize::ConsentError,
         device::{self, Decision, DeviceRequest},
@@ -22,7 +22,7 @@ use crate::{
     store::StoreError,
     web::{
         Web,
-        credentials::Caller,
+        credentials::{Caller, by},
         oauth2::authorize::{chosen_scopes, person},
         pages::{
             account::signed_form,
@@ -79,7 +79,8 @@ pub async fn post(web: Arc<Web>, request: Request, caller: Caller) -> Response {
         Err(error) => return again(format!("Not a code: {error}.")),
     };
     let (session_id, opening) = (live.session.id, code.clone());
-    let opened = web.write(head.now, move |tx, moment| {
+    let by = by(head, Actor::User(live.user.id));
+    let opened = web.write(by, move |tx, moment| {
         device::open(tx, moment, session_id, &opening)
     });
     match opened.await {
@@ -127,7 +128,8 @@ pub async fn decide(web: Arc<Web>, request: Request, caller: Caller) -> Response
         _ => return message::foreign_form(&web, head),
     };
     let person = person(&live);
-    let answered = web.write(head.now, move |tx, moment| {
+    let by = by(head, Actor::User(live.user.id));
+    let answered = web.write(by, move |tx, moment| {
         device::answer(tx, moment, person, &code, decision)
     });
     match answered.await {
