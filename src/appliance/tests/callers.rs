@@ -65,7 +65,7 @@ const EXPERIMENT: [u16; 10] = [401, 401, 401, 403, 401, 403, 403, 401, 401, 401]
 const NOT_SERVED: [u16; 10] = [401, 401, 405, 401, 401, 403, 403, 401, 401, 401];
 const PROBE: [u16; 10] = [200, 200, 200, 200, 200, 403, 200, 200, 200, 200];
 
-const EXPECTED: [Row; 39] = [
+const EXPECTED: [Row; 46] = [
     ("GET", "/.well-known/oauth-authorization-server", OPEN),
     (
         "GET",
@@ -97,6 +97,12 @@ const EXPECTED: [Row; 39] = [
     ),
     (
         "POST",
+        "/oauth2/introspect",
+        [400, 401, 401, 401, 400, 403, 403, 400, 400, 400],
+    ),
+    ("POST", "/oauth2/device_authorization", CODE),
+    (
+        "POST",
         "/mcp",
         [401, 401, 200, 401, 401, 403, 403, 401, 401, 401],
     ),
@@ -125,6 +131,15 @@ const EXPECTED: [Row; 39] = [
         "/sign-out",
         [303, 303, 303, 303, 303, 403, 403, 403, 303, 303],
     ),
+    ("GET", "/device", ASKING),
+    ("POST", "/device", [403; 10]),
+    (
+        "GET",
+        "/device/consent",
+        [303, 303, 303, 303, 303, 403, 403, 303, 303, 303],
+    ),
+    ("POST", "/device/consent", [403; 10]),
+    ("GET", "/device/answered", ASKING),
     ("GET", "/account", ASKING),
     (
         "POST",

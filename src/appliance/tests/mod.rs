@@ -5,6 +5,7 @@
 //! [`client_app::ClientApp`] an OAuth client. Each test stands for a row of the wire contract or
 //! of the list of threats, which its comment names.
 
+mod administered;
 mod browser;
 mod client_app;
 mod house;
@@ -12,7 +13,10 @@ mod wire;
 
 mod authorize;
 mod callers;
+mod client_credentials;
 mod codes;
 mod consent;
+mod device;
 mod discovery;
+mod introspect;
 mod remembered;
