@@ -40,7 +40,7 @@ pub const ADDRESS_PERIOD: Duration = Duration::from_secs(2);
 /// that try, one is hit in a month.
 pub const CODE_SESSION_BURST: NonZeroU32 = NonZeroU32::new(10).expect("10");
 /// See [`CODE_SESSION_BURST`].
-pub const CODE_SESSION_PERIOD: Duration = Duration::from_secs(60);
+pub const CODE_SESSION_PERIOD: Duration = Duration::from_mins(1);
 /// Codes of devices that one address tries: this many at once, then one every
 /// [`CODE_ADDRESS_PERIOD`].
 pub const CODE_ADDRESS_BURST: NonZeroU32 = NonZeroU32::new(30).expect("30");

@@ -264,18 +264,7 @@ fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer
             let servers = resource_servers::list(tx)?;
             return Ok(Reply::Resources(servers.iter().map(resource_row).collect()));
         }
-        Command::ResourceRemove { identifier } => {
-            let parsed: Option<ResourceUri> = identifier.parse().ok();
-            let removed = parsed
-                .map(|parsed| resources::remove(tx, act, &parsed))
-                .transpose()?;
-            if removed != Some(true) {
-                return Err(Refused::because(format!(
-                    "expected the identifier of a resource server, found {identifier:?}, which is \
-                     none"
-                )));
-            }
-        }
+        Command::ResourceRemove { identifier } => remove_resource(tx, act, &identifier)?,
         Command::UserAdd { .. }
         | Command::UserPasswd { .. }
         | Command::ClientAdd { .. }
@@ -284,6 +273,17 @@ fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer
         }
     }
     Ok(Reply::Done)
+}
+
+fn remove_resource(tx: &mut WriteTx<'_>, act: Act<'_>, identifier: &str) -> Result<(), Refused> {
+    let parsed = identifier.parse::<ResourceUri>().ok();
+    let removed = parsed.map(|parsed| resources::remove(tx, act, &parsed));
+    if removed.transpose()? == Some(true) {
+        return Ok(());
+    }
+    Err(Refused::because(format!(
+        "expected the identifier of a resource server, found {identifier:?}, which is none"
+    )))
 }
 
 fn user_name(text: &str) -> Result<UserName, Refused> {

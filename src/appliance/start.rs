@@ -171,12 +171,7 @@ async fn run(
     .map_err(StartError::Output)?;
 
     let (stopping, stopped) = tokio::sync::watch::channel(());
-    let handler = administer(
-        Arc::clone(&store),
-        Arc::clone(&entropy),
-        Arc::clone(&clock),
-        Arc::clone(&provider),
-    );
+    let handler = administer(Arc::clone(&app.web), Arc::clone(&clock));
     let admin = tokio::spawn(socket::serve(admin, handler, until_dropped(stopped)));
     let peers = match serving.transport {
         Transport::Tls(_) => PeerFilter::Everyone,
@@ -388,21 +383,19 @@ fn open_claim(
 
 /// What the administration socket does with a command.
 fn administer(
-    store: Arc<Store>,
-    entropy: Arc<dyn Entropy>,
+    web: Arc<Web>,
     clock: Arc<dyn Clock>,
-    provider: Arc<Provider>,
 ) -> impl Fn(Command) -> std::pin::Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync {
     move |command| {
-        let (store, entropy) = (Arc::clone(&store), Arc::clone(&entropy));
-        let provider = Arc::clone(&provider);
+        let (web, entropy) = (Arc::clone(&web), Arc::clone(&web.entropy));
         let now = clock.now();
         Box::pin(async move {
             let salt = Arc::clone(&entropy);
             let prepared = tokio::task::spawn_blocking(move || Prepared::new(command, &*salt))
                 .await
                 .map_err(Refused::because)??;
-            store
+            let provider = Arc::clone(&web.provider);
+            web.store
                 .write(move |tx| {
                     prepared.execute_locally(tx, now, &*entropy, Some(&provider.public_url))
                 })

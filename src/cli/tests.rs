@@ -279,7 +279,19 @@ fn each_command_asks_for_what_it_says() {
                 scope: Some("a b".to_owned()),
             },
         ),
-        (&["resource", "list"], Command::ResourceList),
+    ] {
+        assert_eq!(server.keystead(words).exit_code(), 0, "{words:?}");
+        let asked = server.asked.lock().expect("a list").pop();
+        assert_eq!(asked, Some(expected));
+    }
+    assert_eq!(server.end(), []);
+}
+
+#[test]
+fn each_command_about_resources_asks_for_what_it_says() {
+    let server = Server::answering(Ok(Reply::Done));
+    for (words, expected) in [
+        (&["resource", "list"][..], Command::ResourceList),
         (
             &["resource", "remove", "https://files.lan"],
             Command::ResourceRemove {

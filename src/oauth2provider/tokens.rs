@@ -223,17 +223,7 @@ pub fn exchange_code(
     }
     let issued = match check_code(now, client, &code, exchange) {
         Err(refusal) => Err(refusal),
-        Ok(()) => {
-            let entitlement = Entitlement {
-                holder: Holder::Person {
-                    user_id: code.user_id,
-                    grant_id: code.grant_id,
-                },
-                resource: code.resource.clone(),
-                scopes: code.scopes.clone(),
-            };
-            begin_family(tx, moment, client, entitlement)?
-        }
+        Ok(entitlement) => begin_family(tx, moment, client, entitlement)?,
     };
     code.stage = match &issued {
         Err(_) => CodeStage::Spent,
@@ -245,12 +235,13 @@ pub fn exchange_code(
     Ok(issued.map(|(_, issued)| issued))
 }
 
+/// What a code gives to whoever may have it.
 fn check_code(
     now: Timestamp,
     client: &Client,
     code: &AuthorizationCode,
     exchange: &CodeExchange,
-) -> Result<(), TokenError> {
+) -> Result<Entitlement, TokenError> {
     // Threats 6 and 8: each of these on its own is enough to refuse.
     if code.client_id != client.id {
         return Err(TokenError::CodeForeign);
@@ -274,7 +265,14 @@ fn check_code(
         let (expected, found) = (code.resource.clone(), found.clone());
         return Err(TokenError::ResourceDiffers { expected, found });
     }
-    Ok(())
+    Ok(Entitlement {
+        holder: Holder::Person {
+            user_id: code.user_id,
+            grant_id: code.grant_id,
+        },
+        resource: code.resource.clone(),
+        scopes: code.scopes.clone(),
+    })
 }
 
 /// In whose name a token works, now.

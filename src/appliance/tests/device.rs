@@ -22,7 +22,7 @@ const A_MILLISECOND: Duration = Duration::from_millis(1);
 /// A device that has begun.
 struct Device {
     app: ClientApp,
-    device_code: String,
+    code: String,
     user_code: String,
 }
 
@@ -52,17 +52,14 @@ impl Device {
     async fn of(house: &House, app: ClientApp, scope: &str) -> Self {
         let answer = ask(house, &app, &[("scope", scope)]).await.expect(200);
         Self {
-            device_code: answer.text("device_code"),
+            code: answer.text("device_code"),
             user_code: answer.text("user_code"),
             app,
         }
     }
 
     fn form(&self) -> Fields {
-        let fields = [
-            ("grant_type", DEVICE_GRANT),
-            ("device_code", &self.device_code),
-        ];
+        let fields = [("grant_type", DEVICE_GRANT), ("device_code", &self.code)];
         self.app.identified(&fields)
     }
 
@@ -306,10 +303,7 @@ async fn a_device_code_needs_the_right_client_and_the_right_time() {
         } else {
             device_app(&house).await
         };
-        let form = by.identified(&[
-            ("grant_type", DEVICE_GRANT),
-            ("device_code", &device.device_code),
-        ]);
+        let form = by.identified(&[("grant_type", DEVICE_GRANT), ("device_code", &device.code)]);
         let answer = house.token(&form).await;
         match (own, in_time) {
             (true, true) => drop(Tokens::of(&answer)),
@@ -400,10 +394,7 @@ async fn what_cannot_be_given_is_not_begun() {
     let missing = app.identified(&[("grant_type", DEVICE_GRANT)]);
     house.token(&missing).await.refused(400, "invalid_request");
     let device = Device::of(&house, app, "user:read").await;
-    let web = web.identified(&[
-        ("grant_type", DEVICE_GRANT),
-        ("device_code", &device.device_code),
-    ]);
+    let web = web.identified(&[("grant_type", DEVICE_GRANT), ("device_code", &device.code)]);
     house.token(&web).await.refused(400, "unauthorized_client");
 }
 

@@ -40,6 +40,9 @@ impl UserCode {
     const ALPHABET: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 
     /// A new code.
+    ///
+    /// # Panics
+    /// Never: a remainder of 20 fits a place of the alphabet.
     pub fn generate(entropy: &dyn Entropy) -> Self {
         // 64 bits for the 35 that are needed: no code is likelier than another by more than one
         // in 700 million.

@@ -24,7 +24,7 @@ use crate::{
 /// What an active token is (RFC 7662 §2.2). `token_type` is how it is used, so a refresh token,
 /// which opens nothing, has none.
 #[derive(Serialize)]
-struct Active<'a> {
+struct ActiveToken<'a> {
     active: bool,
     scope: String,
     client_id: &'a str,
@@ -41,7 +41,7 @@ struct Active<'a> {
 
 /// Whatever is not active, and whatever is not the business of who asks: nothing else is said.
 #[derive(Serialize)]
-struct Inactive {
+struct InactiveToken {
     active: bool,
 }
 
@@ -49,13 +49,13 @@ struct Inactive {
 pub async fn post(web: Arc<Web>, request: Request, _: Caller) -> Response {
     match introspect(&web, &request) {
         Ok(Some(found)) => never_stored(json(StatusCode::OK, &active(&web, &found))),
-        Ok(None) => never_stored(json(StatusCode::OK, &Inactive { active: false })),
+        Ok(None) => never_stored(json(StatusCode::OK, &InactiveToken { active: false })),
         Err(error) => error.into_response(),
     }
 }
 
-fn active<'a>(web: &'a Web, found: &'a Introspection) -> Active<'a> {
-    Active {
+fn active<'a>(web: &'a Web, found: &'a Introspection) -> ActiveToken<'a> {
+    ActiveToken {
         active: true,
         scope: found.scopes.to_string(),
         client_id: &found.client_id,
