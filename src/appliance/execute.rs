@@ -1,6 +1,6 @@
 //! Doing what an administrator asks, on the store of a running server or on the file itself.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     accounts::{AccountError, users},
@@ -23,8 +23,7 @@ use crate::{
         id::Id,
         oauth2::{
             client::{
-                AuthMethod, Client, ClientMetadata, ClientName, ClientOrigin, GrantType,
-                REDIRECT_URIS_MAX,
+                AuthMethod, Client, ClientMetadata, ClientName, GrantType, REDIRECT_URIS_MAX,
             },
             resource::ResourceUri,
             resource_server::{ResourceServer, ServerIdentifier, ServerScope},
@@ -34,7 +33,10 @@ use crate::{
         timestamp::Timestamp,
         user::{NewPassword, User, UserName},
     },
-    oauth2provider::{apps, resources},
+    oauth2provider::{
+        apps::{self, AppError, FirstSecret},
+        resources,
+    },
     runtime::{
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
@@ -46,19 +48,48 @@ use crate::{
 pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, StartError> {
     directory::prepare(&config.data_dir, DATA_FILE)?;
     let store = Store::open(&data_file(&config.data_dir), &OsEntropy)?;
-    let prepared = Prepared::new(command, &OsEntropy);
-    let now = SystemClock.now();
+    let (entropy, now) = (Arc::new(OsEntropy), SystemClock.now());
     let public_url = config.network.public_url.clone();
-    Ok(prepared.and_then(|prepared| {
-        store
-            .write(move |tx| prepared.execute_locally(tx, now, &OsEntropy, public_url.as_ref()))
-            .wait()
-    }))
+    Ok(
+        begin(&store, entropy, now, command, public_url).and_then(|begun| match begun {
+            Begun::Answered(reply) => Ok(*reply),
+            Begun::Writing(answer) => answer.wait(),
+        }),
+    )
+}
+
+/// A command that was answered from a snapshot, or that the writer is at.
+pub(super) enum Begun {
+    Answered(Box<Reply>),
+    Writing(crate::store::Answer<Reply, Refused>),
+}
+
+/// Begins with a command, on a deployment at `public_url`, where that is known. Slow, where a password has to be hashed.
+pub(super) fn begin(
+    store: &Store,
+    entropy: Arc<dyn Entropy>,
+    now: Timestamp,
+    command: Command,
+    public_url: Option<PublicUrl>,
+) -> Result<Begun, Refused> {
+    if let Some(reply) = store.read(|tx| query(tx, &command))? {
+        return Ok(Begun::Answered(Box::new(reply)));
+    }
+    let prepared = Prepared::new(command, &*entropy)?;
+    let write =
+        store.write(move |tx| prepared.execute_locally(tx, now, &*entropy, public_url.as_ref()));
+    Ok(Begun::Writing(write))
 }
 
 impl From<StoreError> for Refused {
     fn from(fault: StoreError) -> Self {
         Self::because(fault)
+    }
+}
+
+impl From<AppError> for Refused {
+    fn from(error: AppError) -> Self {
+        Self::because(error)
     }
 }
 
@@ -70,7 +101,7 @@ impl From<AccountError> for Refused {
 
 /// A command whose slow part, hashing a password, is behind it: what is left runs in the store's
 /// writer.
-pub(super) enum Prepared {
+enum Prepared {
     /// Make a user with that password.
     UserAdd(UserName, crate::model::user::Role, String),
     /// Give a user that password.
@@ -85,7 +116,7 @@ pub(super) enum Prepared {
 
 impl Prepared {
     /// Parses what has to be parsed, and hashes what has to be hashed. Slow: about 20 ms.
-    pub(super) fn new(command: Command, entropy: &dyn Entropy) -> Result<Self, Refused> {
+    fn new(command: Command, entropy: &dyn Entropy) -> Result<Self, Refused> {
         let hash = |name: &UserName, password: &Password| {
             let password = NewPassword::parse(password.expose(), name)
                 .map_err(|error| Refused::because(format!("password: {error}")))?;
@@ -158,7 +189,7 @@ impl Prepared {
     }
 
     /// Does it for whoever administers the machine, in the writer.
-    pub(super) fn execute_locally(
+    fn execute_locally(
         self,
         tx: &mut WriteTx<'_>,
         now: Timestamp,
@@ -191,7 +222,7 @@ impl Prepared {
             }
             Self::ClientAdd(metadata) => {
                 check_scope(tx, metadata.scope.as_ref())?;
-                let (client, secret) = apps::create(tx, act, metadata)?;
+                let (client, secret) = apps::create(tx, act, metadata, FirstSecret::AtOnce)?;
                 Ok(Reply::ClientCreated {
                     client: client_row(&client),
                     client_secret: secret.map(|secret| secret.reveal()),
@@ -210,12 +241,48 @@ impl Prepared {
     }
 }
 
-fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer {
-    match command {
+/// What a command that changes nothing is answered, from a snapshot; `None` for every other.
+fn query(tx: &dyn Read, command: &Command) -> Result<Option<Reply>, Refused> {
+    Ok(Some(match command {
         Command::UserList => {
             let users = crate::store::users::list(tx)?;
-            return Ok(Reply::Users(users.iter().map(user_row).collect()));
+            Reply::Users(users.iter().map(user_row).collect())
         }
+        Command::ClientList => {
+            let clients = clients::list(tx, clients::CLIENTS_MAX)?;
+            Reply::Clients(clients.iter().map(client_row).collect())
+        }
+        Command::ClientShow { id } => Reply::Client(client_row(&find_client(tx, id)?)),
+        Command::ResourceList => {
+            let servers = resource_servers::list(tx)?;
+            Reply::Resources(servers.iter().map(resource_row).collect())
+        }
+        Command::AuditVerify => {
+            let verified = audit::verify(tx).map_err(Refused::because)?;
+            Reply::AuditVerified {
+                entries: verified.entries,
+                head: verified.head.number,
+                link: verified.head.link.to_hex(),
+            }
+        }
+        Command::AuditSearch {
+            query,
+            limit,
+            offset,
+        } => {
+            let found = audit::search(tx, query, *limit, *offset)?;
+            let audit_logs = found.entries.into_iter().map(audit_row).collect();
+            Reply::AuditLogs {
+                audit_logs,
+                count: found.count,
+            }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer {
+    match command {
         Command::UserDisable { name } => {
             let user = users::named(tx, &user_name(&name)?)?;
             users::disable(tx, act, user)?;
@@ -228,48 +295,16 @@ fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer
             let user = users::named(tx, &user_name(&name)?)?;
             users::remove(tx, act, &user)?;
         }
-        Command::ClientList => {
-            let clients = clients::list(tx, clients::CLIENTS_MAX)?;
-            return Ok(Reply::Clients(clients.iter().map(client_row).collect()));
-        }
-        Command::ClientShow { id } => {
-            let client = find_client(tx, &id)?;
-            return Ok(Reply::Client(client_row(&client)));
-        }
         Command::ClientRemove { id } => {
             let client = find_client(tx, &id)?;
             apps::remove(tx, act, client.id)?;
         }
-        Command::AuditVerify => {
-            let verified = audit::verify(tx).map_err(Refused::because)?;
-            return Ok(Reply::AuditVerified {
-                entries: verified.entries,
-                head: verified.head.number,
-                link: verified.head.link.to_hex(),
-            });
-        }
-        Command::AuditSearch {
-            query,
-            limit,
-            offset,
-        } => {
-            let found = audit::search(tx, &query, limit, offset)?;
-            let audit_logs = found.entries.into_iter().map(audit_row).collect();
-            return Ok(Reply::AuditLogs {
-                audit_logs,
-                count: found.count,
-            });
-        }
-        Command::ResourceList => {
-            let servers = resource_servers::list(tx)?;
-            return Ok(Reply::Resources(servers.iter().map(resource_row).collect()));
-        }
         Command::ResourceRemove { identifier } => remove_resource(tx, act, &identifier)?,
-        Command::UserAdd { .. }
-        | Command::UserPasswd { .. }
-        | Command::ClientAdd { .. }
-        | Command::ResourceAdd { .. } => {
-            return Err(Refused::because("expected a prepared command"));
+        prepared => {
+            let name = std::mem::discriminant(&prepared);
+            return Err(Refused::because(format!(
+                "expected a command that is quick: {name:?}"
+            )));
         }
     }
     Ok(Reply::Done)
@@ -441,11 +476,7 @@ fn client_row(client: &Client) -> ClientRow {
     ClientRow {
         client_id: client.id.to_string(),
         name: metadata.name.to_string(),
-        origin: match client.origin {
-            ClientOrigin::Administrator => "administrator",
-            ClientOrigin::SelfRegistered => "self-registered",
-        }
-        .to_owned(),
+        origin: client.origin.as_str().to_owned(),
         public: client.is_public(),
         redirect_uris: metadata
             .redirect_uris

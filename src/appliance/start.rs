@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::spawn_blocking};
 
 use crate::{
     accounts::{
@@ -19,7 +19,7 @@ use crate::{
         Appliance, DATA_FILE,
         administration::{Answer, Command, Refused},
         data_file, directory,
-        execute::Prepared,
+        execute::{Begun, begin},
         socket,
     },
     audit,
@@ -346,12 +346,13 @@ pub(super) fn build(
         passwords: PasswordDesk::new(),
         ca_pem,
         probe: Probe::default(),
+        experiments,
     });
     Ok(Arc::new(Appliance {
         web,
         mcp: Mcp::new(Arc::clone(store), &provider, MCP_PATH),
         experimental_mcp: Mcp::new(Arc::clone(store), &provider, MCP_EXPERIMENT_PATH),
-        experiments,
+        management_api: config.management_api,
         clock: Arc::clone(clock),
         trusted_proxies: config.network.trusted_proxies.clone(),
     }))
@@ -390,16 +391,12 @@ fn administer(
         let (web, entropy) = (Arc::clone(&web), Arc::clone(&web.entropy));
         let now = clock.now();
         Box::pin(async move {
-            let salt = Arc::clone(&entropy);
-            let prepared = tokio::task::spawn_blocking(move || Prepared::new(command, &*salt))
-                .await
-                .map_err(Refused::because)??;
-            let provider = Arc::clone(&web.provider);
-            web.store
-                .write(move |tx| {
-                    prepared.execute_locally(tx, now, &*entropy, Some(&provider.public_url))
-                })
-                .await
+            let public_url = Some(web.provider.public_url.clone());
+            let begin = move || begin(&web.store, entropy, now, command, public_url);
+            match spawn_blocking(begin).await.map_err(Refused::because)?? {
+                Begun::Answered(reply) => Ok(*reply),
+                Begun::Writing(answer) => answer.await,
+            }
         })
     }
 }

@@ -388,21 +388,7 @@ pub fn allow(
         created_at: now,
         expires_at: now.after(provider.lifetimes.refresh_absolute_ttl),
     };
-    end_oldest_grant(tx, moment, person.user_id)?;
-    grants::add(tx, &grant)?;
-    let changes = [
-        Change::to("client_id", &grant.client_id),
-        Change::to("scope", &grant.scopes),
-        Change::to("resource", &grant.resource),
-        Change::to("redirect_uri", &authorization.target.redirect_uri),
-    ];
-    audit::record(
-        tx,
-        moment.by,
-        Action::ConsentGiven,
-        Object::Grant(grant.id),
-        changes,
-    )?;
+    add_grant(tx, moment, &grant)?;
     let scopes = grant.scopes.clone();
     Ok(issue_code(
         tx,
@@ -471,27 +457,36 @@ pub(super) fn approve_client(
     Ok(())
 }
 
-/// Makes room for one more grant of a user.
-pub(super) fn end_oldest_grant(
+/// Keeps what a person allows, in the place of what they or the client have too much of.
+pub(super) fn add_grant(
     tx: &mut WriteTx<'_>,
     moment: Moment<'_>,
-    user_id: Id,
+    grant: &Grant,
 ) -> Result<(), StoreError> {
-    let given = grants::list_of_user(tx, user_id)?;
-    if let Some(oldest) = given
-        .last()
-        .filter(|_| given.len() >= grants::GRANTS_PER_USER_MAX)
-    {
-        grants::remove(tx, oldest);
+    for ended in grants::make_room(tx, grant.user_id, grant.client_id)? {
         audit::record(
             tx,
             moment.by,
             Action::GrantRevoked,
-            Object::Grant(oldest.id),
+            Object::Grant(ended.id),
             [],
         )?;
     }
-    Ok(())
+    grants::add(tx, grant)?;
+    let changes = [
+        Change::to("client_id", &grant.client_id),
+        Change::to("scope", &grant.scopes),
+        Change::to("resource", &grant.resource),
+    ];
+    let redirect_uri = grant.redirect_uri.as_ref();
+    let redirect_uri = redirect_uri.map(|uri| Change::to("redirect_uri", uri));
+    audit::record(
+        tx,
+        moment.by,
+        Action::ConsentGiven,
+        Object::Grant(grant.id),
+        changes.into_iter().chain(redirect_uri),
+    )
 }
 
 fn issue_code(

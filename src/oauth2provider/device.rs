@@ -22,7 +22,8 @@ use crate::{
     },
     oauth2provider::{
         Moment, Provider,
-        authorize::{ConsentError, Person, approve_client, end_oldest_grant},
+        apps::ProvenClient,
+        authorize::{ConsentError, Person, add_grant, approve_client},
         resources::{self, Asked, RequestError, Resource},
         tokens::{self, Entitlement, Issued, Outcome, TokenError},
     },
@@ -260,7 +261,7 @@ fn allow(
         provider,
         now,
         entropy,
-        by,
+        ..
     } = moment;
     let device = &request.device;
     let wider = chosen.difference(&device.scopes);
@@ -278,15 +279,7 @@ fn allow(
         created_at: now,
         expires_at: now.after(provider.lifetimes.refresh_absolute_ttl),
     };
-    end_oldest_grant(tx, moment, person.user_id)?;
-    grants::add(tx, &grant)?;
-    let changes = [
-        Change::to("client_id", &grant.client_id),
-        Change::to("scope", &grant.scopes),
-        Change::to("resource", &grant.resource),
-    ];
-    let object = Object::Grant(grant.id);
-    audit::record(tx, by, Action::ConsentGiven, object, changes)?;
+    add_grant(tx, moment, &grant)?;
     Ok(grant.id)
 }
 
@@ -306,9 +299,10 @@ fn allow(
 pub fn poll(
     tx: &mut WriteTx<'_>,
     moment: Moment<'_>,
-    client: &Client,
+    proven: &ProvenClient,
     device_code: &Credential,
 ) -> Outcome<Issued> {
+    let client = &proven.client;
     if !client.metadata.allows(GrantType::DeviceCode) {
         let found = GrantType::DeviceCode.as_str();
         return Ok(Err(TokenError::GrantTypeNotAllowed(found)));
@@ -332,7 +326,7 @@ pub fn poll(
     }
     match device.stage {
         DeviceStage::Denied => Ok(Err(TokenError::DeviceDenied)),
-        DeviceStage::Allowed { grant_id } => exchange(tx, moment, client, device, grant_id),
+        DeviceStage::Allowed { grant_id } => exchange(tx, moment, proven, device, grant_id),
         _ => {
             let refusal = note_poll(moment.now, &mut device);
             devices::put(tx, &device)?;
@@ -359,7 +353,7 @@ fn note_poll(now: Timestamp, device: &mut DeviceAuthorization) -> TokenError {
 fn exchange(
     tx: &mut WriteTx<'_>,
     moment: Moment<'_>,
-    client: &Client,
+    proven: &ProvenClient,
     mut device: DeviceAuthorization,
     grant_id: Id,
 ) -> Outcome<Issued> {
@@ -374,7 +368,7 @@ fn exchange(
         resource: grant.resource,
         scopes: grant.scopes,
     };
-    match tokens::begin_family(tx, moment, client, entitlement)? {
+    match tokens::begin_family(tx, moment, proven, entitlement)? {
         Err(refusal) => Ok(Err(refusal)),
         Ok((family_id, issued)) => {
             device.stage = DeviceStage::Exchanged { family_id };

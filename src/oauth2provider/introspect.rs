@@ -39,7 +39,7 @@ pub fn authenticate(
     if let Some(server) = resources::authenticate(tx, credentials)? {
         return Ok(Introspector::Server(Box::new(server)));
     }
-    let client = apps::authenticate(tx, credentials)?;
+    let client = apps::authenticate(tx, credentials)?.client;
     if client.is_public() {
         return Err(ClientError::Public);
     }

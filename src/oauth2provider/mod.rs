@@ -12,6 +12,7 @@ pub mod metadata;
 pub mod registration;
 pub mod resources;
 pub mod revoke;
+pub mod rotation;
 pub mod tokens;
 
 use crate::{
@@ -19,7 +20,13 @@ use crate::{
     config::Lifetimes,
     crypto::{entropy::Entropy, keyed::Key},
     model::{
-        audit::Origin, oauth2::resource::ResourceUri, public_url::PublicUrl, timestamp::Timestamp,
+        audit::Origin,
+        oauth2::{
+            resource::ResourceUri,
+            scope::{Opens, SCOPES, ScopeDefinition, ScopeSet},
+        },
+        public_url::PublicUrl,
+        timestamp::Timestamp,
     },
 };
 
@@ -87,5 +94,18 @@ impl Provider {
     /// Whether a token for `audience` opens `resource`: its own, or the deployment's.
     pub fn accepts(&self, audience: &ResourceUri, resource: &ResourceUri) -> bool {
         audience == resource || *audience == self.resource_at("")
+    }
+
+    /// The scopes that open something at `resource`, and `offline_access`, which is asked for with
+    /// any of them.
+    pub fn scopes_at(&self, resource: &ResourceUri) -> ScopeSet {
+        let is_deployment = *resource == self.resource_at("");
+        let opens = |scope: &&ScopeDefinition| is_deployment || scope.opens != Opens::Api;
+        ScopeSet::of(SCOPES.iter().filter(opens).map(|scope| scope.name))
+    }
+
+    /// Every scope name of the deployment.
+    pub fn known_scopes(&self) -> ScopeSet {
+        ScopeSet::of(SCOPES.iter().map(|scope| scope.name))
     }
 }

@@ -56,6 +56,14 @@ impl Resource {
         }
     }
 
+    /// The scopes that open something there; never one that is not known there.
+    fn useful_scopes(&self, provider: &Provider) -> ScopeSet {
+        match self {
+            Self::Own(resource) => provider.scopes_at(resource),
+            Self::Server(_) => self.known_scopes(),
+        }
+    }
+
     /// What a client gets that asks for nothing; it may be nothing.
     fn minimal_scopes(&self) -> ScopeSet {
         match self {
@@ -129,6 +137,9 @@ pub enum RequestError {
     /// `invalid_scope`: more than an administrator allowed the client to ask for.
     #[error("scope: expected at most what the client is registered for, found also {0}")]
     ScopeBeyondClient(ScopeSet),
+    /// `invalid_scope`: nothing of it opens anything at the resource.
+    #[error("scope: expected scopes of the resource, found only those of others: {0}")]
+    ScopeElsewhere(ScopeSet),
     /// `invalid_scope`: nothing is given unasked.
     #[error("scope: expected some of {0}, found none")]
     ScopeMissing(ScopeSet),
@@ -144,9 +155,10 @@ impl RequestError {
     /// The error's word on the wire (RFC 6749 §4.1.2.1, RFC 8707 §2).
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::ScopeUnknown { .. } | Self::ScopeBeyondClient(_) | Self::ScopeMissing(_) => {
-                "invalid_scope"
-            }
+            Self::ScopeUnknown { .. }
+            | Self::ScopeBeyondClient(_)
+            | Self::ScopeElsewhere(_)
+            | Self::ScopeMissing(_) => "invalid_scope",
             Self::ResourceUnknown(_) => "invalid_target",
             Self::Store(_) => "server_error",
         }
@@ -169,7 +181,7 @@ pub fn ask(
     let known = resource.known_scopes();
     let ceiling = ceiling(client);
     let Some(scopes) = scopes.filter(|scopes| !scopes.is_empty()) else {
-        let scopes = least(&resource, ceiling);
+        let scopes = least(provider, &resource, ceiling);
         return if scopes.is_empty() {
             Err(RequestError::ScopeMissing(known))
         } else {
@@ -181,6 +193,13 @@ pub fn ask(
         let resource = resource.identifier().clone();
         return Err(RequestError::ScopeUnknown { resource, found });
     }
+    // RFC 6749 §3.3 lets a server "partially ignore the scope requested": hosts ask for all that
+    // the server's metadata lists, and nobody should be asked for what opens nothing there.
+    let useful = scopes.intersection(&resource.useful_scopes(provider));
+    if useful.is_empty() {
+        return Err(RequestError::ScopeElsewhere(scopes));
+    }
+    let scopes = useful;
     let beyond = ceiling.map(|ceiling| scopes.difference(ceiling));
     match beyond.filter(|beyond| !beyond.is_empty()) {
         Some(beyond) => Err(RequestError::ScopeBeyondClient(beyond)),
@@ -189,14 +208,14 @@ pub fn ask(
 }
 
 /// The least that is useful (threat 37); an administrator's ceiling holds for it as well.
-fn least(resource: &Resource, ceiling: Option<&ScopeSet>) -> ScopeSet {
+fn least(provider: &Provider, resource: &Resource, ceiling: Option<&ScopeSet>) -> ScopeSet {
     let minimal = resource.minimal_scopes();
     let Some(ceiling) = ceiling else {
         return minimal;
     };
     let least = minimal.intersection(ceiling);
     if least.is_empty() {
-        ceiling.intersection(&resource.known_scopes())
+        ceiling.intersection(&resource.useful_scopes(provider))
     } else {
         least
     }

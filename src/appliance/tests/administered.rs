@@ -9,7 +9,10 @@ use crate::{
         client::{AuthMethod, ClientMetadata, ClientName, GrantType},
         resource_server::ServerScope,
     },
-    oauth2provider::{apps, resources},
+    oauth2provider::{
+        apps::{self, FirstSecret},
+        resources,
+    },
 };
 
 /// What a resource server is known by, unless a test has it otherwise.
@@ -60,7 +63,8 @@ pub(super) async fn client(
         contacts: Vec::new(),
         application_type: None,
     };
-    let made = house.write(|tx, moment| apps::create(tx, moment.act(), metadata));
+    let made =
+        house.write(|tx, moment| apps::create(tx, moment.act(), metadata, FirstSecret::AtOnce));
     let (client, secret) = made.await.expect("a client");
     Credentials {
         id: client.id.to_string(),

@@ -11,7 +11,7 @@ use crate::{
         client::{AuthMethod, ClientMetadata, ClientName, GrantType},
         scope::ScopeSet,
     },
-    oauth2provider::apps,
+    oauth2provider::apps::{self, FirstSecret},
 };
 use serde_json::json;
 
@@ -38,7 +38,7 @@ fn assert_page(answer: &Answer, status: u16) {
     assert!(kind.starts_with("text/html"), "{kind}");
 }
 
-/// Contract §2: "GET is idempotent and works without cookies". FastMCP asks first without cookies
+/// Contract §2: "GET is idempotent and works without cookies". `FastMCP` asks first without cookies
 /// and takes 401 and 403 for "client unknown" (`mcp.md` D1).
 #[tokio::test]
 async fn a_request_without_cookies_is_sent_to_sign_in_as_often_as_it_is_made() {
@@ -382,7 +382,8 @@ async fn a_registered_scope_is_a_ceiling_only_where_an_administrator_set_it() {
         contacts: Vec::new(),
         application_type: None,
     };
-    let made = house.write(move |tx, moment| apps::create(tx, moment.act(), metadata));
+    let made = house
+        .write(move |tx, moment| apps::create(tx, moment.act(), metadata, FirstSecret::AtOnce));
     let (client, _) = made.await.expect("a client");
     let by_administrator = ClientApp {
         id: client.id.to_string(),
@@ -525,7 +526,7 @@ async fn a_malformed_query_gets_a_page() {
         let answer = house.ask(Ask::get(&target)).await;
         assert_page(&answer, 400);
     }
-    let many: String = (0..65).map(|n| format!("&p{n}=x")).collect();
+    let many = "&x=1".repeat(65);
     let answer = house.get(&format!("/oauth2/authorize?{query}{many}")).await;
     assert_page(&answer, 400);
 }

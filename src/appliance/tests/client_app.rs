@@ -8,7 +8,10 @@ use super::{
     house::House,
     wire::{Answer, Ask, Fields},
 };
-use crate::{crypto::digest::Digest, model::oauth2::scope::SCOPES};
+use crate::{
+    crypto::digest::Digest,
+    model::oauth2::scope::{Opens, SCOPES},
+};
 
 /// What every client proves itself with, unless a test has it otherwise.
 pub(super) const VERIFIER: &str = "an-unguessable-verifier-of-at-least-43-characters";
@@ -20,9 +23,10 @@ pub(super) fn challenge_of(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Digest::of(verifier.as_bytes()).as_bytes())
 }
 
-/// Every scope of the deployment, as a client asks for them.
+/// Every scope that a client of the MCP endpoint can want, as it asks for them.
 pub(super) fn every_scope() -> String {
-    let names: Vec<_> = SCOPES.iter().map(|scope| scope.name).collect();
+    let wanted = SCOPES.iter().filter(|scope| scope.opens != Opens::Api);
+    let names: Vec<_> = wanted.map(|scope| scope.name).collect();
     names.join(" ")
 }
 
@@ -33,6 +37,8 @@ pub(super) struct ClientApp {
     pub(super) secret: Option<String>,
     pub(super) registration_token: String,
     pub(super) redirect_uri: String,
+    /// The MCP endpoint of the deployment where it is registered.
+    pub(super) resource: String,
 }
 
 impl ClientApp {
@@ -46,11 +52,14 @@ impl ClientApp {
     pub(super) fn of(answer: &Answer) -> Self {
         let body = answer.json();
         let redirect_uri = body["redirect_uris"][0].as_str();
+        let managed_at = answer.text("registration_client_uri");
+        let (deployment, _) = managed_at.split_once("/oauth2/").expect("a path of ours");
         Self {
             id: answer.text("client_id"),
             secret: body["client_secret"].as_str().map(str::to_owned),
             registration_token: answer.text("registration_access_token"),
             redirect_uri: redirect_uri.expect("a redirect URI").to_owned(),
+            resource: format!("{deployment}/mcp"),
         }
     }
 
@@ -81,8 +90,8 @@ impl ClientApp {
             ("code_challenge_method", "S256"),
             ("state", "the-state"),
             ("scope", &every_scope()),
+            ("resource", &self.resource),
         ])
-        .and(&[("resource", "http://localhost:8420/mcp")])
     }
 
     /// The code that somebody allows it.

@@ -41,6 +41,7 @@ async fn device_app(house: &House) -> ClientApp {
         secret: None,
         registration_token: registered.text("registration_access_token"),
         redirect_uri: String::new(),
+        resource: String::new(),
     }
 }
 

@@ -8,9 +8,8 @@ use crate::{
         params::Params,
         request::{Head, Request},
     },
-    model::oauth2::client::Client,
     oauth2provider::{
-        apps::{self, ClientCredentials, ClientError},
+        apps::{self, ClientCredentials, ClientError, ProvenClient},
         introspect::{self, Introspector},
     },
     web::{Web, oauth2::error::OAuthError},
@@ -28,7 +27,7 @@ pub(super) fn authenticate(
     web: &Web,
     request: &Request,
     form: &Params,
-) -> Result<Client, OAuthError> {
+) -> Result<ProvenClient, OAuthError> {
     let credentials = presented(request, form)?;
     let client = web.store.read(|tx| apps::authenticate(tx, &credentials));
     client.map_err(refused)

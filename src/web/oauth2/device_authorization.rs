@@ -69,7 +69,7 @@ async fn begin(web: &Web, request: &Request) -> Result<Begun, OAuthError> {
             "{name}: expected it once"
         )));
     }
-    let client = authenticate(web, request, &form)?;
+    let client = authenticate(web, request, &form)?.client;
     let (scopes, resource) = (token::scopes(&form)?, token::resource(&form)?);
     let by = by(&request.head, Actor::Client(client.id));
     let begun = web.write(by, move |tx, moment| {

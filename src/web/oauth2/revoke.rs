@@ -36,7 +36,7 @@ async fn revoke(web: &Web, request: &Request) -> Result<(), OAuthError> {
             "{name}: expected it once"
         )));
     }
-    let client = authenticate(web, request, &form)?;
+    let client = authenticate(web, request, &form)?.client;
     let token = form.get("token")?.ok_or_else(|| {
         OAuthError::invalid_request("token: expected the token to revoke, found none")
     })?;
@@ -44,7 +44,7 @@ async fn revoke(web: &Web, request: &Request) -> Result<(), OAuthError> {
     let token = token.to_owned();
     let revoked = web.write(
         by(&request.head, Actor::Client(client.id)),
-        move |tx, moment| revoke_token(tx, moment.by, &client, &token),
+        move |tx, moment| revoke_token(tx, moment, &client, &token),
     );
     Ok(revoked.await?)
 }

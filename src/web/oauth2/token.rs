@@ -14,14 +14,11 @@ use crate::{
     model::{
         audit::{Actor, Origin},
         credential::{Credential, CredentialKind},
-        oauth2::{
-            client::{Client, GrantType},
-            resource::ResourceUri,
-            scope::ScopeSet,
-        },
+        oauth2::{client::GrantType, resource::ResourceUri, scope::ScopeSet},
         timestamp::Timestamp,
     },
     oauth2provider::{
+        apps::ProvenClient,
         device,
         tokens::{self, CodeExchange, Issued, Refresh, TokenError},
     },
@@ -70,16 +67,16 @@ async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
             "{name}: expected it once"
         )));
     }
-    let client = authenticate(web, request, &form)?;
+    let proven = authenticate(web, request, &form)?;
     let grant_type = form
         .get("grant_type")?
         .ok_or_else(|| missing("grant_type"))?;
-    let by = by(&request.head, Actor::Client(client.id));
+    let by = by(&request.head, Actor::Client(proven.client.id));
     let outcome = match GrantType::find(grant_type) {
-        Some(GrantType::AuthorizationCode) => exchange_code(web, by, client, &form).await?,
-        Some(GrantType::RefreshToken) => refresh(web, by, client, &form).await?,
-        Some(GrantType::ClientCredentials) => issue_to_client(web, by, client, &form).await?,
-        Some(GrantType::DeviceCode) => poll(web, by, client, &form).await?,
+        Some(GrantType::AuthorizationCode) => exchange_code(web, by, proven, &form).await?,
+        Some(GrantType::RefreshToken) => refresh(web, by, proven, &form).await?,
+        Some(GrantType::ClientCredentials) => issue_to_client(web, by, proven, &form).await?,
+        Some(GrantType::DeviceCode) => poll(web, by, proven, &form).await?,
         None => {
             let known: Vec<_> = GrantType::ALL.iter().map(|grant| grant.as_str()).collect();
             let why = format!("grant_type: expected one of {}", known.join(", "));
@@ -92,7 +89,7 @@ async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
 async fn exchange_code(
     web: &Web,
     by: Origin,
-    client: Client,
+    proven: ProvenClient,
     form: &Params,
 ) -> Result<Result<Issued, TokenError>, OAuthError> {
     let code = form.get("code")?.ok_or_else(|| missing("code"))?;
@@ -114,7 +111,7 @@ async fn exchange_code(
         resource,
     };
     let exchanged = web.write(by, move |tx, moment| {
-        tokens::exchange_code(tx, moment, &client, &exchange)
+        tokens::exchange_code(tx, moment, &proven, &exchange)
     });
     Ok(exchanged.await?)
 }
@@ -122,7 +119,7 @@ async fn exchange_code(
 async fn refresh(
     web: &Web,
     by: Origin,
-    client: Client,
+    proven: ProvenClient,
     form: &Params,
 ) -> Result<Result<Issued, TokenError>, OAuthError> {
     let token = form
@@ -138,7 +135,7 @@ async fn refresh(
         resource,
     };
     let refreshed = web.write(by, move |tx, moment| {
-        tokens::refresh(tx, moment, &client, &refresh)
+        tokens::refresh(tx, moment, &proven, &refresh)
     });
     Ok(refreshed.await?)
 }
@@ -146,12 +143,12 @@ async fn refresh(
 async fn issue_to_client(
     web: &Web,
     by: Origin,
-    client: Client,
+    proven: ProvenClient,
     form: &Params,
 ) -> Result<Result<Issued, TokenError>, OAuthError> {
     let (scopes, resource) = (scopes(form)?, resource(form)?);
     let issued = web.write(by, move |tx, moment| {
-        tokens::issue_to_client(tx, moment, &client, scopes, resource)
+        tokens::issue_to_client(tx, moment, &proven, scopes, resource)
     });
     Ok(issued.await?)
 }
@@ -160,7 +157,7 @@ async fn issue_to_client(
 async fn poll(
     web: &Web,
     by: Origin,
-    client: Client,
+    proven: ProvenClient,
     form: &Params,
 ) -> Result<Result<Issued, TokenError>, OAuthError> {
     let code = form
@@ -170,7 +167,7 @@ async fn poll(
         return Ok(Err(TokenError::DeviceUnknown));
     };
     let polled = web.write(by, move |tx, moment| {
-        device::poll(tx, moment, &client, &code)
+        device::poll(tx, moment, &proven, &code)
     });
     Ok(polled.await?)
 }
