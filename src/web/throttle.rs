@@ -26,7 +26,7 @@ use crate::{
         digest::Digest,
         entropy::{Entropy, random},
     },
-    model::{oauth2::client::Client, timestamp::Timestamp},
+    model::{id::Id, oauth2::client::Client, timestamp::Timestamp},
 };
 
 /// Buckets of one limit at the most.
@@ -47,6 +47,12 @@ pub enum Endpoint {
     Revocation,
     /// `POST /oauth2/register`.
     Registration,
+    /// `POST /oauth2/introspect`.
+    Introspection,
+    /// `POST /oauth2/device_authorization`.
+    DeviceAuthorization,
+    /// A try at the code that a device shows (RFC 8628 §5.1; threat 14).
+    DeviceCode,
 }
 
 /// Who has an allowance of their own.
@@ -58,6 +64,8 @@ pub enum Per {
     Address,
     /// Each client; a public one at each address, because anybody can use its name.
     Client,
+    /// Each browser session.
+    Session,
     /// All callers together.
     Box,
 }
@@ -119,6 +127,39 @@ pub const LIMITS: &[Limit] = &[
         60,
         Duration::from_secs(20),
     ),
+    // A resource server asks about every call that it gets.
+    limit(
+        Endpoint::Introspection,
+        Per::Address,
+        6_000,
+        Duration::from_millis(1),
+    ),
+    limit(
+        Endpoint::DeviceAuthorization,
+        Per::Address,
+        60,
+        Duration::from_secs(2),
+    ),
+    limit(
+        Endpoint::DeviceAuthorization,
+        Per::Client,
+        60,
+        Duration::from_secs(2),
+    ),
+    // With 25.6 billion codes, 10,000 of them in use and 100,000 sessions that try, one is hit in a
+    // month.
+    limit(
+        Endpoint::DeviceCode,
+        Per::Session,
+        10,
+        Duration::from_mins(1),
+    ),
+    limit(
+        Endpoint::DeviceCode,
+        Per::Address,
+        30,
+        Duration::from_secs(10),
+    ),
     // Strangers alone never fill the box: what they register in `client.unapproved_ttl` is less
     // than what it holds.
     limit(
@@ -138,6 +179,8 @@ pub enum Subject<'a> {
     Address(IpAddr),
     /// This client, authenticated, at this address.
     Client(&'a Client, IpAddr),
+    /// Somebody in this browser session.
+    Session(Id),
     /// Anybody.
     Everybody,
 }
@@ -148,6 +191,7 @@ impl Subject<'_> {
             Self::Account(_) => Per::Account,
             Self::Address(_) => Per::Address,
             Self::Client(..) => Per::Client,
+            Self::Session(_) => Per::Session,
             Self::Everybody => Per::Box,
         }
     }
@@ -161,6 +205,7 @@ impl Subject<'_> {
                 [*client.id.as_bytes(), address_key(address)].concat()
             }
             Self::Client(client, _) => client.id.as_bytes().to_vec(),
+            Self::Session(id) => id.as_bytes().to_vec(),
             Self::Everybody => Vec::new(),
         }
     }
@@ -264,6 +309,19 @@ impl Throttle {
     ) -> Result<(), Wait> {
         self.check(now, Endpoint::SignIn, Subject::Address(address))?;
         self.check(now, Endpoint::SignIn, Subject::Account(account))
+    }
+}
+
+impl Throttle {
+    /// Takes one try of `session` from `address` at the code that a device shows.
+    pub fn check_device_code(
+        &self,
+        now: Timestamp,
+        session: Id,
+        address: IpAddr,
+    ) -> Result<(), Wait> {
+        self.check(now, Endpoint::DeviceCode, Subject::Address(address))?;
+        self.check(now, Endpoint::DeviceCode, Subject::Session(session))
     }
 }
 
@@ -381,6 +439,10 @@ mod tests {
                 Per::Client => {
                     let other = Subject::Client(&other, address(1));
                     (Subject::Client(&secret, address(1)), Some(other))
+                }
+                Per::Session => {
+                    let session = |number| Subject::Session(Id::from_bytes([number; 16]));
+                    (session(1), Some(session(2)))
                 }
                 Per::Box => (Subject::Everybody, None),
             };
@@ -511,11 +573,15 @@ mod tests {
                 Endpoint::Token => "`POST /oauth2/token`",
                 Endpoint::Revocation => "`POST /oauth2/revoke`",
                 Endpoint::Registration => "`POST /oauth2/register`",
+                Endpoint::Introspection => "`POST /oauth2/introspect`",
+                Endpoint::DeviceAuthorization => "`POST /oauth2/device_authorization`",
+                Endpoint::DeviceCode => "A try at a device's code",
             };
             let whom = match row.per {
                 Per::Account => "each account name",
                 Per::Address => "each address",
                 Per::Client => "each client",
+                Per::Session => "each browser session",
                 Per::Box => "all together",
             };
             let (burst, period) = (row.burst, humantime::format_duration(row.period));
@@ -525,6 +591,24 @@ mod tests {
                 "no row | {expected}"
             );
         }
+    }
+
+    /// Threat 14: guesses at the code of somebody's device.
+    #[test]
+    fn a_browser_that_guesses_codes_rests_wherever_it_goes() {
+        let throttle = throttle();
+        let session = |number| Id::from_bytes([number; 16]);
+        let try_code =
+            |number, last| throttle.check_device_code(at(0), session(number), address(last));
+        for attempt in 0..10 {
+            assert_eq!(try_code(1, attempt), Ok(()));
+        }
+        assert!(try_code(1, 99).is_err());
+        assert_eq!(try_code(2, 99), Ok(()));
+        for number in 0..30 {
+            let _ = try_code(100 + number, 7);
+        }
+        assert!(try_code(250, 7).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How a client says who it is at the token and revocation endpoints (RFC 6749 §2.3.1).
+//! How a client says who it is at the endpoints that only clients call (RFC 6749 §2.3.1).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderValue, header::AUTHORIZATION};
@@ -8,7 +8,10 @@ use crate::{
         params::Params,
         request::{Head, Request},
     },
-    oauth2provider::apps::{self, ClientCredentials, ClientError, ProvenClient},
+    oauth2provider::{
+        apps::{self, ClientCredentials, ClientError, ProvenClient},
+        introspect::{self, Introspector},
+    },
     web::{
         Web,
         oauth2::error::OAuthError,
@@ -30,6 +33,38 @@ pub(super) fn authenticate(
     request: &Request,
     form: &Params,
 ) -> Result<ProvenClient, OAuthError> {
+    let credentials = presented(request, form)?;
+    let authenticated = web.store.read(|tx| apps::authenticate(tx, &credentials));
+    let client = authenticated.map_err(refused)?;
+    let Head { now, remote, .. } = request.head;
+    web.throttle
+        .check(now, endpoint, Subject::Client(&client.client, remote))
+        .map_err(OAuthError::too_often)?;
+    Ok(client)
+}
+
+/// The client or the resource server that a form comes from, proved.
+pub(super) fn authenticate_introspector(
+    web: &Web,
+    request: &Request,
+    form: &Params,
+) -> Result<Introspector, OAuthError> {
+    let credentials = presented(request, form)?;
+    let introspector = web
+        .store
+        .read(|tx| introspect::authenticate(tx, &credentials));
+    introspector.map_err(refused)
+}
+
+fn refused(error: ClientError) -> OAuthError {
+    match error {
+        ClientError::Store(fault) => fault.into(),
+        wrong => OAuthError::invalid_client(wrong.to_string()),
+    }
+}
+
+/// What a form says of who sends it, in the header, in its body, or in both.
+fn presented(request: &Request, form: &Params) -> Result<ClientCredentials, OAuthError> {
     refuse_secret_in_query(&request.head)?;
     let presented = merge(from_header(&request.head)?, from_body(form)?)?;
     let id = presented.id.ok_or_else(|| {
@@ -39,20 +74,10 @@ pub(super) fn authenticate(
     let client_id = id
         .parse()
         .map_err(|_| OAuthError::invalid_client(unknown()))?;
-    let credentials = ClientCredentials {
+    Ok(ClientCredentials {
         client_id,
         secret: presented.secret,
-    };
-    let authenticated = web.store.read(|tx| apps::authenticate(tx, &credentials));
-    let client = authenticated.map_err(|error| match error {
-        ClientError::Store(fault) => fault.into(),
-        wrong => OAuthError::invalid_client(wrong.to_string()),
-    })?;
-    let Head { now, remote, .. } = request.head;
-    web.throttle
-        .check(now, endpoint, Subject::Client(&client.client, remote))
-        .map_err(OAuthError::too_often)?;
-    Ok(client)
+    })
 }
 
 fn unknown() -> String {
