@@ -69,6 +69,20 @@ pub enum Command {
         /// The client's identifier.
         id: String,
     },
+    /// Keep a copy of a client's document.
+    ClientPin {
+        /// Where the document is.
+        url: String,
+        /// Its text.
+        document: String,
+    },
+    /// Every copy of a client's document.
+    ClientPins,
+    /// Give up a copy of a client's document.
+    ClientUnpin {
+        /// Where the document is.
+        url: String,
+    },
 }
 
 /// A password on its way to be hashed. It is written out in full only on the administration
@@ -117,6 +131,8 @@ pub enum Reply {
         #[serde(skip_serializing_if = "Option::is_none")]
         client_secret: Option<String>,
     },
+    /// Copies of clients' documents.
+    Pins(Vec<PinRow>),
 }
 
 /// What the administrator hears: what came of it, or why it was not done.
@@ -172,6 +188,20 @@ pub struct ClientRow {
     /// The last token it got; none when there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<String>,
+}
+
+/// A copy of a client's document as `client pins` shows it. Times are RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinRow {
+    /// Where the document is: the client's identifier.
+    pub url: String,
+    /// The name that is shown at consent.
+    pub name: String,
+    /// Where codes may be sent.
+    pub redirect_uris: Vec<String>,
+    /// When it was pinned; none for a copy that is in the binary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned_at: Option<String>,
 }
 
 /// The command was understood and not done; nothing was changed.

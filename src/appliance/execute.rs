@@ -7,7 +7,7 @@ use crate::{
         administration::{
             Answer, ClientRow, Command, Password, Refused, Reply, UserRow, UserState,
         },
-        data_file, directory,
+        data_file, directory, pins,
     },
     config::Config,
     crypto::{
@@ -15,12 +15,13 @@ use crate::{
         password,
     },
     model::{
-        id::Id,
         oauth2::{
             client::{
                 AuthMethod, Client, ClientMetadata, ClientName, ClientOrigin, GrantType,
                 REDIRECT_URIS_MAX,
             },
+            client_document::ClientDocument,
+            client_id::ClientId,
             scope::{ScopeSet, find_definition},
         },
         timestamp::Timestamp,
@@ -68,6 +69,8 @@ pub(super) enum Prepared {
     UserPasswd(UserName, String),
     /// A client that may be made.
     ClientAdd(ClientMetadata),
+    /// A document that may be kept.
+    ClientPin(ClientDocument),
     /// Nothing was slow.
     Other(Command),
 }
@@ -124,6 +127,9 @@ impl Prepared {
                     application_type: None,
                 })
             }
+            Command::ClientPin { url, document } => {
+                Self::ClientPin(pins::parse_document(&url, &document)?)
+            }
             other => Self::Other(other),
         })
     }
@@ -152,6 +158,7 @@ impl Prepared {
                     client_secret: secret.map(|secret| secret.reveal()),
                 })
             }
+            Self::ClientPin(document) => pins::pin(tx, now, document),
             Self::Other(command) => execute_quick(tx, now, command),
         }
     }
@@ -187,7 +194,12 @@ fn execute_quick(tx: &mut WriteTx<'_>, now: Timestamp, command: Command) -> Answ
             let client = find_client(tx, &id)?;
             apps::remove(tx, client.id)?;
         }
-        Command::UserAdd { .. } | Command::UserPasswd { .. } | Command::ClientAdd { .. } => {
+        Command::ClientPins => return pins::list(tx),
+        Command::ClientUnpin { url } => pins::unpin(tx, &url)?,
+        Command::UserAdd { .. }
+        | Command::UserPasswd { .. }
+        | Command::ClientAdd { .. }
+        | Command::ClientPin { .. } => {
             return Err(Refused::because("expected a prepared command"));
         }
     }
@@ -201,9 +213,9 @@ fn user_name(text: &str) -> Result<UserName, Refused> {
 
 fn find_client(tx: &dyn Read, id: &str) -> Result<Client, Refused> {
     let found = id
-        .parse::<Id>()
+        .parse::<ClientId>()
         .ok()
-        .map(|id| clients::find(tx, id))
+        .map(|id| clients::find_named(tx, &id))
         .transpose()?
         .flatten();
     found.ok_or_else(|| {
@@ -281,11 +293,12 @@ fn user_row(user: &User) -> UserRow {
 fn client_row(client: &Client) -> ClientRow {
     let metadata = &client.metadata;
     ClientRow {
-        client_id: client.id.to_string(),
+        client_id: client.client_id().to_string(),
         name: metadata.name.to_string(),
-        origin: match client.origin {
+        origin: match &client.origin {
             ClientOrigin::Administrator => "administrator",
             ClientOrigin::SelfRegistered => "self-registered",
+            ClientOrigin::Document { .. } => "document",
         }
         .to_owned(),
         public: client.is_public(),

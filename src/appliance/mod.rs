@@ -8,6 +8,8 @@ pub mod socket;
 
 mod application;
 mod execute;
+mod outbound;
+mod pins;
 mod start;
 
 use std::{path::PathBuf, sync::Arc};

@@ -17,6 +17,7 @@ use crate::{
         administration::{Answer, Command, Refused},
         data_file, directory,
         execute::Prepared,
+        outbound::{self, EgressCaError},
         socket,
     },
     config::{
@@ -66,6 +67,9 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// Whom to trust beside the machine's own authorities cannot be read.
+    #[error(transparent)]
+    EgressCa(#[from] EgressCaError),
     /// The log cannot be started.
     #[error(transparent)]
     Logs(#[from] LogsError),
@@ -328,6 +332,7 @@ fn build(
         ca_pem: certificates
             .and_then(Certificates::ca_pem)
             .map(str::to_owned),
+        outbound: outbound::open(config)?,
         probe: Probe::default(),
     });
     Ok(Arc::new(Appliance {

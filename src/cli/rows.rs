@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    appliance::administration::{ClientRow, Reply, UserRow, UserState},
+    appliance::administration::{ClientRow, PinRow, Reply, UserRow, UserState},
     cli::{console::Console, failure::Failure},
 };
 
@@ -49,6 +49,7 @@ fn json(reply: &Reply) -> Result<String, Failure> {
         Reply::Users(_) | Reply::Clients(_) => serde_json::to_string(reply),
         Reply::User(user) => serde_json::to_string(user),
         Reply::Client(client) => serde_json::to_string(client),
+        Reply::Pins(pins) => serde_json::to_string(pins),
         Reply::ClientCreated {
             client,
             client_secret,
@@ -68,6 +69,7 @@ fn text(reply: &Reply) -> String {
         Reply::User(user) => user_table(std::slice::from_ref(user)),
         Reply::Clients(clients) => client_table(clients),
         Reply::Client(client) => client_list(client, None),
+        Reply::Pins(pins) => pin_table(pins),
         Reply::ClientCreated {
             client,
             client_secret,
@@ -111,6 +113,15 @@ fn client_table(clients: &[ClientRow]) -> String {
         let last_used_at = client.last_used_at.as_deref().unwrap_or(NOTHING);
         let (id, name, origin) = (&client.client_id, &client.name, &client.origin);
         [id, name, origin, kind, &client.created_at, last_used_at].map(text_of)
+    });
+    table(header.map(str::to_owned), rows)
+}
+
+fn pin_table(pins: &[PinRow]) -> String {
+    let header = ["DOCUMENT", "NAME", "PINNED"];
+    let rows = pins.iter().map(|pin| {
+        let pinned_at = pin.pinned_at.as_deref().unwrap_or("in the binary");
+        [&pin.url, &pin.name, pinned_at].map(text_of)
     });
     table(header.map(str::to_owned), rows)
 }

@@ -2,6 +2,7 @@
 
 pub mod credential;
 pub mod effect;
+pub mod https_url;
 pub mod id;
 pub mod oauth2;
 pub mod public_url;

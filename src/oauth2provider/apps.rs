@@ -5,7 +5,10 @@ use crate::{
     model::{
         credential::Credential,
         id::Id,
-        oauth2::client::{AuthMethod, Client, ClientMetadata, ClientOrigin},
+        oauth2::{
+            client::{AuthMethod, Client, ClientMetadata, ClientOrigin},
+            client_id::ClientId,
+        },
         timestamp::Timestamp,
     },
     oauth2provider::app_secrets,
@@ -16,7 +19,7 @@ use crate::{
 #[derive(Clone)]
 pub struct ClientCredentials {
     /// The `client_id`.
-    pub client_id: Id,
+    pub client_id: ClientId,
     /// The `client_secret`, from the header or the body.
     pub secret: Option<String>,
 }
@@ -54,7 +57,7 @@ pub enum ClientError {
 /// # Source
 /// RFC 6749 §2.3 and §3.2.1.
 pub fn authenticate(tx: &dyn Read, credentials: &ClientCredentials) -> Result<Client, ClientError> {
-    let client = clients::find(tx, credentials.client_id)?.ok_or(ClientError::Unknown)?;
+    let client = clients::find_named(tx, &credentials.client_id)?.ok_or(ClientError::Unknown)?;
     if client.is_public() {
         return Ok(client);
     }

@@ -15,6 +15,7 @@ use crate::{
         id::Id,
         oauth2::{
             client::{Client, ClientOrigin, GrantType},
+            client_id::ClientId,
             code::{AuthorizationCode, CodeStage},
             grant::Grant,
             pkce::CodeChallenge,
@@ -76,10 +77,10 @@ pub enum TargetError {
 /// RFC 6749 §3.1.2.4: an invalid redirect URI or client "MUST NOT" be redirected to.
 pub fn find_target(
     tx: &dyn Read,
-    client_id: Id,
+    client_id: &ClientId,
     requested: Option<RedirectUri>,
 ) -> Result<Target, TargetError> {
-    let client = clients::find(tx, client_id)?.ok_or(TargetError::ClientUnknown)?;
+    let client = clients::find_named(tx, client_id)?.ok_or(TargetError::ClientUnknown)?;
     if !client.metadata.allows(GrantType::AuthorizationCode) {
         return Err(TargetError::ClientNotForPeople);
     }
@@ -252,7 +253,7 @@ pub fn minimal_scopes() -> ScopeSet {
 fn ceiling(client: &Client) -> Option<&ScopeSet> {
     match client.origin {
         ClientOrigin::Administrator => client.metadata.scope.as_ref(),
-        ClientOrigin::SelfRegistered => None,
+        ClientOrigin::SelfRegistered | ClientOrigin::Document { .. } => None,
     }
 }
 

@@ -34,6 +34,10 @@ pub enum Table {
     AccessTokens,
     /// What ends when, of whatever is not swept in the order of its key.
     Expiry,
+    /// Clients by the URL of the document that describes them.
+    ClientsByDocument,
+    /// Copies of such documents that the owner keeps.
+    PinnedDocuments,
 }
 
 /// One row of [`TABLES`].
@@ -115,6 +119,18 @@ pub const TABLES: &[TableDefinition] = &[
         "AccessToken",
     ),
     row(Table::Expiry, "expiry_v1", "instant, kind, id", "empty"),
+    row(
+        Table::ClientsByDocument,
+        "clients_by_document_v1",
+        "document URL",
+        "client id",
+    ),
+    row(
+        Table::PinnedDocuments,
+        "pinned_documents_v1",
+        "document URL",
+        "PinnedDocument",
+    ),
 ];
 
 impl Table {

@@ -130,10 +130,11 @@ fn session_rows(open: Vec<Session>, current: Id) -> Vec<SessionRow> {
 
 fn grant_row(tx: &dyn Read, grant: &Grant) -> Result<GrantRow, StoreError> {
     let client = clients::find(tx, grant.client_id)?;
-    let origin = match client.as_ref().map(|client| client.origin) {
-        Some(ClientOrigin::Administrator) => "set up by an administrator of this box",
-        Some(ClientOrigin::SelfRegistered) => "registered itself",
-        None => "not registered here any more",
+    let origin = match client.as_ref().map(|client| &client.origin) {
+        Some(ClientOrigin::Administrator) => "set up by an administrator of this box".to_owned(),
+        Some(ClientOrigin::SelfRegistered) => "registered itself".to_owned(),
+        Some(ClientOrigin::Document { url, .. }) => format!("described by {}", url.host()),
+        None => "not registered here any more".to_owned(),
     };
     Ok(GrantRow {
         id: grant.id.to_string(),
@@ -141,7 +142,7 @@ fn grant_row(tx: &dyn Read, grant: &Grant) -> Result<GrantRow, StoreError> {
             || grant.client_id.to_string(),
             |client| client.metadata.name.to_string(),
         ),
-        client_origin_words: origin.to_owned(),
+        client_origin_words: origin,
         redirect_host: grant.redirect_uri.shown_host(),
         scopes: grant
             .scopes

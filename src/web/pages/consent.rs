@@ -45,9 +45,12 @@ pub fn page(
     text(&ConsentPage {
         frame: frame(web, Some(session)),
         client_name: metadata.name.to_string(),
-        client_origin: match client.origin {
+        client_origin: match &client.origin {
             ClientOrigin::Administrator => views::ClientOrigin::Administrator,
             ClientOrigin::SelfRegistered => views::ClientOrigin::SelfRegistered,
+            ClientOrigin::Document { url, .. } => {
+                views::ClientOrigin::Document { host: url.host() }
+            }
         },
         client_host: host.and_then(|url| url.host_str().map(str::to_owned)),
         client_since: day(client.created_at),
