@@ -15,6 +15,7 @@ pub mod http;
 pub mod runtime;
 
 pub mod accounts;
+pub mod audit;
 pub mod experiments;
 pub mod oauth2provider;
 

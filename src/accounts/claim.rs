@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use crate::{
     accounts::{AccountError, users},
+    audit::{self, Act},
     crypto::entropy::Entropy,
     model::{
+        audit::{Action, Object},
         credential::{Credential, CredentialKind},
         timestamp::Timestamp,
         user::{Role, User, UserName},
@@ -56,13 +58,14 @@ pub fn check(tx: &dyn Read, now: Timestamp, credential: &Credential) -> Result<(
 /// [`AccountError::ClaimClosed`], [`AccountError::NameTaken`].
 pub fn take(
     tx: &mut WriteTx<'_>,
-    now: Timestamp,
-    entropy: &dyn Entropy,
+    act: Act<'_>,
     credential: &Credential,
     name: UserName,
     password_hash: String,
 ) -> Result<User, AccountError> {
-    check(tx, now, credential)?;
+    check(tx, act.now, credential)?;
     meta::remove_claim(tx);
-    users::create(tx, now, entropy, name, Role::Owner, password_hash)
+    let owner = users::create(tx, act, name, Role::Owner, password_hash)?;
+    audit::record(tx, act.by, Action::BoxClaimed, Object::User(owner.id), [])?;
+    Ok(owner)
 }

@@ -4,9 +4,10 @@ use std::{net::IpAddr, time::Duration};
 
 use crate::{
     accounts::AccountError,
+    audit::{self, Act},
     config::Lifetimes,
-    crypto::entropy::Entropy,
     model::{
+        audit::{Action, Change, Object},
         credential::{Credential, CredentialKind},
         id::Id,
         session::{BROWSER_LEN_MAX, Session},
@@ -49,8 +50,7 @@ pub struct SignInOrigin {
 /// no longer theirs, or they may no longer sign in, nothing happens.
 pub fn open(
     tx: &mut WriteTx<'_>,
-    now: Timestamp,
-    entropy: &dyn Entropy,
+    act: Act<'_>,
     lifetimes: &Lifetimes,
     checked: &User,
     origin: &SignInOrigin,
@@ -60,7 +60,8 @@ pub fn open(
     let Some(mut user) = current else {
         return Ok(None);
     };
-    end_oldest(tx, user.id)?;
+    end_oldest(tx, act, user.id)?;
+    let Act { now, entropy, by } = act;
     let credential = Credential::generate(CredentialKind::Session, now, entropy);
     let session = Session {
         id: credential.id(),
@@ -76,14 +77,25 @@ pub fn open(
     sessions::add(tx, &session)?;
     user.last_sign_in_at = Some(now);
     users::put(tx, &user)?;
+    let changes = [
+        Change::to("user_id", &user.id),
+        Change::to("browser", &session.browser),
+    ];
+    audit::record(
+        tx,
+        by,
+        Action::SessionOpened,
+        Object::Session(session.id),
+        changes,
+    )?;
     Ok(Some(credential))
 }
 
 /// Makes room for one more session of a user.
-fn end_oldest(tx: &mut WriteTx<'_>, user_id: Id) -> Result<(), StoreError> {
+fn end_oldest(tx: &mut WriteTx<'_>, act: Act<'_>, user_id: Id) -> Result<(), StoreError> {
     let open = sessions::list_of_user(tx, user_id)?;
     if let Some(oldest) = open.last().filter(|_| open.len() >= SESSIONS_PER_USER_MAX) {
-        sessions::remove(tx, oldest);
+        end(tx, act, oldest)?;
     }
     Ok(())
 }
@@ -127,22 +139,38 @@ pub fn list(tx: &dyn Read, now: Timestamp, user_id: Id) -> Result<Vec<Session>, 
 }
 
 /// Ends one session of `user_id`. `false` if it is not theirs or there is none.
-pub fn close(tx: &mut WriteTx<'_>, user_id: Id, id: Id) -> Result<bool, StoreError> {
+pub fn close(tx: &mut WriteTx<'_>, act: Act<'_>, user_id: Id, id: Id) -> Result<bool, StoreError> {
     match sessions::find(tx, id)?.filter(|session| session.user_id == user_id) {
         None => Ok(false),
         Some(session) => {
-            sessions::remove(tx, &session);
+            end(tx, act, &session)?;
             Ok(true)
         }
     }
 }
 
 /// Ends every session of `user_id` but `keep`, and says how many.
-pub fn close_others(tx: &mut WriteTx<'_>, user_id: Id, keep: Id) -> Result<usize, StoreError> {
+pub fn close_others(
+    tx: &mut WriteTx<'_>,
+    act: Act<'_>,
+    user_id: Id,
+    keep: Id,
+) -> Result<usize, StoreError> {
     let mut others = sessions::list_of_user(tx, user_id)?;
     others.retain(|session| session.id != keep);
     for session in &others {
-        sessions::remove(tx, session);
+        end(tx, act, session)?;
     }
     Ok(others.len())
+}
+
+fn end(tx: &mut WriteTx<'_>, act: Act<'_>, session: &Session) -> Result<(), StoreError> {
+    sessions::remove(tx, session);
+    audit::record(
+        tx,
+        act.by,
+        Action::SessionClosed,
+        Object::Session(session.id),
+        [],
+    )
 }

@@ -2,10 +2,10 @@
 
 use crate::{
     accounts::AccountError,
-    crypto::entropy::Entropy,
+    audit::{self, Act},
     model::{
+        audit::{Action, Change, Object},
         id::Id,
-        timestamp::Timestamp,
         user::{Role, User, UserName},
     },
     store::{Read, StoreError, WriteTx, grants, sessions, users},
@@ -17,8 +17,7 @@ use crate::{
 /// [`AccountError::NameTaken`], [`AccountError::TooMany`].
 pub fn create(
     tx: &mut WriteTx<'_>,
-    now: Timestamp,
-    entropy: &dyn Entropy,
+    act: Act<'_>,
     name: UserName,
     role: Role,
     password_hash: String,
@@ -31,6 +30,7 @@ pub fn create(
             max: users::USERS_MAX,
         });
     }
+    let Act { now, entropy, by } = act;
     let user = User {
         id: Id::generate(now, entropy),
         name,
@@ -41,6 +41,11 @@ pub fn create(
         disabled_at: None,
     };
     users::put(tx, &user)?;
+    let changes = [
+        Change::to("name", &user.name),
+        Change::to("role", user.role.as_str()),
+    ];
+    audit::record(tx, by, Action::UserCreated, Object::User(user.id), changes)?;
     Ok(user)
 }
 
@@ -57,44 +62,78 @@ pub fn named(tx: &dyn Read, name: &UserName) -> Result<User, AccountError> {
 /// What they allowed to clients stays: it never depended on the password.
 pub fn change_password(
     tx: &mut WriteTx<'_>,
+    act: Act<'_>,
     mut user: User,
     password_hash: String,
     keep: Option<Id>,
 ) -> Result<(), AccountError> {
     user.password_hash = password_hash;
     users::put(tx, &user)?;
-    end_sessions(tx, &user, keep)
+    audit::record(
+        tx,
+        act.by,
+        Action::UserPasswordChanged,
+        Object::User(user.id),
+        [],
+    )?;
+    end_sessions(tx, act, &user, keep)
 }
 
 /// Keeps a user from signing in; their sessions end, and their tokens open nothing while it lasts.
 ///
 /// # Errors
 /// [`AccountError::LastOwner`].
-pub fn disable(tx: &mut WriteTx<'_>, now: Timestamp, mut user: User) -> Result<(), AccountError> {
+pub fn disable(tx: &mut WriteTx<'_>, act: Act<'_>, mut user: User) -> Result<(), AccountError> {
     refuse_last_owner(tx, &user)?;
-    user.disabled_at = user.disabled_at.or(Some(now));
+    user.disabled_at = user.disabled_at.or(Some(act.now));
     users::put(tx, &user)?;
-    end_sessions(tx, &user, None)
+    audit::record(tx, act.by, Action::UserDisabled, Object::User(user.id), [])?;
+    end_sessions(tx, act, &user, None)
 }
 
 /// Lets a user sign in again.
-pub fn enable(tx: &mut WriteTx<'_>, mut user: User) -> Result<(), AccountError> {
+pub fn enable(tx: &mut WriteTx<'_>, act: Act<'_>, mut user: User) -> Result<(), AccountError> {
     user.disabled_at = None;
-    Ok(users::put(tx, &user)?)
+    users::put(tx, &user)?;
+    Ok(audit::record(
+        tx,
+        act.by,
+        Action::UserEnabled,
+        Object::User(user.id),
+        [],
+    )?)
 }
 
 /// Removes a user, their sessions, and everything they allowed.
 ///
 /// # Errors
 /// [`AccountError::LastOwner`].
-pub fn remove(tx: &mut WriteTx<'_>, user: &User) -> Result<(), AccountError> {
+pub fn remove(tx: &mut WriteTx<'_>, act: Act<'_>, user: &User) -> Result<(), AccountError> {
     refuse_last_owner(tx, user)?;
-    end_sessions(tx, user, None)?;
+    end_sessions(tx, act, user, None)?;
     for grant in grants::list_of_user(tx, user.id)? {
         grants::remove(tx, &grant);
+        audit::record(
+            tx,
+            act.by,
+            Action::GrantRevoked,
+            Object::Grant(grant.id),
+            [],
+        )?;
     }
     users::remove(tx, user);
-    Ok(())
+    let changes = [Change {
+        field: "name".to_owned(),
+        old: Some(user.name.to_string()),
+        new: None,
+    }];
+    Ok(audit::record(
+        tx,
+        act.by,
+        Action::UserRemoved,
+        Object::User(user.id),
+        changes,
+    )?)
 }
 
 /// Whether anybody can administer the box.
@@ -102,10 +141,22 @@ pub fn has_owner(tx: &dyn Read) -> Result<bool, StoreError> {
     Ok(users::list(tx)?.iter().any(|user| user.role == Role::Owner))
 }
 
-fn end_sessions(tx: &mut WriteTx<'_>, user: &User, keep: Option<Id>) -> Result<(), AccountError> {
+fn end_sessions(
+    tx: &mut WriteTx<'_>,
+    act: Act<'_>,
+    user: &User,
+    keep: Option<Id>,
+) -> Result<(), AccountError> {
     for session in sessions::list_of_user(tx, user.id)? {
         if Some(session.id) != keep {
             sessions::remove(tx, &session);
+            audit::record(
+                tx,
+                act.by,
+                Action::SessionClosed,
+                Object::Session(session.id),
+                [],
+            )?;
         }
     }
     Ok(())

@@ -83,6 +83,17 @@ pub enum Command {
         /// Where the document is.
         url: String,
     },
+    /// Check the chain of the audit log.
+    AuditVerify,
+    /// Search the audit log.
+    AuditSearch {
+        /// Words that the entries have.
+        query: String,
+        /// How many entries at the most.
+        limit: usize,
+        /// How many to leave out first.
+        offset: usize,
+    },
 }
 
 /// A password on its way to be hashed. It is written out in full only on the administration
@@ -133,6 +144,64 @@ pub enum Reply {
     },
     /// Copies of clients' documents.
     Pins(Vec<PinRow>),
+    /// The audit log holds together.
+    AuditVerified {
+        /// How many entries it has.
+        entries: u64,
+        /// The number of the newest.
+        head: u64,
+        /// The newest link, in hexadecimal.
+        link: String,
+    },
+    /// What was found in the audit log.
+    AuditLogs {
+        /// A page of it, newest first.
+        audit_logs: Vec<AuditRow>,
+        /// How many there are.
+        count: usize,
+    },
+}
+
+/// An entry of the audit log, as the command and the management API show it. Times are RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// Its place in the log.
+    pub number: u64,
+    /// When it was done.
+    pub at: String,
+    /// What was done.
+    pub action: String,
+    /// Who did it: `user`, `client`, `stranger`, `administrator` or `keystead`.
+    pub actor: String,
+    /// The identifier of a user or of a client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor_id: Option<String>,
+    /// To what: `client`, `grant` and so on.
+    pub object: String,
+    /// Its identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object_id: Option<String>,
+    /// From where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// In which request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// What changed; secrets are never in it.
+    pub changes: Vec<AuditChange>,
+}
+
+/// One value that changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditChange {
+    /// The field.
+    pub field: String,
+    /// What it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    /// What it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new: Option<String>,
 }
 
 /// What the administrator hears: what came of it, or why it was not done.

@@ -1,20 +1,25 @@
 //! Doing what an administrator asks, on the store of a running server or on the file itself.
 
+use std::sync::Arc;
+
 use crate::{
     accounts::{AccountError, users},
     appliance::{
         DATA_FILE, StartError,
         administration::{
-            Answer, ClientRow, Command, Password, Refused, Reply, UserRow, UserState,
+            Answer, AuditChange, AuditRow, ClientRow, Command, Password, Refused, Reply, UserRow,
+            UserState,
         },
         data_file, directory, pins,
     },
+    audit::{self, Act},
     config::Config,
     crypto::{
         entropy::{Entropy, random},
         password,
     },
     model::{
+        audit::{Actor, AuditEntry, Change, Origin},
         oauth2::{
             client::{
                 AuthMethod, Client, ClientMetadata, ClientName, ClientOrigin, GrantType,
@@ -39,13 +44,34 @@ use crate::{
 pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, StartError> {
     directory::prepare(&config.data_dir, DATA_FILE)?;
     let store = Store::open(&data_file(&config.data_dir), &OsEntropy)?;
-    let prepared = Prepared::new(command, &OsEntropy);
-    let now = SystemClock.now();
-    Ok(prepared.and_then(|prepared| {
-        store
-            .write(move |tx| prepared.execute(tx, now, &OsEntropy))
-            .wait()
-    }))
+    let (entropy, now) = (Arc::new(OsEntropy), SystemClock.now());
+    Ok(
+        begin(&store, entropy, now, command).and_then(|begun| match begun {
+            Begun::Answered(reply) => Ok(reply),
+            Begun::Writing(answer) => answer.wait(),
+        }),
+    )
+}
+
+/// A command that was answered from a snapshot, or that the writer is at.
+pub(super) enum Begun {
+    Answered(Reply),
+    Writing(crate::store::Answer<Reply, Refused>),
+}
+
+/// Begins with a command. Slow, where a password has to be hashed.
+pub(super) fn begin(
+    store: &Store,
+    entropy: Arc<dyn Entropy>,
+    now: Timestamp,
+    command: Command,
+) -> Result<Begun, Refused> {
+    if let Some(reply) = store.read(|tx| query(tx, &command))? {
+        return Ok(Begun::Answered(reply));
+    }
+    let prepared = Prepared::new(command, &*entropy)?;
+    let write = store.write(move |tx| prepared.execute_locally(tx, now, &*entropy));
+    Ok(Begun::Writing(write))
 }
 
 impl From<StoreError> for Refused {
@@ -62,7 +88,7 @@ impl From<AccountError> for Refused {
 
 /// A command whose slow part, hashing a password, is behind it: what is left runs in the store's
 /// writer.
-pub(super) enum Prepared {
+enum Prepared {
     /// Make a user with that password.
     UserAdd(UserName, crate::model::user::Role, String),
     /// Give a user that password.
@@ -77,7 +103,7 @@ pub(super) enum Prepared {
 
 impl Prepared {
     /// Parses what has to be parsed, and hashes what has to be hashed. Slow: about 20 ms.
-    pub(super) fn new(command: Command, entropy: &dyn Entropy) -> Result<Self, Refused> {
+    fn new(command: Command, entropy: &dyn Entropy) -> Result<Self, Refused> {
         let hash = |name: &UserName, password: &Password| {
             let password = NewPassword::parse(password.expose(), name)
                 .map_err(|error| Refused::because(format!("password: {error}")))?;
@@ -134,73 +160,110 @@ impl Prepared {
         })
     }
 
-    /// Does it, in the writer.
-    pub(super) fn execute(
+    /// Does it for whoever administers the machine, in the writer.
+    fn execute_locally(
         self,
         tx: &mut WriteTx<'_>,
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Answer {
+        let by = Origin::local(now, Actor::Administrator);
+        self.execute(
+            tx,
+            Act {
+                now,
+                entropy,
+                by: &by,
+            },
+        )
+    }
+
+    /// Does it, in the writer.
+    fn execute(self, tx: &mut WriteTx<'_>, act: Act<'_>) -> Answer {
         match self {
             Self::UserAdd(name, role, hash) => {
-                let user = users::create(tx, now, entropy, name, role, hash)?;
+                let user = users::create(tx, act, name, role, hash)?;
                 Ok(Reply::User(user_row(&user)))
             }
             Self::UserPasswd(name, hash) => {
                 let user = users::named(tx, &name)?;
-                users::change_password(tx, user, hash, None)?;
+                users::change_password(tx, act, user, hash, None)?;
                 Ok(Reply::Done)
             }
             Self::ClientAdd(metadata) => {
-                let (client, secret) = apps::create(tx, now, entropy, metadata)?;
+                let (client, secret) = apps::create(tx, act, metadata)?;
                 Ok(Reply::ClientCreated {
                     client: client_row(&client),
                     client_secret: secret.map(|secret| secret.reveal()),
                 })
             }
-            Self::ClientPin(document) => pins::pin(tx, now, document),
-            Self::Other(command) => execute_quick(tx, now, command),
+            Self::ClientPin(document) => pins::pin(tx, act, document),
+            Self::Other(command) => execute_quick(tx, act, command),
         }
     }
 }
 
-fn execute_quick(tx: &mut WriteTx<'_>, now: Timestamp, command: Command) -> Answer {
-    match command {
+/// What a command that changes nothing is answered, from a snapshot; `None` for every other.
+fn query(tx: &dyn Read, command: &Command) -> Result<Option<Reply>, Refused> {
+    Ok(Some(match command {
         Command::UserList => {
             let users = crate::store::users::list(tx)?;
-            return Ok(Reply::Users(users.iter().map(user_row).collect()));
-        }
-        Command::UserDisable { name } => {
-            let user = users::named(tx, &user_name(&name)?)?;
-            users::disable(tx, now, user)?;
-        }
-        Command::UserEnable { name } => {
-            let user = users::named(tx, &user_name(&name)?)?;
-            users::enable(tx, user)?;
-        }
-        Command::UserRemove { name } => {
-            let user = users::named(tx, &user_name(&name)?)?;
-            users::remove(tx, &user)?;
+            Reply::Users(users.iter().map(user_row).collect())
         }
         Command::ClientList => {
             let clients = clients::list(tx, clients::CLIENTS_MAX)?;
-            return Ok(Reply::Clients(clients.iter().map(client_row).collect()));
+            Reply::Clients(clients.iter().map(client_row).collect())
         }
-        Command::ClientShow { id } => {
-            let client = find_client(tx, &id)?;
-            return Ok(Reply::Client(client_row(&client)));
+        Command::ClientShow { id } => Reply::Client(client_row(&find_client(tx, id)?)),
+        Command::ClientPins => pins::list(tx)?,
+        Command::AuditVerify => {
+            let verified = audit::verify(tx).map_err(Refused::because)?;
+            Reply::AuditVerified {
+                entries: verified.entries,
+                head: verified.head.number,
+                link: verified.head.link.to_hex(),
+            }
+        }
+        Command::AuditSearch {
+            query,
+            limit,
+            offset,
+        } => {
+            let found = audit::search(tx, query, *limit, *offset)?;
+            let audit_logs = found.entries.into_iter().map(audit_row).collect();
+            Reply::AuditLogs {
+                audit_logs,
+                count: found.count,
+            }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer {
+    match command {
+        Command::UserDisable { name } => {
+            let user = users::named(tx, &user_name(&name)?)?;
+            users::disable(tx, act, user)?;
+        }
+        Command::UserEnable { name } => {
+            let user = users::named(tx, &user_name(&name)?)?;
+            users::enable(tx, act, user)?;
+        }
+        Command::UserRemove { name } => {
+            let user = users::named(tx, &user_name(&name)?)?;
+            users::remove(tx, act, &user)?;
         }
         Command::ClientRemove { id } => {
             let client = find_client(tx, &id)?;
-            apps::remove(tx, client.id)?;
+            apps::remove(tx, act, client.id)?;
         }
-        Command::ClientPins => return pins::list(tx),
-        Command::ClientUnpin { url } => pins::unpin(tx, &url)?,
-        Command::UserAdd { .. }
-        | Command::UserPasswd { .. }
-        | Command::ClientAdd { .. }
-        | Command::ClientPin { .. } => {
-            return Err(Refused::because("expected a prepared command"));
+        Command::ClientUnpin { url } => pins::unpin(tx, act, &url)?,
+        prepared => {
+            let name = std::mem::discriminant(&prepared);
+            return Err(Refused::because(format!(
+                "expected a command that is quick: {name:?}"
+            )));
         }
     }
     Ok(Reply::Done)
@@ -287,6 +350,28 @@ fn user_row(user: &User) -> UserRow {
         },
         created_at: user.created_at.to_string(),
         last_sign_in_at: user.last_sign_in_at.map(|at| at.to_string()),
+    }
+}
+
+fn audit_row(entry: AuditEntry) -> AuditRow {
+    let (actor, actor_id) = entry.actor.named();
+    let (object, object_id) = entry.object.named();
+    let change = |change: Change| AuditChange {
+        field: change.field,
+        old: change.old,
+        new: change.new,
+    };
+    AuditRow {
+        number: entry.number,
+        at: entry.at.to_string(),
+        action: entry.action.as_str().to_owned(),
+        actor: actor.to_owned(),
+        actor_id: actor_id.map(|id| id.to_string()),
+        object: object.to_owned(),
+        object_id: object_id.map(|id| id.to_string()),
+        address: entry.address,
+        request_id: entry.request_id,
+        changes: entry.changes.into_iter().map(change).collect(),
     }
 }
 

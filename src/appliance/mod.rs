@@ -12,11 +12,15 @@ mod outbound;
 mod pins;
 mod start;
 
+#[cfg(test)]
+mod tests;
+
 use std::{path::PathBuf, sync::Arc};
 
 use ipnet::IpNet;
 
 pub use execute::administer_offline;
+pub use outbound::EgressCaError;
 pub use start::{Ready, StartError, serve};
 
 use crate::{experiments::Experiments, mcp::Mcp, runtime::clock::Clock, web::Web};

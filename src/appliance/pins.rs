@@ -2,6 +2,7 @@
 
 use crate::{
     appliance::administration::{PinRow, Refused, Reply},
+    audit::Act,
     model::{
         oauth2::{
             client_document::{ClientDocument, PinnedDocument},
@@ -34,16 +35,16 @@ fn parse_url(text: &str) -> Result<DocumentUrl, Refused> {
 /// Keeps a copy.
 pub(super) fn pin(
     tx: &mut WriteTx<'_>,
-    now: Timestamp,
+    act: Act<'_>,
     document: ClientDocument,
 ) -> Result<Reply, Refused> {
-    let pinned = client_documents::pin(tx, now, document)?;
+    let pinned = client_documents::pin(tx, act, document)?;
     Ok(Reply::Pins(vec![pin_row(&pinned)]))
 }
 
 /// Gives up a copy of the owner's; one in the binary cannot be given up.
-pub(super) fn unpin(tx: &mut WriteTx<'_>, url: &str) -> Result<(), Refused> {
-    if client_documents::unpin(tx, &parse_url(url)?)? {
+pub(super) fn unpin(tx: &mut WriteTx<'_>, act: Act<'_>, url: &str) -> Result<(), Refused> {
+    if client_documents::unpin(tx, act, &parse_url(url)?)? {
         Ok(())
     } else {
         Err(Refused::because(format!(

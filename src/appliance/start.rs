@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::spawn_blocking};
 
 use crate::{
     accounts::{AccountError, claim, throttle::SignInThrottle},
@@ -16,10 +16,11 @@ use crate::{
         Appliance, DATA_FILE,
         administration::{Answer, Command, Refused},
         data_file, directory,
-        execute::Prepared,
+        execute::{Begun, begin},
         outbound::{self, EgressCaError},
         socket,
     },
+    audit,
     config::{
         Config,
         serving::{Listen, PublicSource, Serving, TlsSource, Transport, Unavailable, Unservable},
@@ -38,9 +39,10 @@ use crate::{
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
         logs::{self, LogsError},
+        outbound::Outbound,
         signals::{Reload, Stop},
     },
-    store::{Store, StoreError, meta, sweep},
+    store::{Store, StoreError, meta},
     web::{Web, health::Probe, passwords::PasswordDesk},
 };
 
@@ -138,7 +140,11 @@ async fn run(
         &store,
         &entropy,
         &clock,
-        certificates.as_deref(),
+        certificates
+            .as_deref()
+            .and_then(Certificates::ca_pem)
+            .map(str::to_owned),
+        outbound::open(config)?,
     )?;
     let admin = socket::Listener::bind(&config.data_dir)?;
 
@@ -146,7 +152,13 @@ async fn run(
     let provider = Arc::clone(&app.web.provider);
     warn_of_what_is_off(config);
     tracing::info!(url = %provider.public_url, data = %config.data_dir.display(), "serving");
-    let background = Background::start(&store, &clock, reload, certificates.clone());
+    let background = Background::start(
+        &store,
+        &clock,
+        config.lifetimes.audit_kept,
+        reload,
+        certificates.clone(),
+    );
     announce(&Ready {
         claim: claim.map(|credential| {
             let path = format!("/claim/{}", credential.reveal());
@@ -301,13 +313,15 @@ fn certificate_names(public_url: &PublicUrl, listen: &[Listen]) -> Vec<String> {
     names
 }
 
-fn build(
+/// Puts the appliance together from what was opened; no socket and no task is begun here.
+pub(super) fn build(
     config: &Config,
     public_url: PublicUrl,
     store: &Arc<Store>,
     entropy: &Arc<dyn Entropy>,
     clock: &Arc<dyn Clock>,
-    certificates: Option<&Certificates>,
+    ca_pem: Option<String>,
+    outbound: Outbound,
 ) -> Result<Arc<Appliance>, StartError> {
     let (experiments, unknown) = Experiments::parse(&config.experiments);
     for name in unknown {
@@ -329,10 +343,8 @@ fn build(
             SignInThrottle::off()
         },
         passwords: PasswordDesk::new(),
-        ca_pem: certificates
-            .and_then(Certificates::ca_pem)
-            .map(str::to_owned),
-        outbound: outbound::open(config)?,
+        ca_pem,
+        outbound,
         probe: Probe::default(),
     });
     Ok(Arc::new(Appliance {
@@ -379,13 +391,11 @@ fn administer(
         let (store, entropy) = (Arc::clone(&store), Arc::clone(&entropy));
         let now = clock.now();
         Box::pin(async move {
-            let salt = Arc::clone(&entropy);
-            let prepared = tokio::task::spawn_blocking(move || Prepared::new(command, &*salt))
-                .await
-                .map_err(Refused::because)??;
-            store
-                .write(move |tx| prepared.execute(tx, now, &*entropy))
-                .await
+            let begun = spawn_blocking(move || begin(&store, entropy, now, command)).await;
+            match begun.map_err(Refused::because)?? {
+                Begun::Answered(reply) => Ok(reply),
+                Begun::Writing(answer) => answer.await,
+            }
         })
     }
 }
@@ -397,11 +407,16 @@ impl Background {
     fn start(
         store: &Arc<Store>,
         clock: &Arc<dyn Clock>,
+        audit_kept: Duration,
         reload: Reload,
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
         let mut tasks = vec![
-            tokio::spawn(sweep_for_ever(Arc::clone(store), Arc::clone(clock))),
+            tokio::spawn(sweep_for_ever(
+                Arc::clone(store),
+                Arc::clone(clock),
+                audit_kept,
+            )),
             tokio::spawn(reload_on_signal(
                 reload,
                 certificates.clone(),
@@ -423,13 +438,13 @@ impl Background {
     }
 }
 
-async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>) {
+async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>, kept: Duration) {
     let mut period = tokio::time::interval(SWEEP_PERIOD);
     loop {
         period.tick().await;
         for _ in 0..SWEEP_STEPS_MAX {
             let now = clock.now();
-            match store.write(move |tx| sweep::step(tx, now)).await {
+            match store.write(move |tx| audit::sweep(tx, now, kept)).await {
                 Ok(0) => break,
                 Ok(removed) => tracing::debug!(removed, "swept"),
                 Err(fault) => {

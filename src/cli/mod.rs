@@ -1,5 +1,6 @@
 //! Floor 6: words in, exit code out; one file a command.
 
+mod audit;
 mod client;
 mod console;
 mod failure;
@@ -23,7 +24,8 @@ use crate::{
         socket::{self, CallError},
     },
     cli::{
-        client::ClientCommand, console::Console, failure::Failure, serve::Serve, user::UserCommand,
+        audit::AuditCommand, client::ClientCommand, console::Console, failure::Failure,
+        serve::Serve, user::UserCommand,
     },
     config::{
         Config,
@@ -71,6 +73,13 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Client(ClientCommand),
+    /// Check and search the log of what was done
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = EITHER_WAY
+    )]
+    Audit(AuditCommand),
 }
 
 const EITHER_WAY: &str = "Works whether the server runs or not, on the data directory of --data.";
@@ -117,6 +126,7 @@ fn execute(
         }
         Chosen::User(command) => command.execute(&load(common)?, console),
         Chosen::Client(command) => command.execute(&load(common)?, console),
+        Chosen::Audit(command) => command.execute(&load(common)?, console),
     }
 }
 

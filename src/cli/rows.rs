@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    appliance::administration::{ClientRow, PinRow, Reply, UserRow, UserState},
+    appliance::administration::{AuditRow, ClientRow, PinRow, Reply, UserRow, UserState},
     cli::{console::Console, failure::Failure},
 };
 
@@ -47,6 +47,7 @@ fn json(reply: &Reply) -> Result<String, Failure> {
     let line = match reply {
         Reply::Done => return Ok(String::new()),
         Reply::Users(_) | Reply::Clients(_) => serde_json::to_string(reply),
+        Reply::AuditVerified { .. } | Reply::AuditLogs { .. } => inner_json(reply),
         Reply::User(user) => serde_json::to_string(user),
         Reply::Client(client) => serde_json::to_string(client),
         Reply::Pins(pins) => serde_json::to_string(pins),
@@ -62,8 +63,23 @@ fn json(reply: &Reply) -> Result<String, Failure> {
     Ok(format!("{line}\n"))
 }
 
+/// What stands behind the name of the reply.
+fn inner_json(reply: &Reply) -> serde_json::Result<String> {
+    let value = serde_json::to_value(reply)?;
+    let inner = value.as_object().and_then(|object| object.values().next());
+    serde_json::to_string(inner.unwrap_or(&value))
+}
+
 fn text(reply: &Reply) -> String {
     match reply {
+        Reply::AuditVerified {
+            entries,
+            head,
+            link,
+        } => {
+            format!("The log holds together: {entries} entries.\nHead: {head} {link}\n")
+        }
+        Reply::AuditLogs { audit_logs, .. } => audit_table(audit_logs),
         Reply::Done => String::new(),
         Reply::Users(users) => user_table(users),
         Reply::User(user) => user_table(std::slice::from_ref(user)),
@@ -95,6 +111,38 @@ fn user_table(users: &[UserRow]) -> String {
             &user.id,
         ];
         cells.map(text_of)
+    });
+    table(header.map(str::to_owned), rows)
+}
+
+fn audit_table(rows: &[AuditRow]) -> String {
+    let header = ["NUMBER", "WHEN", "ACTION", "WHO", "WHAT", "FROM", "CHANGES"];
+    let of = |kind: &str, id: Option<&String>| match id {
+        Some(id) => format!("{kind} {id}"),
+        None => kind.to_owned(),
+    };
+    let rows = rows.iter().map(|row| {
+        let changes = row.changes.iter().map(|change| {
+            let old = change
+                .old
+                .as_deref()
+                .map_or_else(String::new, |old| format!("{old} → "));
+            format!(
+                "{}: {old}{}",
+                change.field,
+                change.new.as_deref().unwrap_or(NOTHING)
+            )
+        });
+        let cells = [
+            row.number.to_string(),
+            row.at.clone(),
+            row.action.clone(),
+            of(&row.actor, row.actor_id.as_ref()),
+            of(&row.object, row.object_id.as_ref()),
+            row.address.clone().unwrap_or_else(|| NOTHING.to_owned()),
+            changes.collect::<Vec<_>>().join(", "),
+        ];
+        cells.map(|cell| text_of(&cell))
     });
     table(header.map(str::to_owned), rows)
 }

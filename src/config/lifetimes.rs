@@ -35,6 +35,8 @@ pub struct Lifetimes {
     pub claim_ttl: Duration,
     /// How long a self-registered client waits for somebody's approval.
     pub unapproved_client_ttl: Duration,
+    /// An entry of the audit log.
+    pub audit_kept: Duration,
 }
 
 impl Lifetimes {
@@ -56,6 +58,7 @@ impl Lifetimes {
             consent_ttl: get(&setting::CONSENT_TTL)?,
             claim_ttl: get(&setting::CLAIM_TTL)?,
             unapproved_client_ttl: get(&setting::CLIENT_UNAPPROVED_TTL)?,
+            audit_kept: get(&setting::AUDIT_KEPT)?,
         })
     }
 }

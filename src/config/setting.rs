@@ -18,6 +18,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const YEAR: Duration = Duration::from_hours(365 * 24);
+const TEN_YEARS: Duration = Duration::from_hours(3650 * 24);
 /// OAuth 2.1 §4.1.2 recommends ten minutes at most.
 const CODE_TTL_MAX: Duration = Duration::from_mins(10);
 /// Longer, and a stolen refresh token would go unnoticed.
@@ -125,6 +126,7 @@ pub static SETTINGS: &[&Setting] = &[
     &CONSENT_TTL,
     &CLAIM_TTL,
     &CLIENT_UNAPPROVED_TTL,
+    &AUDIT_KEPT,
 ];
 
 /// The configuration file itself.
@@ -367,6 +369,14 @@ pub static CLIENT_UNAPPROVED_TTL: Setting = lifetime(
     (MINUTE, YEAR),
     "7d",
     "Life of a self-registered client that no user approved",
+);
+
+/// How long an entry of the audit log is kept.
+pub static AUDIT_KEPT: Setting = lifetime(
+    "audit.kept",
+    (DAY, TEN_YEARS),
+    "365d",
+    "How long an entry of the audit log is kept",
 );
 
 const fn lifetime(

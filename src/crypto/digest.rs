@@ -30,6 +30,17 @@ impl Digest {
     }
 }
 
+impl Digest {
+    /// It in hexadecimal, for a person to keep.
+    pub fn to_hex(self) -> String {
+        self.0
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<Vec<_>>()
+            .concat()
+    }
+}
+
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()

@@ -23,7 +23,7 @@ use crate::{
         CALL_TIMEOUT,
         tools::{self, Call, Tool, ToolError},
     },
-    model::timestamp::Timestamp,
+    model::{audit::Origin, timestamp::Timestamp},
     oauth2provider::tokens::Access,
     store::Store,
 };
@@ -60,6 +60,7 @@ pub(super) struct Caller {
     pub(super) access: Access,
     pub(super) now: Timestamp,
     pub(super) request_id: RequestId,
+    pub(super) by: Origin,
 }
 
 /// Answers one message. Everything that differs between callers comes with the message.
@@ -109,6 +110,7 @@ impl Handler {
             store: Arc::clone(&self.store),
             access: caller.access.clone(),
             now: caller.now,
+            by: caller.by.clone(),
         };
         match run(tool, call, arguments).await {
             Ok(output) => Ok(CallToolResult::structured(output)),

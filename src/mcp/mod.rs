@@ -35,7 +35,10 @@ use crate::{
         handler::{Caller, Handler},
         tools::{TOOLS, Tool},
     },
-    model::public_url::PublicUrl,
+    model::{
+        audit::{Actor, Origin},
+        public_url::PublicUrl,
+    },
     oauth2provider::{Provider, tokens::Access},
     store::Store,
 };
@@ -142,8 +145,15 @@ fn forwarded(request: Request, access: Access) -> http::Request<Full<Bytes>> {
         }
     }
     headers.insert(ACCEPT, BOTH_MEDIA_TYPES);
+    let by = Origin {
+        at: head.now,
+        actor: Actor::User(access.user.id),
+        address: Some(head.remote),
+        request_id: Some(head.id.to_string()),
+    };
     forwarded.extensions_mut().insert(Arc::new(Caller {
         access,
+        by,
         now: head.now,
         request_id: head.id,
     }));

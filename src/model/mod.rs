@@ -1,5 +1,6 @@
 //! Floor 0: the nouns, valid by construction. No IO, no clock, no entropy source, nothing async.
 
+pub mod audit;
 pub mod credential;
 pub mod effect;
 pub mod https_url;

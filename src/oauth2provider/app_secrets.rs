@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::{
-    crypto::entropy::Entropy,
+    audit::{self, Act},
     model::{
+        audit::{Action, Change, Object},
         credential::{Credential, CredentialKind},
         id::Id,
         oauth2::client::ClientSecret,
-        timestamp::Timestamp,
     },
     store::{Read, StoreError, WriteTx, clients},
 };
@@ -17,12 +17,8 @@ use crate::{
 pub const LAST_USE_PRECISION: Duration = Duration::from_hours(1);
 
 /// Makes a secret for a client. The returned credential is the only copy.
-pub fn create(
-    tx: &mut WriteTx<'_>,
-    now: Timestamp,
-    entropy: &dyn Entropy,
-    client_id: Id,
-) -> Result<Credential, StoreError> {
+pub fn create(tx: &mut WriteTx<'_>, act: Act<'_>, client_id: Id) -> Result<Credential, StoreError> {
+    let Act { now, entropy, by } = act;
     let credential = Credential::generate(CredentialKind::ClientSecret, now, entropy);
     let secret = ClientSecret {
         id: credential.id(),
@@ -32,6 +28,14 @@ pub fn create(
         last_used_at: None,
     };
     clients::put_secret(tx, &secret)?;
+    let changes = [Change::to("client_id", &client_id)];
+    audit::record(
+        tx,
+        by,
+        Action::SecretCreated,
+        Object::Secret(secret.id),
+        changes,
+    )?;
     Ok(credential)
 }
 

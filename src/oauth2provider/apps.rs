@@ -1,15 +1,16 @@
 //! Clients: who they are, how they prove it, and what the owner of the box does with them.
 
 use crate::{
-    crypto::entropy::Entropy,
+    audit::{self, Act},
     model::{
+        audit::{Action, Change, Object},
         credential::Credential,
         id::Id,
         oauth2::{
             client::{AuthMethod, Client, ClientMetadata, ClientOrigin},
             client_id::ClientId,
+            redirect_uri::RedirectUri,
         },
-        timestamp::Timestamp,
     },
     oauth2provider::app_secrets,
     store::{Read, StoreError, WriteTx, clients, grants},
@@ -75,10 +76,10 @@ pub fn authenticate(tx: &dyn Read, credentials: &ClientCredentials) -> Result<Cl
 /// Makes a client for the owner of the box; with a secret unless it is public.
 pub fn create(
     tx: &mut WriteTx<'_>,
-    now: Timestamp,
-    entropy: &dyn Entropy,
+    act: Act<'_>,
     metadata: ClientMetadata,
 ) -> Result<(Client, Option<Credential>), StoreError> {
+    let Act { now, entropy, by } = act;
     let client = Client {
         id: Id::generate(now, entropy),
         origin: ClientOrigin::Administrator,
@@ -90,27 +91,69 @@ pub fn create(
         last_used_at: None,
     };
     clients::put(tx, &client)?;
+    let changes = described(&client.metadata);
+    audit::record(
+        tx,
+        by,
+        Action::ClientCreated,
+        Object::Client(client.id),
+        changes,
+    )?;
     let secret = match client.metadata.auth_method {
         AuthMethod::None => None,
-        _ => Some(app_secrets::create(tx, now, entropy, client.id)?),
+        _ => Some(app_secrets::create(tx, act, client.id)?),
     };
     Ok((client, secret))
 }
 
+/// What an audit entry says of a client that was made.
+pub(super) fn described(metadata: &ClientMetadata) -> Vec<Change> {
+    let uris: Vec<_> = metadata
+        .redirect_uris
+        .iter()
+        .map(RedirectUri::as_str)
+        .collect();
+    vec![
+        Change::to("client_name", &metadata.name),
+        Change::to("redirect_uris", &uris.join(" ")),
+        Change::to("token_endpoint_auth_method", metadata.auth_method.as_str()),
+    ]
+}
+
+/// What an audit entry says of a client that changed.
+pub(super) fn compared(old: &ClientMetadata, new: &ClientMetadata) -> Vec<Change> {
+    let pairs = described(old).into_iter().zip(described(new));
+    pairs
+        .filter(|(old, new)| old.new != new.new)
+        .map(|(old, new)| Change {
+            old: old.new,
+            ..new
+        })
+        .collect()
+}
+
 /// Removes a client, and ends everything that was allowed to it. `false` if there is none.
-pub fn remove(tx: &mut WriteTx<'_>, id: Id) -> Result<bool, StoreError> {
+pub fn remove(tx: &mut WriteTx<'_>, act: Act<'_>, id: Id) -> Result<bool, StoreError> {
     if clients::find(tx, id)?.is_none() {
         return Ok(false);
     }
-    end_grants(tx, id)?;
+    end_grants(tx, act, id)?;
     clients::remove(tx, id)?;
+    audit::record(tx, act.by, Action::ClientRemoved, Object::Client(id), [])?;
     Ok(true)
 }
 
 /// Ends everything that was allowed to a client.
-pub fn end_grants(tx: &mut WriteTx<'_>, client_id: Id) -> Result<(), StoreError> {
+pub fn end_grants(tx: &mut WriteTx<'_>, act: Act<'_>, client_id: Id) -> Result<(), StoreError> {
     for grant in grants::list_of_client(tx, client_id)? {
         grants::remove(tx, &grant);
+        audit::record(
+            tx,
+            act.by,
+            Action::GrantRevoked,
+            Object::Grant(grant.id),
+            [],
+        )?;
     }
     Ok(())
 }

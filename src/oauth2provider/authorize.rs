@@ -9,8 +9,10 @@ use subtle::ConstantTimeEq as _;
 use url::form_urlencoded;
 
 use crate::{
+    audit,
     crypto::{digest::Digest, keyed::Purpose},
     model::{
+        audit::{Action, Change, Object},
         credential::{Credential, CredentialKind},
         id::Id,
         oauth2::{
@@ -422,6 +424,7 @@ pub fn allow(
         provider,
         now,
         entropy,
+        ..
     } = moment;
     token.spend(tx, moment, person.session_id, authorization)?;
     let wider = chosen.difference(&authorization.scopes);
@@ -439,8 +442,21 @@ pub fn allow(
         created_at: now,
         expires_at: now.after(provider.lifetimes.refresh_absolute_ttl),
     };
-    end_oldest_grant(tx, person.user_id)?;
+    end_oldest_grant(tx, moment, person.user_id)?;
     grants::add(tx, &grant)?;
+    let changes = [
+        Change::to("client_id", &grant.client_id),
+        Change::to("scope", &grant.scopes),
+        Change::to("resource", &grant.resource),
+        Change::to("redirect_uri", &grant.redirect_uri),
+    ];
+    audit::record(
+        tx,
+        moment.by,
+        Action::ConsentGiven,
+        Object::Grant(grant.id),
+        changes,
+    )?;
     let scopes = grant.scopes.clone();
     Ok(issue_code(
         tx,
@@ -460,7 +476,20 @@ pub fn deny(
     token: ConsentToken,
     authorization: &Authorization,
 ) -> Result<(), ConsentError> {
-    token.spend(tx, moment, person.session_id, authorization)
+    token.spend(tx, moment, person.session_id, authorization)?;
+    let client_id = authorization.target.client.id;
+    let changes = [
+        Change::to("scope", &authorization.scopes),
+        Change::to("resource", &authorization.resource),
+    ];
+    audit::record(
+        tx,
+        moment.by,
+        Action::ConsentRefused,
+        Object::Client(client_id),
+        changes,
+    )?;
+    Ok(())
 }
 
 /// Issues a code under a grant that [`remembered`] found. `None` if it has ended since.
@@ -497,13 +526,24 @@ fn approve_client(
 }
 
 /// Makes room for one more grant of a user.
-fn end_oldest_grant(tx: &mut WriteTx<'_>, user_id: Id) -> Result<(), StoreError> {
+fn end_oldest_grant(
+    tx: &mut WriteTx<'_>,
+    moment: Moment<'_>,
+    user_id: Id,
+) -> Result<(), StoreError> {
     let given = grants::list_of_user(tx, user_id)?;
     if let Some(oldest) = given
         .last()
         .filter(|_| given.len() >= grants::GRANTS_PER_USER_MAX)
     {
         grants::remove(tx, oldest);
+        audit::record(
+            tx,
+            moment.by,
+            Action::GrantRevoked,
+            Object::Grant(oldest.id),
+            [],
+        )?;
     }
     Ok(())
 }
@@ -520,6 +560,7 @@ fn issue_code(
         provider,
         now,
         entropy,
+        ..
     } = moment;
     let credential = Credential::generate(CredentialKind::AuthorizationCode, now, entropy);
     let target = &authorization.target;

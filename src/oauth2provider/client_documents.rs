@@ -12,8 +12,10 @@
 use std::time::Duration;
 
 use crate::{
+    audit::{self, Act},
     config::Switch,
     model::{
+        audit::{Action, Change, Object},
         id::Id,
         oauth2::{
             client::{Client, ClientOrigin},
@@ -22,7 +24,7 @@ use crate::{
         },
         timestamp::Timestamp,
     },
-    oauth2provider::Moment,
+    oauth2provider::{Moment, apps},
     store::{Read, StoreError, WriteTx, client_documents, clients},
 };
 
@@ -106,7 +108,7 @@ pub fn keep(
     let Moment { provider, now, .. } = moment;
     let fresh_for = fresh_for.unwrap_or(FRESH_MIN).clamp(FRESH_MIN, FRESH_MAX);
     let fresh_until = now.after(fresh_for);
-    if let Some(client) = update(tx, now, &document, fresh_until)? {
+    if let Some(client) = update(tx, moment.act(), &document, fresh_until)? {
         return Ok(client);
     }
     if clients::is_full_of_documents(tx)? {
@@ -126,13 +128,17 @@ pub fn keep(
     clients::put(tx, &client)?;
     let expires_at = now.after(provider.lifetimes.unapproved_client_ttl);
     clients::expire_unless_approved(tx, &client, expires_at);
+    let mut changes = vec![document_change(&client.client_id())];
+    changes.extend(apps::described(&client.metadata));
+    let object = Object::Client(client.id);
+    audit::record(tx, moment.by, Action::ClientDescribed, object, changes)?;
     Ok(client)
 }
 
 /// The client of the document as it is now; `None` if there is none.
 fn update(
     tx: &mut WriteTx<'_>,
-    now: Timestamp,
+    act: Act<'_>,
     document: &ClientDocument,
     fresh_until: Timestamp,
 ) -> Result<Option<Client>, StoreError> {
@@ -141,8 +147,11 @@ fn update(
         return Ok(None);
     };
     if client.metadata != document.metadata {
+        let changes = apps::compared(&client.metadata, &document.metadata);
+        let object = Object::Client(client.id);
+        audit::record(tx, act.by, Action::ClientChanged, object, changes)?;
         client.metadata = document.metadata.clone();
-        client.updated_at = now;
+        client.updated_at = act.now;
     }
     client.origin = ClientOrigin::Document { url, fresh_until };
     clients::put(tx, &client)?;
@@ -183,26 +192,38 @@ pub fn fall_back(
 /// A client that is known already is at once what the copy says.
 pub fn pin(
     tx: &mut WriteTx<'_>,
-    now: Timestamp,
+    act: Act<'_>,
     document: ClientDocument,
 ) -> Result<PinnedDocument, DocumentError> {
     let is_new = client_documents::find(tx, &document.url)?.is_none();
     if is_new && client_documents::is_full(tx)? {
         return Err(DocumentError::TooManyPins);
     }
-    update(tx, now, &document, now)?;
+    update(tx, act, &document, act.now)?;
+    let mut changes = vec![document_change(&document.url)];
+    changes.extend(apps::described(&document.metadata));
     let pinned = PinnedDocument {
         document,
-        pinned_at: now,
+        pinned_at: act.now,
     };
     client_documents::put(tx, &pinned)?;
+    audit::record(tx, act.by, Action::DocumentPinned, Object::Box, changes)?;
     Ok(pinned)
 }
 
 /// Gives up the owner's copy. `false` if there is none. A client that it described stays, like one
 /// whose document was fetched.
-pub fn unpin(tx: &mut WriteTx<'_>, url: &DocumentUrl) -> Result<bool, StoreError> {
-    let pinned = client_documents::find(tx, url)?.is_some();
+pub fn unpin(tx: &mut WriteTx<'_>, act: Act<'_>, url: &DocumentUrl) -> Result<bool, StoreError> {
+    if client_documents::find(tx, url)?.is_none() {
+        return Ok(false);
+    }
     client_documents::remove(tx, url);
-    Ok(pinned)
+    let change = document_change(url);
+    audit::record(tx, act.by, Action::DocumentUnpinned, Object::Box, [change])?;
+    Ok(true)
+}
+
+/// What an audit entry says of which document it is about.
+fn document_change(url: &impl ToString) -> Change {
+    Change::to("client_id", url)
 }

@@ -13,9 +13,11 @@ pub mod revoke;
 pub mod tokens;
 
 use crate::{
+    audit::Act,
     config::Lifetimes,
     crypto::{entropy::Entropy, keyed::Key},
     model::{
+        audit::Origin,
         oauth2::{
             resource::ResourceUri,
             scope::{SCOPES, ScopeSet},
@@ -47,6 +49,19 @@ pub struct Moment<'a> {
     pub now: Timestamp,
     /// For identifiers and secrets.
     pub entropy: &'a dyn Entropy,
+    /// Who asks for it, and from where.
+    pub by: &'a Origin,
+}
+
+impl<'a> Moment<'a> {
+    /// The same without the provider.
+    pub const fn act(self) -> Act<'a> {
+        Act {
+            now: self.now,
+            entropy: self.entropy,
+            by: self.by,
+        }
+    }
 }
 
 /// Path of the MCP endpoint.

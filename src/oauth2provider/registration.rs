@@ -1,11 +1,12 @@
 //! Clients that register themselves: RFC 7591, and what they do with it later: RFC 7592.
 
 use crate::{
+    audit::{self, Act},
     model::{
+        audit::{Action, Object},
         credential::{Credential, CredentialKind},
         id::Id,
         oauth2::client::{AuthMethod, Client, ClientMetadata, ClientOrigin},
-        timestamp::Timestamp,
     },
     oauth2provider::{Moment, Provider, app_secrets, apps, metadata::Registration},
     store::{Read, StoreError, WriteTx, clients, meta},
@@ -73,6 +74,7 @@ pub fn register(
         provider,
         now,
         entropy,
+        by,
     } = moment;
     if registration(tx, provider)? == Registration::Closed {
         return Err(RegistrationError::Off);
@@ -93,6 +95,14 @@ pub fn register(
         last_used_at: None,
     };
     clients::put(tx, &client)?;
+    let changes = apps::described(&client.metadata);
+    audit::record(
+        tx,
+        by,
+        Action::ClientRegistered,
+        Object::Client(id),
+        changes,
+    )?;
     clients::expire_unless_approved(
         tx,
         &client,
@@ -100,7 +110,7 @@ pub fn register(
     );
     let secret = match client.metadata.auth_method {
         AuthMethod::None => None,
-        _ => Some(app_secrets::create(tx, now, entropy, client.id)?),
+        _ => Some(app_secrets::create(tx, moment.act(), client.id)?),
     };
     Ok(Registered {
         client,
@@ -133,7 +143,7 @@ pub fn find_managed(
 /// RFC 7592 §2.2: the request "MUST" replace all, and what it leaves out is deleted.
 pub fn replace(
     tx: &mut WriteTx<'_>,
-    now: Timestamp,
+    act: Act<'_>,
     client_id: Id,
     token: &Credential,
     metadata: ClientMetadata,
@@ -143,8 +153,16 @@ pub fn replace(
     if (was == AuthMethod::None) != (metadata.auth_method == AuthMethod::None) {
         return Err(RegistrationError::AuthMethodFixed(was.as_str()));
     }
+    let changes = apps::compared(&client.metadata, &metadata);
+    audit::record(
+        tx,
+        act.by,
+        Action::ClientChanged,
+        Object::Client(client.id),
+        changes,
+    )?;
     client.metadata = metadata;
-    client.updated_at = now;
+    client.updated_at = act.now;
     clients::put(tx, &client)?;
     Ok(client)
 }
@@ -152,10 +170,11 @@ pub fn replace(
 /// Removes a client at its own wish (RFC 7592 §2.3).
 pub fn unregister(
     tx: &mut WriteTx<'_>,
+    act: Act<'_>,
     client_id: Id,
     token: &Credential,
 ) -> Result<(), RegistrationError> {
     let client = find_managed(tx, client_id, token)?;
-    apps::remove(tx, client.id)?;
+    apps::remove(tx, act, client.id)?;
     Ok(())
 }

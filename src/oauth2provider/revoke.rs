@@ -1,12 +1,15 @@
 //! Ending things: by the client that holds a token (RFC 7009), by the person who allowed it.
 
 use crate::{
+    audit,
     model::{
+        audit::{Action, Change, Object, Origin},
         credential::{Credential, CredentialKind},
         id::Id,
         oauth2::{client::Client, grant::Grant},
         timestamp::Timestamp,
     },
+    oauth2provider::{Moment, tokens::is_of_family},
     store::{Read, StoreError, WriteTx, grants, tokens},
 };
 
@@ -17,11 +20,16 @@ use crate::{
 ///
 /// # Source
 /// RFC 7009 §2.1 and §2.2; another client's token stays valid (threat 18).
-pub fn revoke_token(tx: &mut WriteTx<'_>, client: &Client, token: &str) -> Result<(), StoreError> {
+pub fn revoke_token(
+    tx: &mut WriteTx<'_>,
+    moment: Moment<'_>,
+    client: &Client,
+    token: &str,
+) -> Result<(), StoreError> {
     if let Ok(refresh) = Credential::parse(CredentialKind::RefreshToken, token) {
-        revoke_refresh_token(tx, client, &refresh)
+        revoke_refresh_token(tx, moment, client, &refresh)
     } else if let Ok(access) = Credential::parse(CredentialKind::AccessToken, token) {
-        revoke_access_token(tx, client, &access)
+        revoke_access_token(tx, moment.by, client, &access)
     } else {
         Ok(())
     }
@@ -29,27 +37,25 @@ pub fn revoke_token(tx: &mut WriteTx<'_>, client: &Client, token: &str) -> Resul
 
 fn revoke_refresh_token(
     tx: &mut WriteTx<'_>,
+    moment: Moment<'_>,
     client: &Client,
     token: &Credential,
 ) -> Result<(), StoreError> {
-    let Some(family) = tokens::find_family(tx, token.id())? else {
-        return Ok(());
-    };
-    let Some(chain) = family.refresh.filter(|_| family.client_id == client.id) else {
-        return Ok(());
-    };
-    let known = chain.digest == token.digest()
-        || chain
-            .predecessor
-            .is_some_and(|predecessor| predecessor.digest == token.digest());
-    if known {
+    let family = tokens::find_family(tx, token.id())?;
+    let ended = family.filter(|family| {
+        family.client_id == client.id && is_of_family(moment.provider, moment.now, family, token)
+    });
+    if let Some(family) = ended {
         tokens::remove_family(tx, family.id);
+        let object = Object::Family(family.id);
+        audit::record(tx, moment.by, Action::TokenRevoked, object, [])?;
     }
     Ok(())
 }
 
 fn revoke_access_token(
     tx: &mut WriteTx<'_>,
+    by: &Origin,
     client: &Client,
     token: &Credential,
 ) -> Result<(), StoreError> {
@@ -59,6 +65,13 @@ fn revoke_access_token(
     let family = tokens::find_family(tx, record.family_id)?;
     if family.is_some_and(|family| family.client_id == client.id) {
         tokens::remove_access_token(tx, record.id);
+        audit::record(
+            tx,
+            by,
+            Action::TokenRevoked,
+            Object::AccessToken(record.id),
+            [],
+        )?;
     }
     Ok(())
 }
@@ -72,11 +85,16 @@ pub fn list_grants(tx: &dyn Read, now: Timestamp, user_id: Id) -> Result<Vec<Gra
 
 /// Ends one grant of `user_id` and everything issued under it. `false` if it is not theirs or
 /// there is none: the two cannot be told apart.
-pub fn revoke_grant(tx: &mut WriteTx<'_>, user_id: Id, grant_id: Id) -> Result<bool, StoreError> {
+pub fn revoke_grant(
+    tx: &mut WriteTx<'_>,
+    by: &Origin,
+    user_id: Id,
+    grant_id: Id,
+) -> Result<bool, StoreError> {
     match grants::find(tx, grant_id)?.filter(|grant| grant.user_id == user_id) {
         None => Ok(false),
         Some(grant) => {
-            grants::remove(tx, &grant);
+            end_grant(tx, by, &grant)?;
             Ok(true)
         }
     }
@@ -85,13 +103,26 @@ pub fn revoke_grant(tx: &mut WriteTx<'_>, user_id: Id, grant_id: Id) -> Result<b
 /// Ends everything that `user_id` allowed to a client, and says how many grants that were.
 pub fn revoke_grants_of_client(
     tx: &mut WriteTx<'_>,
+    by: &Origin,
     user_id: Id,
     client_id: Id,
 ) -> Result<usize, StoreError> {
     let mut given = grants::list_of_user(tx, user_id)?;
     given.retain(|grant| grant.client_id == client_id);
     for grant in &given {
-        grants::remove(tx, grant);
+        end_grant(tx, by, grant)?;
     }
     Ok(given.len())
+}
+
+fn end_grant(tx: &mut WriteTx<'_>, by: &Origin, grant: &Grant) -> Result<(), StoreError> {
+    grants::remove(tx, grant);
+    let changes = [Change::to("client_id", &grant.client_id)];
+    audit::record(
+        tx,
+        by,
+        Action::GrantRevoked,
+        Object::Grant(grant.id),
+        changes,
+    )
 }

@@ -4,8 +4,10 @@
 //! replay ends) is a value inside `Ok`, so that the change is kept; a fault is an `Err`.
 
 use crate::{
+    audit,
     crypto::keyed::Purpose,
     model::{
+        audit::{Action, Change, Object},
         credential::{Credential, CredentialKind, Secret},
         id::Id,
         oauth2::{
@@ -158,6 +160,13 @@ pub fn exchange_code(
         // that authorization code". Threat 11.
         CodeStage::Exchanged { family_id } => {
             tokens::remove_family(tx, family_id);
+            audit::record(
+                tx,
+                moment.by,
+                Action::CodeReplayed,
+                Object::Family(family_id),
+                [],
+            )?;
             return Ok(Err(TokenError::CodeReplayed));
         }
     }
@@ -235,6 +244,7 @@ fn begin_family(
         provider,
         now,
         entropy,
+        ..
     } = moment;
     let lifetimes = &provider.lifetimes;
     let refreshes = client.metadata.allows(GrantType::RefreshToken);
@@ -260,6 +270,18 @@ fn begin_family(
         }),
     };
     tokens::add_family(tx, &family)?;
+    let changes = [
+        Change::to("user_id", &family.user_id),
+        Change::to("scope", &family.scopes),
+        Change::to("resource", &family.resource),
+    ];
+    audit::record(
+        tx,
+        moment.by,
+        Action::TokenIssued,
+        Object::Family(family.id),
+        changes,
+    )?;
     note_use(tx, now, client)?;
     let refresh_token = refreshes.then_some(refresh_token);
     let (scopes, resource) = (code.scopes.clone(), code.resource.clone());
@@ -279,6 +301,7 @@ fn issue_access_token(
         provider,
         now,
         entropy,
+        ..
     } = moment;
     let access_token = Credential::generate(CredentialKind::AccessToken, now, entropy);
     let expires_at = now
@@ -371,6 +394,13 @@ pub fn refresh(
         Position::Invented => return Ok(Err(TokenError::RefreshUnknown)),
         Position::Replayed => {
             tokens::remove_family(tx, family.id);
+            audit::record(
+                tx,
+                moment.by,
+                Action::TokenReplayed,
+                Object::Family(family.id),
+                [],
+            )?;
             return Ok(Err(TokenError::RefreshReplayed));
         }
         Position::Current | Position::JustReplaced => {}
@@ -380,6 +410,14 @@ pub fn refresh(
         Ok(narrowed) => narrowed,
     };
     let successor = successor(provider, &refresh.token);
+    let changes = [Change::to("generation", &successor.generation())];
+    audit::record(
+        tx,
+        moment.by,
+        Action::TokenRefreshed,
+        Object::Family(family.id),
+        changes,
+    )?;
     if matches!(position, Position::Current) {
         let idle_expires_at = now.after(provider.lifetimes.refresh_idle_ttl);
         family.refresh = Some(chain.rotated(now, &successor, idle_expires_at));
@@ -416,6 +454,21 @@ fn successor(provider: &Provider, token: &Credential) -> Credential {
         ],
     );
     Credential::refresh_token(token.id(), generation, Secret::from_bytes(secret))
+}
+
+/// Whether `token` is or was a refresh token of `family`, in any generation.
+pub(super) fn is_of_family(
+    provider: &Provider,
+    now: Timestamp,
+    family: &TokenFamily,
+    token: &Credential,
+) -> bool {
+    family.refresh.as_ref().is_some_and(|chain| {
+        !matches!(
+            position(provider, now, family, chain, token),
+            Position::Invented
+        )
+    })
 }
 
 fn position(

@@ -13,6 +13,7 @@ mod migrations;
 mod tables;
 mod transaction;
 
+pub mod audit;
 pub mod client_documents;
 pub mod clients;
 pub mod codes;

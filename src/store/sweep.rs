@@ -73,24 +73,43 @@ fn parse_key(key: &[u8]) -> Result<(Swept, Id), StoreError> {
     Ok((kind, codec::id(Table::Expiry, &key[9..])?))
 }
 
-/// Removes some of what has ended at `now`, and says how many rows it dealt with. When it is 0,
-/// nothing is left to do: what was met and has not ended is due later than `now`.
-pub fn step(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<usize, StoreError> {
-    Ok(step_by_index(tx, now)?
-        + step_codes(tx, now)?
-        + step_consents(tx, now)?
-        + step_access_tokens(tx, now)?)
+/// What one step did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// How many rows it dealt with. When it is 0, nothing is left to do: what was met and has not
+    /// ended is due later.
+    pub rows: usize,
+    /// Clients that are gone because no user had approved them.
+    pub expired_clients: Vec<Id>,
 }
 
-fn step_by_index(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<usize, StoreError> {
+/// Removes some of what has ended at `now`.
+pub fn step(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<Step, StoreError> {
+    let mut step = Step::default();
+    step.rows += step_by_index(tx, now, &mut step.expired_clients)?;
+    step.rows += step_codes(tx, now)?;
+    step.rows += step_consents(tx, now)?;
+    step.rows += step_access_tokens(tx, now)?;
+    Ok(step)
+}
+
+fn step_by_index(
+    tx: &mut WriteTx<'_>,
+    now: Timestamp,
+    expired_clients: &mut Vec<Id>,
+) -> Result<usize, StoreError> {
     let due = now.millis().saturating_add(1).to_be_bytes();
     let rows = tx.scan(Table::Expiry, &Keys::before(&due), STEP_ROWS_MAX)?;
     let met = rows.len();
     for (row, _) in rows {
         let (kind, id) = parse_key(&row)?;
         tx.remove(Table::Expiry, &row);
-        if let Some(end) = end_or_remove(tx, kind, id, now)? {
-            schedule(tx, kind, end, id);
+        match end_or_remove(tx, kind, id, now)? {
+            Some(end) => schedule(tx, kind, end, id),
+            None if kind == Swept::UnapprovedClient && clients::find(tx, id)?.is_none() => {
+                expired_clients.push(id);
+            }
+            None => {}
         }
     }
     Ok(met)

@@ -32,6 +32,8 @@ pub enum Table {
     TokenFamilies,
     /// Access tokens.
     AccessTokens,
+    /// Who did what, linked into a chain.
+    Audit,
     /// What ends when, of whatever is not swept in the order of its key.
     Expiry,
     /// Clients by the URL of the document that describes them.
@@ -118,6 +120,7 @@ pub const TABLES: &[TableDefinition] = &[
         "token id",
         "AccessToken",
     ),
+    row(Table::Audit, "audit_v1", "number, 8 bytes", "ChainedEntry"),
     row(Table::Expiry, "expiry_v1", "instant, kind, id", "empty"),
     row(
         Table::ClientsByDocument,

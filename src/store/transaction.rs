@@ -64,6 +64,14 @@ impl Keys {
         }
     }
 
+    /// Those from `start` on, oldest first.
+    pub fn from(start: &[u8]) -> Self {
+        Self {
+            start: Bound::Included(start.to_vec()),
+            ..Self::ALL
+        }
+    }
+
     /// Those before `end`, oldest first.
     pub fn before(end: &[u8]) -> Self {
         Self {

@@ -19,6 +19,7 @@ use crate::{
         response::Response,
     },
     model::{
+        audit::{Actor, Origin},
         credential::{Credential, CredentialKind},
         id::Id,
     },
@@ -29,6 +30,16 @@ use crate::{
     store::StoreError,
     web::{Web, oauth2::error::OAuthError, refusals},
 };
+
+/// Where what a request does comes from, with `actor` as who asks for it.
+pub fn by(head: &Head, actor: Actor) -> Origin {
+    Origin {
+        at: head.now,
+        actor,
+        address: Some(head.remote),
+        request_id: Some(head.id.to_string()),
+    }
+}
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +95,8 @@ impl Web {
             .map_err(|fault| refusals::fault(self, head, &fault))?;
         if let Some(live) = found.as_ref().filter(|live| live.needs_touch(head.now)) {
             let id = live.session.id;
-            let touched = self.write(head.now, move |tx, moment| {
+            let by = by(head, Actor::User(live.user.id));
+            let touched = self.write(by, move |tx, moment| {
                 sessions::touch(tx, moment.now, &moment.provider.lifetimes, id)
             });
             touched

@@ -15,9 +15,12 @@ use crate::{
         request::Request,
         response::{Response, text},
     },
-    model::timestamp::Timestamp,
+    model::{audit::Actor, timestamp::Timestamp},
     store::{StoreError, meta},
-    web::{Web, credentials::Caller},
+    web::{
+        Web,
+        credentials::{Caller, by},
+    },
 };
 
 /// For how long a write that was answered proves that the next one would be. Strangers can ask, so
@@ -38,7 +41,7 @@ pub async fn readyz(web: Arc<Web>, request: Request, _: Caller) -> Response {
     let now = request.head.now;
     let proved_at = Timestamp::from_millis(web.probe.0.load(Ordering::Relaxed));
     if now.since(proved_at) >= PROOF_LASTS || now < proved_at {
-        let written = web.write(now, |tx, moment| {
+        let written = web.write(by(&request.head, Actor::Keystead), |tx, moment| {
             meta::put_probe(tx, moment.now);
             Ok::<_, StoreError>(())
         });

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::{
     accounts::throttle::SignInThrottle,
     crypto::entropy::Entropy,
-    model::timestamp::Timestamp,
+    model::audit::Origin,
     oauth2provider::{Moment, Provider},
     runtime::outbound::Outbound,
     store::{Store, StoreError, WriteTx},
@@ -41,19 +41,21 @@ pub struct Web {
 }
 
 impl Web {
-    /// The provider as a request that arrived at `now` sees it.
-    pub fn moment(&self, now: Timestamp) -> Moment<'_> {
+    /// The provider as a request from `by` sees it.
+    pub fn moment<'a>(&'a self, by: &'a Origin) -> Moment<'a> {
         Moment {
             provider: &self.provider,
-            now,
+            now: by.at,
             entropy: &*self.entropy,
+            by,
         }
     }
 
-    /// Runs `work` in the store's writer, and answers once what it changed is durable.
+    /// Runs `work` for whoever asks in the store's writer, and answers once what it changed is
+    /// durable.
     pub async fn write<T, E>(
         &self,
-        now: Timestamp,
+        by: Origin,
         work: impl FnOnce(&mut WriteTx<'_>, Moment<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
@@ -66,8 +68,9 @@ impl Web {
                 tx,
                 Moment {
                     provider: &provider,
-                    now,
+                    now: by.at,
                     entropy: &*entropy,
+                    by: &by,
                 },
             )
         };

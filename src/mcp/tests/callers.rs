@@ -11,6 +11,7 @@ use crate::{
         handler::{Caller, Handler},
         tools::testing::TEST_TOOLS,
     },
+    model::audit::{Actor, Origin},
     oauth2provider::revoke,
 };
 
@@ -68,6 +69,7 @@ async fn a_call_is_checked_where_the_tool_is_run() {
                 access: access("ada", &scopes),
                 now: NOW,
                 request_id: RequestId::generate(NOW, &SeededEntropy::new(1)),
+                by: Origin::local(NOW, Actor::Keystead),
             };
             let arguments = rmcp::model::object(arguments(tool));
             let outcome = handler.call(&caller, tool.name, arguments).await;

@@ -180,6 +180,7 @@ fn provider(public_url: &str) -> Provider {
             consent_ttl: A_DAY,
             claim_ttl: A_DAY,
             unapproved_client_ttl: A_DAY,
+            audit_kept: A_DAY,
         },
         registration_by_default: true,
     }

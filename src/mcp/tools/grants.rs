@@ -56,7 +56,9 @@ impl Typed for ListMyGrants {
     type Output = Grants;
 
     async fn run(call: Call, NoArguments {}: NoArguments) -> Result<Grants, ToolError> {
-        let Call { store, access, now } = call;
+        let Call {
+            store, access, now, ..
+        } = call;
         store.read(|tx| {
             let given = revoke::list_grants(tx, now, access.user.id)?;
             let listed = given.iter().map(|grant| listed(tx, &access, grant));
@@ -109,10 +111,10 @@ impl Typed for RevokeMyGrant {
         let grant_id: Id = text
             .parse()
             .map_err(|error: NotAnId| ToolError::Arguments(format!("grant_id: {error}")))?;
-        let user_id = call.access.user.id;
+        let (user_id, by) = (call.access.user.id, call.by);
         let revoked = call
             .store
-            .write(move |tx| revoke::revoke_grant(tx, user_id, grant_id))
+            .write(move |tx| revoke::revoke_grant(tx, &by, user_id, grant_id))
             .await?;
         // A grant of somebody else and one that never was are answered alike.
         if revoked {

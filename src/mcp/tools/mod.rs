@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::{
     model::{
+        audit::Origin,
         effect::Effect,
         id::Id,
         oauth2::{
@@ -135,6 +136,7 @@ pub(super) struct Call {
     pub(super) store: Arc<Store>,
     pub(super) access: Access,
     pub(super) now: Timestamp,
+    pub(super) by: Origin,
 }
 
 /// Why a tool gives nothing.

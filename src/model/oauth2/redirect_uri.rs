@@ -46,6 +46,9 @@ pub enum RedirectUriError {
     /// Plain http to another machine.
     #[error("expected https, because plain http is only for localhost, 127.0.0.1 and [::1]")]
     PlainHttp,
+    /// A host with a character that hosts do not have.
+    #[error("expected a host of letters, digits, dots, dashes and underscores")]
+    Host,
     /// A user name or password in it.
     #[error("expected no user name and no password")]
     UserInfo,
@@ -197,6 +200,12 @@ fn check_scheme(text: &str, url: &Url) -> Result<(), RedirectUriError> {
             if !text.starts_with(&format!("{scheme}://")) || authority(text).is_empty() {
                 return Err(RedirectUriError::NotAUri);
             }
+            // The URL standard takes `;`, `,`, `*` and `'` in a host. In the content security
+            // policy of the consent page each of them means something else.
+            let in_host = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+            if !authority(text).bytes().all(in_host) {
+                return Err(RedirectUriError::Host);
+            }
             if scheme == "http" && !is_loopback(authority(text)) {
                 return Err(RedirectUriError::PlainHttp);
             }
@@ -289,6 +298,11 @@ mod tests {
             ("HTTPS://good.example/cb", E::Scheme),
             ("https:good.example/cb", E::NotAUri),
             ("https:/good.example/cb", E::NotAUri),
+            ("https://a;script-src/cb", E::Host),
+            ("https://a,b/cb", E::Host),
+            ("https://*.example/cb", E::Host),
+            ("https://%65vil.example/cb", E::Host),
+            ("http://a;b.localhost/cb", E::Host),
             ("https://", E::NotAUri),
             ("https:///cb", E::NotAUri),
             ("/cb", E::NotAUri),

@@ -270,4 +270,6 @@ impl Way {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -1,197 +1,20 @@
-//! The way out against a network that is made up: names that resolve to what a test says, and a
-//! TLS server on this machine behind whatever address is called.
+//! The way out against a network that is made up.
 
-use std::{
-    collections::VecDeque,
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::{
-    RootCertStore, ServerConfig,
-    crypto::ring,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    sync::oneshot,
-    time::{Instant, sleep},
+    net::TcpListener,
+    time::Instant,
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::*;
+use super::{
+    testing::{
+        GLOBAL, HOST, Says, World, addresses, answer, empty_world, json_answer, served, world,
+    },
+    *,
+};
 
-const HOST: &str = "app.example";
 const URL: &str = "https://app.example/client.json?a=b";
 const BYTES_MAX: usize = 64;
-const GLOBAL: &str = "8.8.8.8";
-
-/// What the made-up network was asked.
-#[derive(Clone, Default)]
-struct Asked {
-    names: Arc<Mutex<Vec<String>>>,
-    addresses: Arc<Mutex<Vec<SocketAddr>>>,
-}
-
-impl Asked {
-    fn names(&self) -> Vec<String> {
-        self.names.lock().expect("a list").clone()
-    }
-
-    fn addresses(&self) -> Vec<SocketAddr> {
-        self.addresses.lock().expect("a list").clone()
-    }
-}
-
-/// Gives one list of addresses after the other.
-struct Names {
-    asked: Asked,
-    answers: Mutex<VecDeque<Vec<IpAddr>>>,
-}
-
-impl Resolve for Names {
-    fn resolve<'a>(&'a self, host: &'a str) -> Answer<'a, Vec<IpAddr>> {
-        self.asked
-            .names
-            .lock()
-            .expect("a list")
-            .push(host.to_owned());
-        let answer = self.answers.lock().expect("a list").pop_front();
-        Box::pin(async move { answer.ok_or_else(|| io::ErrorKind::NotFound.into()) })
-    }
-}
-
-/// Connects to the test's server whatever the address, unless there is none.
-struct Wire {
-    asked: Asked,
-    server: Option<SocketAddr>,
-}
-
-impl Dial for Wire {
-    fn dial(&self, address: SocketAddr) -> Answer<'_, TcpStream> {
-        self.asked.addresses.lock().expect("a list").push(address);
-        Box::pin(async move {
-            let server = self.server.ok_or(io::ErrorKind::ConnectionRefused)?;
-            TcpStream::connect(server).await
-        })
-    }
-}
-
-/// What the server does with a connection once it has read the request.
-#[derive(Clone)]
-enum Says {
-    /// These bytes, then the end.
-    Bytes(Vec<u8>),
-    /// These bytes again and again.
-    WithoutEnd(&'static [u8]),
-    /// These bytes, then nothing.
-    ThenSilence(Vec<u8>),
-}
-
-struct World {
-    asked: Asked,
-    outbound: Outbound,
-    request: Option<oneshot::Receiver<String>>,
-}
-
-fn addresses(texts: &[&str]) -> Vec<IpAddr> {
-    texts.iter().map(|text| text.parse().expect(text)).collect()
-}
-
-/// A network in which names resolve to `answers` in turn, with that server behind every address.
-fn world(answers: &[&[&str]], server: Option<SocketAddr>, roots: RootCertStore) -> World {
-    let asked = Asked::default();
-    let names = Names {
-        asked: asked.clone(),
-        answers: Mutex::new(answers.iter().map(|texts| addresses(texts)).collect()),
-    };
-    let wire = Wire {
-        asked: asked.clone(),
-        server,
-    };
-    World {
-        asked,
-        outbound: Outbound::new(names, wire, roots, Vec::new()),
-        request: None,
-    }
-}
-
-/// A network without any server: what must never be called.
-fn empty_world(answers: &[&[&str]]) -> World {
-    world(answers, None, RootCertStore::empty())
-}
-
-/// A network with one TLS server, which has a certificate for [`HOST`] that is trusted.
-async fn served(answers: &[&[&str]], says: Says) -> World {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed([HOST.to_owned()]).expect("a certificate");
-    let mut roots = RootCertStore::empty();
-    roots.add(cert.der().clone()).expect("a root");
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .expect("a certificate and its key");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
-    let address = listener.local_addr().expect("an address");
-    let (sender, request) = oneshot::channel();
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await?;
-        let mut stream = acceptor.accept(stream).await?;
-        let head = read_head(&mut stream).await?;
-        // A test that does not look at the request has let go of the other end.
-        drop(sender.send(head));
-        say(stream, says).await
-    });
-    let mut world = world(answers, Some(address), roots);
-    world.request = Some(request);
-    world
-}
-
-async fn read_head(stream: &mut TlsStream<TcpStream>) -> io::Result<String> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await?);
-    }
-    String::from_utf8(head).map_err(io::Error::other)
-}
-
-async fn say(mut stream: TlsStream<TcpStream>, says: Says) -> io::Result<()> {
-    match says {
-        Says::Bytes(bytes) => {
-            stream.write_all(&bytes).await?;
-            stream.shutdown().await
-        }
-        Says::WithoutEnd(bytes) => loop {
-            stream.write_all(bytes).await?;
-        },
-        Says::ThenSilence(bytes) => {
-            stream.write_all(&bytes).await?;
-            stream.flush().await?;
-            sleep(DEADLINE * 10).await;
-            Ok(())
-        }
-    }
-}
-
-fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
-    format!(
-        "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
-}
-
-fn json_answer(body: &str) -> Says {
-    Says::Bytes(answer("200 OK", "content-type: application/json\r\n", body))
-}
 
 impl World {
     async fn fetch(&self) -> Result<Fetched, OutboundError> {
@@ -206,15 +29,14 @@ async fn fetch_said(says: Says) -> Result<Fetched, OutboundError> {
 
 #[tokio::test]
 async fn a_document_is_fetched_from_the_address_of_its_host() {
-    let mut world = served(&[&[GLOBAL]], json_answer("{}")).await;
+    let world = served(&[&[GLOBAL]], json_answer("{}")).await;
     let fetched = world.fetch().await.expect("a document");
     assert_eq!(fetched.body, "{}");
     assert_eq!(fetched.fresh_for, None);
     assert_eq!(world.asked.names(), [HOST]);
     let expected: SocketAddr = "8.8.8.8:443".parse().expect("an address");
     assert_eq!(world.asked.addresses(), [expected]);
-    let request = world.request.take().expect("a server").await;
-    let request = request.expect("a request").to_ascii_lowercase();
+    let request = world.asked.requests().concat().to_ascii_lowercase();
     assert!(
         request.starts_with("get /client.json?a=b http/1.1\r\n"),
         "{request}"

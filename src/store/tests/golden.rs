@@ -17,6 +17,7 @@ use super::samples::{
 use crate::{
     crypto::digest::Digest,
     model::{
+        audit::{Action, Actor, AuditEntry, ChainEnd, ChainedEntry, Change, Object},
         id::Id,
         oauth2::{
             client::{AuthMethod, ClientOrigin, GrantType},
@@ -164,6 +165,31 @@ fn the_settings_keep_its_layout() {
             registration_enabled: Some(false),
         },
         "010100",
+    );
+}
+
+#[test]
+fn an_audit_entry_keeps_its_layout() {
+    let entry = AuditEntry {
+        number: 3,
+        at: at(7),
+        actor: Actor::User(id(at(7), 1)),
+        address: Some("::1".to_owned()),
+        request_id: Some("r".to_owned()),
+        action: Action::GrantRevoked,
+        object: Object::Grant(id(at(7), 2)),
+        changes: vec![Change::to("scope", "a:b")],
+    };
+    let link = Digest::of(b"link");
+    assert_golden(
+        &ChainedEntry { entry, link },
+        "0103fb581b01000000001b580101010101010101010101033a3a3101017211050000000\
+         01b5802020202020202020202010573636f7065000103613a62b1b1bdb480c61d075300d9bff7d9cb69cf\
+         31695ea048e478facadf426e8d0fb0",
+    );
+    assert_golden(
+        &ChainEnd { number: 3, link },
+        "0103b1b1bdb480c61d075300d9bff7d9cb69cf31695ea048e478facadf426e8d0fb0",
     );
 }
 

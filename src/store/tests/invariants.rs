@@ -9,6 +9,7 @@ use super::samples::{
 };
 use crate::{
     model::{
+        audit::ChainedEntry,
         id::Id,
         oauth2::{
             client::{Client, ClientSecret},
@@ -23,7 +24,7 @@ use crate::{
         user::User,
     },
     store::{
-        Keys, Read, Store, StoreError, TABLES, Table, WriteTx, clients,
+        Keys, Read, Store, StoreError, TABLES, Table, WriteTx, audit, clients,
         codec::{self, Record},
         grants, sessions, sweep, tokens, users,
     },
@@ -54,6 +55,7 @@ pub(super) fn contradictions(tx: &dyn Read) -> Result<Vec<String>, StoreError> {
             Table::Codes => check_records::<AuthorizationCode>(tx, |code| code.id, &mut say)?,
             Table::TokenFamilies => check_families(tx, &mut say)?,
             Table::AccessTokens => check_records::<AccessToken>(tx, |token| token.id, &mut say)?,
+            Table::Audit => check_audit(tx, &mut say)?,
             Table::Expiry => check_expiry(tx, &mut say)?,
             Table::ClientsByDocument => check_documents(tx, &mut say)?,
             Table::PinnedDocuments => check_pins(tx, &mut say)?,
@@ -71,6 +73,24 @@ pub(super) fn records<R: Record>(tx: &dyn Read) -> Result<Vec<R>, StoreError> {
 fn rows(tx: &dyn Read, table: Table) -> Result<BTreeSet<Vec<u8>>, StoreError> {
     let rows = tx.scan(table, &Keys::ALL, usize::MAX)?;
     Ok(rows.into_iter().map(|(key, _)| key).collect())
+}
+
+/// Entries stand at their numbers, without a gap, up to the head of the chain.
+fn check_audit(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    let mut number = audit::base(tx)?.number;
+    for chained in records::<ChainedEntry>(tx)? {
+        number += 1;
+        if chained.entry.number != number {
+            say(format!(
+                "expected entry {number}, found {}",
+                chained.entry.number
+            ));
+        }
+    }
+    if number != audit::head(tx)?.number {
+        say(format!("ends at {number}, which is not its head"));
+    }
+    Ok(())
 }
 
 /// Every record stands at its own id.

@@ -19,7 +19,7 @@ const CLIENT: u8 = 3;
 
 /// One step at `now`.
 fn step(store: &Store, now: Timestamp) -> usize {
-    write(store, move |tx| sweep::step(tx, now))
+    write(store, move |tx| sweep::step(tx, now)).rows
 }
 
 /// Steps at `now` until nothing is left to do, and says how many rows they dealt with.

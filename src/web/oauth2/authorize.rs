@@ -12,10 +12,13 @@ use crate::{
         request::{Head, Request},
         response::{Response, html, see_other},
     },
-    model::oauth2::{
-        client_id::ClientId,
-        redirect_uri::RedirectUri,
-        scope::{ScopeSet, find_definition},
+    model::{
+        audit::Actor,
+        oauth2::{
+            client_id::ClientId,
+            redirect_uri::RedirectUri,
+            scope::{ScopeSet, find_definition},
+        },
     },
     oauth2provider::authorize::{
         self, Authorization, AuthorizeRequest, ConsentError, ConsentToken, Person, Prompt, Target,
@@ -24,10 +27,10 @@ use crate::{
     store::{StoreError, clients},
     web::{
         Web,
-        credentials::Caller,
+        credentials::{Caller, by},
         headers::{page_policy, with_policy},
         oauth2::{client_documents, error::describe, token::parse_resources},
-        pages::{consent, message},
+        pages::{consent, message, sign_in::RETURN_TO_BYTES_MAX},
         refusals,
     },
 };
@@ -77,22 +80,6 @@ impl Source {
     }
 }
 
-/// Whether somebody has signed in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Visitor {
-    SignedIn,
-    Stranger,
-}
-
-impl Visitor {
-    const fn of(session: Option<&LiveSession>) -> Self {
-        match session {
-            Some(_) => Self::SignedIn,
-            None => Self::Stranger,
-        }
-    }
-}
-
 /// `GET /oauth2/authorize`.
 pub async fn get(web: Arc<Web>, request: Request, caller: Caller) -> Response {
     let head = &request.head;
@@ -101,11 +88,14 @@ pub async fn get(web: Arc<Web>, request: Request, caller: Caller) -> Response {
         Err(error) => return message::bad_request_of_app(&web, head, &error.to_string()),
     };
     let session = caller.session();
-    if let Err(answer) = know_client(&web, head, &params, Visitor::of(session.as_ref())).await {
+    if let Err(answer) = know_client(&web, head, &params, session.as_ref()).await {
         return answer;
     }
     match accept(&web, head, &params, Source::Query) {
         Err(refusal) => refusal,
+        Ok(authorization) if return_path(head).len() > RETURN_TO_BYTES_MAX => {
+            too_long(&web, &authorization)
+        }
         Ok(authorization) => match session {
             // RFC 6749 §3.1: who the person is comes from the session, not from the request.
             None => sign_in_first(head),
@@ -135,10 +125,22 @@ pub async fn post(web: Arc<Web>, request: Request, caller: Caller) -> Response {
 
 /// To the sign-in page, and back to this request.
 fn sign_in_first(head: &Head) -> Response {
-    let query = head.query.as_deref().unwrap_or_default();
-    see_other(&refusals::sign_in_location(&format!(
-        "{AUTHORIZE_PATH}?{query}"
-    )))
+    see_other(&refusals::sign_in_location(&return_path(head)))
+}
+
+/// A request that would be lost on the way through the sign-in page is refused before anybody is
+/// asked to sign in, and alike for who is signed in: whether it works must not depend on that.
+fn too_long(web: &Web, authorization: &Authorization) -> Response {
+    let why = format!("the request: expected at most {RETURN_TO_BYTES_MAX} bytes, found more");
+    let state = authorization.state.as_deref();
+    redirect_error(web, &authorization.target, state, "invalid_request", &why)
+}
+
+fn return_path(head: &Head) -> String {
+    format!(
+        "{AUTHORIZE_PATH}?{}",
+        head.query.as_deref().unwrap_or_default()
+    )
 }
 
 /// Looks at the document of a client that is named by one.
@@ -149,14 +151,14 @@ async fn know_client(
     web: &Web,
     head: &Head,
     params: &Params,
-    visitor: Visitor,
+    session: Option<&LiveSession>,
 ) -> Result<(), Response> {
     let client_id = params.get("client_id").ok().flatten();
     let Some(Ok(ClientId::Document(url))) = client_id.map(str::parse) else {
         return Ok(());
     };
-    if visitor == Visitor::SignedIn {
-        return client_documents::refresh(web, head, &url).await;
+    if let Some(live) = session {
+        return client_documents::refresh(web, head, &live.user, &url).await;
     }
     let known = web
         .store
@@ -360,7 +362,7 @@ async fn ask_or_remember(
         Ok(Some(_)) => {
             let (person, asked) = (person(&session), authorization.clone());
             let issued = web
-                .write(head.now, move |tx, moment| {
+                .write(by(head, Actor::User(person.user_id)), move |tx, moment| {
                     authorize::allow_again(tx, moment, person, &asked)
                 })
                 .await;
@@ -381,7 +383,8 @@ fn ask(
     authorization: &Authorization,
     params: &Params,
 ) -> Response {
-    let moment = web.moment(head.now);
+    let by = by(head, Actor::User(session.user.id));
+    let moment = web.moment(&by);
     let token = ConsentToken::issue(moment, session.session.id, authorization);
     let page = consent::page(
         web,
@@ -421,13 +424,13 @@ async fn decide(
     let decided: Result<Option<String>, ConsentError> = match decision {
         // With every box unticked and nothing that only reads, nothing is left to allow.
         Some("allow") if !chosen.is_empty() => {
-            let allow = web.write(head.now, move |tx, moment| {
+            let allow = web.write(by(head, Actor::User(person.user_id)), move |tx, moment| {
                 authorize::allow(tx, moment, person, token, &asked, chosen)
             });
             allow.await.map(|code| Some(code.reveal()))
         }
         Some("allow" | "deny") => {
-            let deny = web.write(head.now, move |tx, moment| {
+            let deny = web.write(by(head, Actor::User(person.user_id)), move |tx, moment| {
                 authorize::deny(tx, moment, person, token, &asked)
             });
             deny.await.map(|()| None)

@@ -13,6 +13,7 @@ use crate::{
         response::{Response, json},
     },
     model::{
+        audit::Actor,
         credential::Credential,
         oauth2::{
             client::{
@@ -22,7 +23,12 @@ use crate::{
         },
     },
     oauth2provider::registration::{self, RegistrationError},
-    web::{Web, credentials::Caller, headers::never_stored, oauth2::error::OAuthError},
+    web::{
+        Web,
+        credentials::{Caller, by},
+        headers::never_stored,
+        oauth2::error::OAuthError,
+    },
 };
 
 /// Bytes of a registration at the most.
@@ -128,7 +134,7 @@ pub async fn post(web: Arc<Web>, request: Request, _: Caller) -> Response {
 async fn register(web: &Web, request: &Request) -> Result<Response, OAuthError> {
     let metadata = parse_metadata(&request.body)?;
     let registered = web
-        .write(request.head.now, |tx, moment| {
+        .write(by(&request.head, Actor::Stranger), |tx, moment| {
             registration::register(tx, moment, metadata)
         })
         .await?;
@@ -201,7 +207,7 @@ pub(super) fn read_metadata(
     })
 }
 
-fn invalid(why: impl Into<String>) -> OAuthError {
+pub(super) fn invalid(why: impl Into<String>) -> OAuthError {
     OAuthError::bad_request("invalid_client_metadata", why)
 }
 

@@ -10,10 +10,11 @@ use crate::{
         request::Request,
         response::{Response, empty},
     },
+    model::audit::Actor,
     oauth2provider::revoke::revoke_token,
     web::{
         Web,
-        credentials::Caller,
+        credentials::{Caller, by},
         headers::never_stored,
         oauth2::{client_credentials::authenticate, error::OAuthError},
     },
@@ -41,8 +42,9 @@ async fn revoke(web: &Web, request: &Request) -> Result<(), OAuthError> {
     })?;
     // `token_type_hint` is not needed (RFC 7009 §2.1): a token's prefix says what it is.
     let token = token.to_owned();
-    let revoked = web.write(request.head.now, move |tx, _| {
-        revoke_token(tx, &client, &token)
-    });
+    let revoked = web.write(
+        by(&request.head, Actor::Client(client.id)),
+        move |tx, moment| revoke_token(tx, moment, &client, &token),
+    );
     Ok(revoked.await?)
 }

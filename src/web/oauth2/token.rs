@@ -12,6 +12,7 @@ use crate::{
         response::{Response, json},
     },
     model::{
+        audit::{Actor, Origin},
         credential::{Credential, CredentialKind},
         oauth2::{
             client::{Client, GrantType},
@@ -22,7 +23,7 @@ use crate::{
     oauth2provider::tokens::{self, CodeExchange, Issued, Refresh, TokenError},
     web::{
         Web,
-        credentials::Caller,
+        credentials::{Caller, by},
         headers::never_stored,
         oauth2::{client_credentials::authenticate, error::OAuthError},
     },
@@ -69,10 +70,10 @@ async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
     let grant_type = form
         .get("grant_type")?
         .ok_or_else(|| missing("grant_type"))?;
-    let now = request.head.now;
+    let by = by(&request.head, Actor::Client(client.id));
     let outcome = match GrantType::find(grant_type) {
-        Some(GrantType::AuthorizationCode) => exchange_code(web, now, client, &form).await?,
-        Some(GrantType::RefreshToken) => refresh(web, now, client, &form).await?,
+        Some(GrantType::AuthorizationCode) => exchange_code(web, by, client, &form).await?,
+        Some(GrantType::RefreshToken) => refresh(web, by, client, &form).await?,
         None => {
             return Err(OAuthError::bad_request(
                 "unsupported_grant_type",
@@ -85,7 +86,7 @@ async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
 
 async fn exchange_code(
     web: &Web,
-    now: Timestamp,
+    by: Origin,
     client: Client,
     form: &Params,
 ) -> Result<Result<Issued, TokenError>, OAuthError> {
@@ -107,7 +108,7 @@ async fn exchange_code(
         redirect_uri,
         resource,
     };
-    let exchanged = web.write(now, move |tx, moment| {
+    let exchanged = web.write(by, move |tx, moment| {
         tokens::exchange_code(tx, moment, &client, &exchange)
     });
     Ok(exchanged.await?)
@@ -115,7 +116,7 @@ async fn exchange_code(
 
 async fn refresh(
     web: &Web,
-    now: Timestamp,
+    by: Origin,
     client: Client,
     form: &Params,
 ) -> Result<Result<Issued, TokenError>, OAuthError> {
@@ -136,7 +137,7 @@ async fn refresh(
         scopes,
         resource,
     };
-    let refreshed = web.write(now, move |tx, moment| {
+    let refreshed = web.write(by, move |tx, moment| {
         tokens::refresh(tx, moment, &client, &refresh)
     });
     Ok(refreshed.await?)

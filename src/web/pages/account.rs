@@ -17,6 +17,7 @@ use crate::{
         response::{Response, see_other},
     },
     model::{
+        audit::Actor,
         id::Id,
         oauth2::{
             client::{Client, ClientOrigin},
@@ -29,7 +30,7 @@ use crate::{
     store::{Read, StoreError, clients},
     web::{
         Web,
-        credentials::Caller,
+        credentials::{Caller, by},
         pages::{
             claim::new_password,
             consent::words_of,
@@ -243,9 +244,9 @@ async fn changed(
         .await
         .map_err(fault)?;
     let (user_name, keep) = (user.name, live.session.id);
-    let change = web.write(head.now, move |tx, _| {
+    let change = web.write(by(head, Actor::User(user.id)), move |tx, moment| {
         let user = users::named(tx, &user_name)?;
-        users::change_password(tx, user, hash, Some(keep))
+        users::change_password(tx, moment.act(), user, hash, Some(keep))
     });
     change.await.map_err(|error| {
         NotChanged::Fault(match error {
@@ -266,9 +267,10 @@ pub async fn revoke_session(web: Arc<Web>, request: Request, caller: Caller) -> 
     };
     let user_id = live.user.id;
     let closed = web
-        .write(request.head.now, move |tx, _| {
-            sessions::close(tx, user_id, id)
-        })
+        .write(
+            by(&request.head, Actor::User(live.user.id)),
+            move |tx, moment| sessions::close(tx, moment.act(), user_id, id),
+        )
         .await;
     match closed {
         Ok(true) if id == live.session.id => {
@@ -287,9 +289,10 @@ pub async fn revoke_other_sessions(web: Arc<Web>, request: Request, caller: Call
         Ok(signed) => signed,
         Err(response) => return response,
     };
-    let closed = web.write(request.head.now, move |tx, _| {
-        sessions::close_others(tx, live.user.id, live.session.id)
-    });
+    let closed = web.write(
+        by(&request.head, Actor::User(live.user.id)),
+        move |tx, moment| sessions::close_others(tx, moment.act(), live.user.id, live.session.id),
+    );
     match closed.await {
         Ok(_) => done("sessions"),
         Err(fault) => refusals::fault(&web, &request.head, &fault),
@@ -305,9 +308,10 @@ pub async fn revoke_grant(web: Arc<Web>, request: Request, caller: Caller) -> Re
     let Some(id) = id_in_path(&request.head) else {
         return done("gone");
     };
-    let revoked = web.write(request.head.now, move |tx, _| {
-        revoke::revoke_grant(tx, live.user.id, id)
-    });
+    let revoked = web.write(
+        by(&request.head, Actor::User(live.user.id)),
+        move |tx, moment| revoke::revoke_grant(tx, moment.by, live.user.id, id),
+    );
     match revoked.await {
         Ok(ended) => done(if ended { "grant" } else { "gone" }),
         Err(fault) => refusals::fault(&web, &request.head, &fault),

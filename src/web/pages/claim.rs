@@ -12,13 +12,14 @@ use crate::{
         response::{Response, see_other},
     },
     model::{
+        audit::Actor,
         credential::{Credential, CredentialKind},
         user::{NewPassword, UserName},
     },
     store::StoreError,
     web::{
         Web,
-        credentials::Caller,
+        credentials::{Caller, by},
         pages::{
             message,
             render::{frame, page},
@@ -133,10 +134,10 @@ async fn take(
             refusals::fault(web, head, &StoreError::Closed)
         })?;
     let origin = origin_of(head);
-    let taken = web.write(head.now, move |tx, moment| {
-        let owner = claim::take(tx, moment.now, moment.entropy, &credential, name, hash)?;
+    let taken = web.write(by(head, Actor::Stranger), move |tx, moment| {
+        let owner = claim::take(tx, moment.act(), &credential, name, hash)?;
         let lifetimes = &moment.provider.lifetimes;
-        sessions::open(tx, moment.now, moment.entropy, lifetimes, &owner, &origin)
+        sessions::open(tx, moment.act(), lifetimes, &owner, &origin)
     });
     taken.await.map_err(|error| match error {
         AccountError::Store(fault) => refusals::fault(web, head, &fault),

@@ -5,23 +5,23 @@ use std::collections::BTreeSet;
 
 /// An opening or closing tag and what follows it up to the next one.
 #[derive(Debug)]
-pub(super) struct Tag {
+pub(crate) struct Tag {
     /// In lower case; a closing tag begins with a slash.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// In their order, still escaped.
-    pub(super) attributes: Vec<(String, String)>,
+    pub(crate) attributes: Vec<(String, String)>,
     /// The text after it, still escaped.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl Tag {
-    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         let found = self.attributes.iter().find(|(key, _)| key == name)?;
         Some(&found.1)
     }
 }
 
-pub(super) fn tags(html: &str) -> Vec<Tag> {
+pub(crate) fn tags(html: &str) -> Vec<Tag> {
     html.split('<').skip(1).map(tag).collect()
 }
 
@@ -58,7 +58,7 @@ const ATTRIBUTES: &str = "action alt aria-describedby aria-hidden aria-invalid a
 ///
 /// Lists of what may occur rather than of what may not: an attribute that begins with `on`, a
 /// `style`, a `<script>` and whatever comes next year are all missing from them.
-pub(super) fn assert_inert(page: &str, html: &str) {
+pub(crate) fn assert_inert(page: &str, html: &str) {
     let known = |list: &str, word: &str| list.split(' ').any(|known| known == word);
     for tag in tags(html) {
         let name = tag.name.trim_start_matches('/');
@@ -74,7 +74,7 @@ pub(super) fn assert_inert(page: &str, html: &str) {
 }
 
 /// Asserts that every form is a POST with a CSRF token; returns how many there are.
-pub(super) fn assert_forms_are_guarded(page: &str, html: &str) -> usize {
+pub(crate) fn assert_forms_are_guarded(page: &str, html: &str) -> usize {
     let mut guarded = 0;
     for form in html.split("<form").skip(1) {
         let (form, _) = form.split_once("</form>").expect("a form that ends");
@@ -91,7 +91,7 @@ pub(super) fn assert_forms_are_guarded(page: &str, html: &str) -> usize {
 }
 
 /// Asserts that ids are unique, that what refers to one finds it, and that inputs have labels.
-pub(super) fn assert_references_resolve(page: &str, html: &str) {
+pub(crate) fn assert_references_resolve(page: &str, html: &str) {
     let tags = tags(html);
     let mut ids = BTreeSet::new();
     for id in tags.iter().filter_map(|tag| tag.attribute("id")) {

@@ -12,6 +12,6 @@ pub mod views;
 mod render;
 
 #[cfg(test)]
-mod markup;
+pub(crate) mod markup;
 #[cfg(test)]
 mod samples;

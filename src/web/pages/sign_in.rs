@@ -19,11 +19,11 @@ use crate::{
         request::{Head, Request},
         response::{Response, see_other},
     },
-    model::{credential::Credential, user::NewPassword},
+    model::{audit::Actor, credential::Credential, user::NewPassword},
     store::StoreError,
     web::{
         Web,
-        credentials::Caller,
+        credentials::{Caller, by},
         headers::page_policy,
         oauth2::authorize::asking,
         pages::{
@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// Bytes of a path to return to at the most.
-const RETURN_TO_BYTES_MAX: usize = 8_192;
+pub const RETURN_TO_BYTES_MAX: usize = 8_192;
 /// What every failed sign-in is told, whether or not the account exists.
 const WRONG: &str = "The name or the password is not right.";
 
@@ -96,8 +96,8 @@ pub async fn sign_out(web: Arc<Web>, request: Request, caller: Caller) -> Respon
     if !is_ours {
         return message::foreign_form(&web, head);
     }
-    let closed = web.write(head.now, move |tx, _| {
-        sessions::close(tx, live.user.id, live.session.id)
+    let closed = web.write(by(head, Actor::User(live.user.id)), move |tx, moment| {
+        sessions::close(tx, moment.act(), live.user.id, live.session.id)
     });
     if let Err(fault) = closed.await {
         return refusals::fault(&web, head, &fault);
@@ -149,11 +149,10 @@ async fn sign_in(
     })?;
     let checked = user.ok_or(Refused::Wrong)?;
     let origin = origin_of(head);
-    let opened = web.write(head.now, move |tx, moment| {
+    let opened = web.write(by(head, Actor::User(checked.id)), move |tx, moment| {
         sessions::open(
             tx,
-            moment.now,
-            moment.entropy,
+            moment.act(),
             &moment.provider.lifetimes,
             &checked,
             &origin,

@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use crate::{
     http::{request::Head, response::Response},
-    model::oauth2::{client_document::ClientDocument, client_id::DocumentUrl},
+    model::{
+        audit::Actor,
+        oauth2::{client_document::ClientDocument, client_id::DocumentUrl},
+        user::User,
+    },
     oauth2provider::client_documents::{self, DocumentError},
     runtime::outbound::OutboundError,
-    web::{Web, pages::message, refusals},
+    web::{Web, credentials::by, pages::message, refusals},
 };
 
 pub use parse::{DOCUMENT_BYTES_MAX, MalformedDocument, parse};
@@ -31,8 +35,13 @@ enum NotFetched {
 ///
 /// This calls out, so that it is for requests of people who are signed in: whoever is not would
 /// otherwise choose what this server calls (threat 23).
-pub(super) async fn refresh(web: &Web, head: &Head, url: &DocumentUrl) -> Result<(), Response> {
-    let now = head.now;
+pub(super) async fn refresh(
+    web: &Web,
+    head: &Head,
+    person: &User,
+    url: &DocumentUrl,
+) -> Result<(), Response> {
+    let (now, actor) = (head.now, Actor::User(person.id));
     match web
         .store
         .read(|tx| client_documents::is_fresh(tx, now, url))
@@ -43,14 +52,14 @@ pub(super) async fn refresh(web: &Web, head: &Head, url: &DocumentUrl) -> Result
     }
     let kept = match fetch(web, url).await {
         Ok((document, fresh_for)) => {
-            web.write(now, move |tx, moment| {
+            web.write(by(head, actor), move |tx, moment| {
                 client_documents::keep(tx, moment, document, fresh_for).map(drop)
             })
             .await
         }
         Err(why) => {
             tracing::warn!(%url, ?why, "a client's document was not fetched; a copy is looked for");
-            return fall_back(web, head, url, &why).await;
+            return fall_back(web, head, actor, url, &why).await;
         }
     };
     kept.map_err(|error| refuse(web, head, &error, None))
@@ -70,11 +79,12 @@ async fn fetch(
 async fn fall_back(
     web: &Web,
     head: &Head,
+    actor: Actor,
     url: &DocumentUrl,
     why: &NotFetched,
 ) -> Result<(), Response> {
     let (named, shipped) = (url.clone(), shipped::find(url));
-    let kept = web.write(head.now, move |tx, moment| {
+    let kept = web.write(by(head, actor), move |tx, moment| {
         client_documents::fall_back(tx, moment, &named, shipped)
     });
     kept.await

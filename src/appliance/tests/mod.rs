@@ -1,0 +1,30 @@
+//! The whole wire in one process: an appliance on a store in memory, a clock that the test moves,
+//! seeded entropy, and requests that go straight to the dispatcher.
+//!
+//! A [`house::House`] is the deployment, a [`browser::Browser`] a person at a browser, a
+//! [`client_app::ClientApp`] an OAuth client. Each test stands for a row of the wire contract or
+//! of the list of threats, which its comment names.
+
+mod browser;
+mod client_app;
+mod house;
+mod wire;
+
+mod account;
+mod authorize;
+mod bearer;
+mod callers;
+mod claim;
+mod client_authentication;
+mod client_documents;
+mod codes;
+mod consent;
+mod discovery;
+mod faults;
+mod headers;
+mod refresh;
+mod registration;
+mod remembered;
+mod revoke;
+mod sign_in;
+mod token;

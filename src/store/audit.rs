@@ -1,0 +1,113 @@
+//! The audit log: entries in their order, each linked to the one before it.
+
+use crate::{
+    crypto::digest::Digest,
+    model::audit::{AuditEntry, ChainEnd, ChainedEntry},
+    store::{
+        Keys, Read, StoreError, Table, WriteTx,
+        codec::{self, Record},
+    },
+};
+
+const HEAD: &[u8] = b"audit_head";
+const BASE: &[u8] = b"audit_base";
+
+impl Record for ChainedEntry {
+    const TABLE: Table = Table::Audit;
+    const VERSION: u8 = 1;
+}
+
+impl Record for ChainEnd {
+    const TABLE: Table = Table::Meta;
+    const VERSION: u8 = 1;
+}
+
+/// Where the chain begins before its first entry.
+fn origin() -> ChainEnd {
+    ChainEnd {
+        number: 0,
+        link: Digest::of(b"keystead audit log"),
+    }
+}
+
+fn end(tx: &dyn Read, name: &[u8]) -> Result<ChainEnd, StoreError> {
+    let found = tx.get(Table::Meta, name)?;
+    Ok(found
+        .as_deref()
+        .map(codec::decode)
+        .transpose()?
+        .unwrap_or_else(origin))
+}
+
+/// The newest end of the chain.
+pub fn head(tx: &dyn Read) -> Result<ChainEnd, StoreError> {
+    end(tx, HEAD)
+}
+
+/// The oldest end of the chain: the last entry that was let go.
+pub fn base(tx: &dyn Read) -> Result<ChainEnd, StoreError> {
+    end(tx, BASE)
+}
+
+/// The link that an entry has behind `previous`.
+pub fn link(previous: &Digest, entry: &AuditEntry) -> Result<Digest, StoreError> {
+    let unlinked = ChainedEntry {
+        entry: entry.clone(),
+        link: *previous,
+    };
+    Ok(Digest::of(&codec::encode(&unlinked)?))
+}
+
+/// Puts an entry behind the newest; its number must be the next one.
+pub fn append(tx: &mut WriteTx<'_>, entry: AuditEntry) -> Result<(), StoreError> {
+    let link = link(&head(tx)?.link, &entry)?;
+    let number = entry.number;
+    codec::put(tx, &number.to_be_bytes(), &ChainedEntry { entry, link })?;
+    tx.put(
+        Table::Meta,
+        HEAD,
+        codec::encode(&ChainEnd { number, link })?,
+    );
+    Ok(())
+}
+
+/// Up to `limit` entries after `number`, oldest first.
+pub fn list_after(
+    tx: &dyn Read,
+    number: u64,
+    limit: usize,
+) -> Result<Vec<ChainedEntry>, StoreError> {
+    codec::list(
+        tx,
+        &Keys::from(&number.saturating_add(1).to_be_bytes()),
+        limit,
+    )
+}
+
+/// Up to `limit` entries before `number`, newest first.
+pub fn list_before(
+    tx: &dyn Read,
+    number: u64,
+    limit: usize,
+) -> Result<Vec<ChainedEntry>, StoreError> {
+    codec::list(
+        tx,
+        &Keys::before(&number.to_be_bytes()).newest_first(),
+        limit,
+    )
+}
+
+/// Lets go of `entries`, which are the oldest; the chain then begins behind them.
+pub fn let_go(tx: &mut WriteTx<'_>, entries: &[ChainedEntry]) -> Result<(), StoreError> {
+    for chained in entries {
+        tx.remove(Table::Audit, &chained.entry.number.to_be_bytes());
+    }
+    if let Some(last) = entries.last() {
+        let base = ChainEnd {
+            number: last.entry.number,
+            link: last.link,
+        };
+        tx.put(Table::Meta, BASE, codec::encode(&base)?);
+    }
+    Ok(())
+}
