@@ -23,6 +23,7 @@ use crate::{
 
 const URL: &str = "https://app.example/client.json";
 const CLAUDE_CODE: &str = "https://claude.ai/oauth/claude-code-client-metadata";
+const A_SECOND: Duration = Duration::from_secs(1);
 const AN_HOUR: Duration = Duration::from_hours(1);
 
 fn document() -> Value {
@@ -178,7 +179,7 @@ async fn a_stranger_never_makes_the_server_call_out() {
     let signing_in = authorize(&stranger).await;
     let location = signing_in.location();
     assert!(location.starts_with("/sign-in?return_to="), "{location}");
-    stranger.get(&location).await.expect(200);
+    stranger.get(location).await.expect(200);
     house.token(&app().exchange("x")).await.expect(401);
     house.token(&app().refreshing("x")).await.expect(401);
     house.ask(app().revoking("x")).await.expect(401);
@@ -220,12 +221,10 @@ async fn a_copy_is_fresh_for_as_long_as_its_headers_say_within_bounds() {
         let setting = Setting::where_the_host_says(Says::Bytes(bytes)).await;
         let ada = setting.house.member("ada").await;
         authorize(&ada).await.expect(200);
-        setting
-            .house
-            .wait(Duration::from_mins(minutes) - Duration::from_secs(1));
+        setting.house.wait(Duration::from_secs(minutes * 60 - 1));
         authorize(&ada).await.expect(200);
         assert_eq!(setting.fetches(), 1, "{cache}");
-        setting.house.wait(Duration::from_secs(1));
+        setting.house.wait(A_SECOND);
         authorize(&ada).await.expect(200);
         assert_eq!(setting.fetches(), 2, "{cache}");
     }
@@ -329,10 +328,10 @@ async fn a_stale_copy_serves_for_a_while_when_the_host_fails() {
     setting.host_fails();
     setting
         .house
-        .wait(FRESH_MIN + STALE_MAX - Duration::from_secs(1));
+        .wait(FRESH_MIN + STALE_MAX.saturating_sub(A_SECOND));
     let browser = setting.house.signed_in(&ada).await;
     authorize(&browser).await.code();
-    setting.house.wait(Duration::from_secs(1));
+    setting.house.wait(A_SECOND);
     assert_not_looked_up(&authorize(&browser).await);
 }
 
@@ -381,7 +380,7 @@ async fn the_owners_copy_serves_before_every_other() {
     let code = app().code(&ada).await;
     house.token(&app().exchange(&code)).await.expect(200);
     // Another copy of it holds at once, and people are asked again.
-    house.wait(Duration::from_secs(1));
+    house.wait(A_SECOND);
     let mut renamed = document();
     renamed["client_name"] = "Another name".into();
     pin(&house, &renamed).await;
@@ -407,7 +406,7 @@ async fn a_documents_client_that_nobody_approved_expires() {
     let sweep =
         |now| house.write(move |tx, _| crate::audit::sweep(tx, now, Duration::MAX).map(drop));
     let ttl = house.app.web.provider.lifetimes.unapproved_client_ttl;
-    sweep(house.now().after(ttl).before(Duration::from_secs(1)))
+    sweep(house.now().after(ttl).before(A_SECOND))
         .await
         .expect("a sweep");
     assert!(known());
@@ -415,7 +414,7 @@ async fn a_documents_client_that_nobody_approved_expires() {
     assert!(!known());
 }
 
-/// `mcp.md` D3, ChatGPT: `private_key_jwt` preferred, `none` listed; it sends no assertion.
+/// `mcp.md` D3, `ChatGPT`: `private_key_jwt` preferred, `none` listed; it sends no assertion.
 #[tokio::test]
 async fn a_client_that_would_rather_sign_is_served_without() {
     let mut chatgpt = document();

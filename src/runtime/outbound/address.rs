@@ -8,10 +8,9 @@ const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> IpNet {
     IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix)
 }
 
-const fn v6(first: [u16; 6], last: [u16; 2], prefix: u8) -> IpNet {
-    let [a, b, c, d, e, f] = first;
-    let address = Ipv6Addr::new(a, b, c, d, e, f, last[0], last[1]);
-    IpNet::new_assert(IpAddr::V6(address), prefix)
+/// The network of that length behind the first 48 bits of an address.
+const fn v6(first: u128, prefix: u8) -> IpNet {
+    IpNet::new_assert(IpAddr::V6(Ipv6Addr::from_bits(first << 80)), prefix)
 }
 
 /// Every network that is not the public internet. What carries an IPv4 address inside an IPv6 one
@@ -36,33 +35,31 @@ const NOT_GLOBAL: &[(IpNet, &str)] = &[
     (v4(224, 0, 0, 0, 4), "multicast"),
     (v4(255, 255, 255, 255, 32), "broadcast"),
     (v4(240, 0, 0, 0, 4), "reserved"),
-    (v6([0; 6], [0, 0], 128), "unspecified"),
-    (v6([0; 6], [0, 1], 128), "this machine"),
-    (v6([0, 0, 0, 0, 0, 0xffff], [0, 0], 96), "IPv4-mapped"),
-    (v6([0; 6], [0, 0], 96), "IPv4-compatible"),
-    (v6([0x64, 0xff9b, 0, 0, 0, 0], [0, 0], 96), "NAT64"),
-    (
-        v6([0x64, 0xff9b, 1, 0, 0, 0], [0, 0], 48),
-        "a site's own NAT64",
-    ),
-    (v6([0x100, 0, 0, 0, 0, 0], [0, 0], 64), "for discarding"),
-    (v6([0x2001, 0, 0, 0, 0, 0], [0, 0], 32), "Teredo"),
-    (v6([0x2001, 0x2, 0, 0, 0, 0], [0, 0], 48), "for benchmarks"),
-    (v6([0x2001, 0, 0, 0, 0, 0], [0, 0], 23), "for protocols"),
-    (
-        v6([0x2001, 0xdb8, 0, 0, 0, 0], [0, 0], 32),
-        "for documentation",
-    ),
-    (v6([0x2002, 0, 0, 0, 0, 0], [0, 0], 16), "6to4"),
-    (v6([0x3fff, 0, 0, 0, 0, 0], [0, 0], 20), "for documentation"),
-    (v6([0xfc00, 0, 0, 0, 0, 0], [0, 0], 7), "private"),
-    (v6([0xfe80, 0, 0, 0, 0, 0], [0, 0], 10), "link-local"),
-    (v6([0xfec0, 0, 0, 0, 0, 0], [0, 0], 10), "a site's own"),
-    (v6([0xff00, 0, 0, 0, 0, 0], [0, 0], 8), "multicast"),
+    (UNSPECIFIED, "unspecified"),
+    (LOOPBACK, "this machine"),
+    (MAPPED, "IPv4-mapped"),
+    (v6(0, 96), "IPv4-compatible"),
+    (v6(0x0064_ff9b_0000, 96), "NAT64"),
+    (v6(0x0064_ff9b_0001, 48), "a site's own NAT64"),
+    (v6(0x0100_0000_0000, 64), "for discarding"),
+    (v6(0x2001_0000_0000, 32), "Teredo"),
+    (v6(0x2001_0002_0000, 48), "for benchmarks"),
+    (v6(0x2001_0000_0000, 23), "for protocols"),
+    (v6(0x2001_0db8_0000, 32), "for documentation"),
+    (v6(0x2002_0000_0000, 16), "6to4"),
+    (v6(0x3fff_0000_0000, 20), "for documentation"),
+    (v6(0xfc00_0000_0000, 7), "private"),
+    (v6(0xfe80_0000_0000, 10), "link-local"),
+    (v6(0xfec0_0000_0000, 10), "a site's own"),
+    (v6(0xff00_0000_0000, 8), "multicast"),
 ];
 
 /// All that IANA has given out as global unicast (RFC 3513 §2.4).
-const GLOBAL_V6: IpNet = v6([0x2000, 0, 0, 0, 0, 0], [0, 0], 3);
+const GLOBAL_V6: IpNet = v6(0x2000_0000_0000, 3);
+
+const UNSPECIFIED: IpNet = IpNet::new_assert(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 128);
+const LOOPBACK: IpNet = IpNet::new_assert(IpAddr::V6(Ipv6Addr::LOCALHOST), 128);
+const MAPPED: IpNet = IpNet::new_assert(IpAddr::V6(Ipv4Addr::UNSPECIFIED.to_ipv6_mapped()), 96);
 
 /// What an address is that is not on the public internet; `None` for one that is.
 pub(super) fn why_not_global(address: IpAddr) -> Option<&'static str> {

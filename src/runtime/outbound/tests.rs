@@ -51,7 +51,7 @@ async fn a_document_is_fetched_from_the_address_of_its_host() {
 async fn headers_say_how_long_it_may_be_kept() {
     let headers = "content-type: application/json; charset=utf-8\r\ncache-control: max-age=300\r\n";
     let fetched = fetch_said(Says::Bytes(answer("200 OK", headers, "{}"))).await;
-    let expected = Some(Duration::from_secs(300));
+    let expected = Some(Duration::from_mins(5));
     assert_eq!(fetched.expect("a document").fresh_for, expected);
 }
 

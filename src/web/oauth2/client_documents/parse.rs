@@ -131,7 +131,7 @@ mod tests {
     }
 
     /// A good document with `changes` made to it; null takes a member away.
-    fn read(changes: Value) -> Result<ClientDocument, MalformedDocument> {
+    fn read(changes: &Value) -> Result<ClientDocument, MalformedDocument> {
         let mut document = json!({
             "client_id": URL,
             "client_name": "App",
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_least_that_a_document_says_is_enough() {
-        let document = read(json!({})).expect("a document");
+        let document = read(&json!({})).expect("a document");
         assert_eq!(document.url, url());
         assert_eq!(document.metadata.name.as_str(), "App");
         assert_eq!(document.metadata.auth_method, AuthMethod::None);
@@ -166,7 +166,7 @@ mod tests {
             json!("https://app.example:443/client.json"),
             json!("https://other.example/client.json"),
         ] {
-            let error = read(json!({ "client_id": client_id })).expect_err("another's");
+            let error = read(&json!({ "client_id": client_id })).expect_err("another's");
             assert!(error.to_string().starts_with("client_id: "), "{error}");
         }
     }
@@ -184,7 +184,7 @@ mod tests {
                 "redirect_uris",
             ),
         ] {
-            let error = read(change).expect_err(field);
+            let error = read(&change).expect_err(field);
             assert!(error.to_string().starts_with(field), "{error}");
         }
     }
@@ -198,12 +198,12 @@ mod tests {
             "https://u@app.example/",
         ] {
             let uris = json!({ "redirect_uris": ["https://app.example/cb", bad] });
-            let error = read(uris).expect_err(bad);
+            let error = read(&uris).expect_err(bad);
             assert!(error.to_string().contains(bad), "{error}");
         }
     }
 
-    /// mcp.md D3, ChatGPT: `private_key_jwt` is preferred, and `none` is listed.
+    /// mcp.md D3, `ChatGPT`: `private_key_jwt` is preferred, and `none` is listed.
     #[test]
     fn a_client_that_lists_none_is_public_whatever_it_prefers() {
         for (preferred, listed) in [
@@ -213,7 +213,7 @@ mod tests {
             (json!(null), json!(["none", "private_key_jwt"])),
             (json!(null), json!(null)),
         ] {
-            let document = read(json!({
+            let document = read(&json!({
                 "token_endpoint_auth_method": preferred,
                 "token_endpoint_auth_methods_supported": listed,
             }));
@@ -232,14 +232,14 @@ mod tests {
             (json!("client_secret_post"), json!(null)),
             (json!("client_secret_jwt"), json!(null)),
         ] {
-            let refused = read(json!({
+            let refused = read(&json!({
                 "token_endpoint_auth_method": preferred,
                 "token_endpoint_auth_methods_supported": listed,
             }));
             assert!(refused.is_err(), "{preferred} {listed}");
         }
-        assert!(read(json!({ "client_secret": "s" })).is_err());
-        assert!(read(json!({ "client_secret_expires_at": 0 })).is_err());
+        assert!(read(&json!({ "client_secret": "s" })).is_err());
+        assert!(read(&json!({ "client_secret_expires_at": 0 })).is_err());
     }
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>, name in ".{0,200}", uri in ".{0,60}") {
             let _ = parse(&url(), &bytes);
-            let _ = read(json!({ "client_name": name, "redirect_uris": [uri] }));
+            let _ = read(&json!({ "client_name": name, "redirect_uris": [uri] }));
         }
     }
 }
