@@ -22,8 +22,7 @@ use crate::{
         audit::{Actor, AuditEntry, Change, Origin},
         oauth2::{
             client::{
-                AuthMethod, Client, ClientMetadata, ClientName, ClientOrigin, GrantType,
-                REDIRECT_URIS_MAX,
+                AuthMethod, Client, ClientMetadata, ClientName, GrantType, REDIRECT_URIS_MAX,
             },
             client_document::ClientDocument,
             client_id::ClientId,
@@ -32,7 +31,7 @@ use crate::{
         timestamp::Timestamp,
         user::{NewPassword, User, UserName},
     },
-    oauth2provider::apps,
+    oauth2provider::apps::{self, AppError, FirstSecret},
     runtime::{
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
@@ -47,7 +46,7 @@ pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, S
     let (entropy, now) = (Arc::new(OsEntropy), SystemClock.now());
     Ok(
         begin(&store, entropy, now, command).and_then(|begun| match begun {
-            Begun::Answered(reply) => Ok(reply),
+            Begun::Answered(reply) => Ok(*reply),
             Begun::Writing(answer) => answer.wait(),
         }),
     )
@@ -55,7 +54,7 @@ pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, S
 
 /// A command that was answered from a snapshot, or that the writer is at.
 pub(super) enum Begun {
-    Answered(Reply),
+    Answered(Box<Reply>),
     Writing(crate::store::Answer<Reply, Refused>),
 }
 
@@ -67,7 +66,7 @@ pub(super) fn begin(
     command: Command,
 ) -> Result<Begun, Refused> {
     if let Some(reply) = store.read(|tx| query(tx, &command))? {
-        return Ok(Begun::Answered(reply));
+        return Ok(Begun::Answered(Box::new(reply)));
     }
     let prepared = Prepared::new(command, &*entropy)?;
     let write = store.write(move |tx| prepared.execute_locally(tx, now, &*entropy));
@@ -77,6 +76,12 @@ pub(super) fn begin(
 impl From<StoreError> for Refused {
     fn from(fault: StoreError) -> Self {
         Self::because(fault)
+    }
+}
+
+impl From<AppError> for Refused {
+    fn from(error: AppError) -> Self {
+        Self::because(error)
     }
 }
 
@@ -191,7 +196,7 @@ impl Prepared {
                 Ok(Reply::Done)
             }
             Self::ClientAdd(metadata) => {
-                let (client, secret) = apps::create(tx, act, metadata)?;
+                let (client, secret) = apps::create(tx, act, metadata, FirstSecret::AtOnce)?;
                 Ok(Reply::ClientCreated {
                     client: client_row(&client),
                     client_secret: secret.map(|secret| secret.reveal()),
@@ -380,12 +385,7 @@ fn client_row(client: &Client) -> ClientRow {
     ClientRow {
         client_id: client.client_id().to_string(),
         name: metadata.name.to_string(),
-        origin: match &client.origin {
-            ClientOrigin::Administrator => "administrator",
-            ClientOrigin::SelfRegistered => "self-registered",
-            ClientOrigin::Document { .. } => "document",
-        }
-        .to_owned(),
+        origin: client.origin.as_str().to_owned(),
         public: client.is_public(),
         redirect_uris: metadata
             .redirect_uris

@@ -346,12 +346,13 @@ pub(super) fn build(
         ca_pem,
         outbound,
         probe: Probe::default(),
+        experiments,
     });
     Ok(Arc::new(Appliance {
         web,
         mcp: Mcp::new(Arc::clone(store), &provider, MCP_PATH),
         experimental_mcp: Mcp::new(Arc::clone(store), &provider, MCP_EXPERIMENT_PATH),
-        experiments,
+        management_api: config.management_api,
         clock: Arc::clone(clock),
         trusted_proxies: config.network.trusted_proxies.clone(),
     }))
@@ -393,7 +394,7 @@ fn administer(
         Box::pin(async move {
             let begun = spawn_blocking(move || begin(&store, entropy, now, command)).await;
             match begun.map_err(Refused::because)?? {
-                Begun::Answered(reply) => Ok(reply),
+                Begun::Answered(reply) => Ok(*reply),
                 Begun::Writing(answer) => answer.await,
             }
         })

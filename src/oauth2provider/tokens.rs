@@ -5,10 +5,9 @@
 
 use crate::{
     audit,
-    crypto::keyed::Purpose,
     model::{
         audit::{Action, Change, Object},
-        credential::{Credential, CredentialKind, Secret},
+        credential::{Credential, CredentialKind},
         id::Id,
         oauth2::{
             client::{Client, GrantType},
@@ -17,19 +16,19 @@ use crate::{
             redirect_uri::RedirectUri,
             resource::ResourceUri,
             scope::ScopeSet,
-            token::{AccessToken, Predecessor, RefreshChain, TokenFamily},
+            token::{AccessToken, RefreshChain, TokenFamily},
         },
         timestamp::Timestamp,
         user::User,
     },
-    oauth2provider::{Moment, Provider, app_secrets::LAST_USE_PRECISION},
+    oauth2provider::{
+        Moment, Provider,
+        app_secrets::{self, LAST_USE_PRECISION},
+        apps::ProvenClient,
+        rotation::{Position, position, successor},
+    },
     store::{Read, StoreError, WriteTx, clients, codes, grants, tokens, users},
 };
-
-/// Generations back to which an old refresh token is told from an invented one by deriving its
-/// successors. One that claims to be older ends the family unproved: whoever knows the family's
-/// id has seen one of its tokens.
-pub const REPLAY_CHAIN_MAX: u32 = 4_096;
 
 /// What a client gets (RFC 6749 §5.1).
 #[derive(Debug)]
@@ -80,6 +79,9 @@ pub enum TokenError {
     /// The grant has been taken back, or its user is gone or disabled.
     #[error("the person has taken the grant back")]
     GrantEnded,
+    /// The secret that the refresh token was issued under is gone.
+    #[error("the secret that the refresh token was issued under has been removed")]
+    SecretRemoved,
     /// The client may not use the grant type.
     #[error("expected a grant type that the client is registered for, found {0}")]
     GrantTypeNotAllowed(&'static str),
@@ -141,10 +143,11 @@ pub struct CodeExchange {
 pub fn exchange_code(
     tx: &mut WriteTx<'_>,
     moment: Moment<'_>,
-    client: &Client,
+    proven: &ProvenClient,
     exchange: &CodeExchange,
 ) -> Outcome<Issued> {
     let Moment { now, .. } = moment;
+    let client = &proven.client;
     if !client.metadata.allows(GrantType::AuthorizationCode) {
         let found = GrantType::AuthorizationCode.as_str();
         return Ok(Err(TokenError::GrantTypeNotAllowed(found)));
@@ -172,7 +175,7 @@ pub fn exchange_code(
     }
     let issued = match check_code(tx, now, client, &code, exchange)? {
         Err(refusal) => Err(refusal),
-        Ok(()) => Ok(begin_family(tx, moment, client, &code)?),
+        Ok(()) => Ok(begin_family(tx, moment, proven, &code)?),
     };
     code.stage = match &issued {
         Err(_) => CodeStage::Spent,
@@ -237,9 +240,10 @@ fn live_user_of(
 fn begin_family(
     tx: &mut WriteTx<'_>,
     moment: Moment<'_>,
-    client: &Client,
+    proven: &ProvenClient,
     code: &AuthorizationCode,
 ) -> Result<(Id, Issued), StoreError> {
+    let client = &proven.client;
     let Moment {
         provider,
         now,
@@ -268,6 +272,7 @@ fn begin_family(
             predecessor: None,
             idle_expires_at: now.after(lifetimes.refresh_idle_ttl),
         }),
+        secret_id: proven.secret_id,
     };
     tokens::add_family(tx, &family)?;
     let changes = [
@@ -282,7 +287,7 @@ fn begin_family(
         Object::Family(family.id),
         changes,
     )?;
-    note_use(tx, now, client)?;
+    note_use(tx, now, proven)?;
     let refresh_token = refreshes.then_some(refresh_token);
     let (scopes, resource) = (code.scopes.clone(), code.resource.clone());
     let issued = issue_access_token(tx, moment, &family, scopes, resource, refresh_token)?;
@@ -314,6 +319,7 @@ fn issue_access_token(
         resource,
         scopes: scopes.clone(),
         expires_at,
+        secret_id: family.secret_id,
     };
     tokens::put_access_token(tx, &record)?;
     Ok(Issued {
@@ -324,8 +330,12 @@ fn issue_access_token(
     })
 }
 
-/// Writes down that a client got a token, to within an hour.
-fn note_use(tx: &mut WriteTx<'_>, now: Timestamp, client: &Client) -> Result<(), StoreError> {
+/// Writes down that a client got a token, and under which secret, to within an hour.
+fn note_use(tx: &mut WriteTx<'_>, now: Timestamp, proven: &ProvenClient) -> Result<(), StoreError> {
+    let client = &proven.client;
+    if let Some(secret_id) = proven.secret_id {
+        app_secrets::note_use(tx, now, client, secret_id)?;
+    }
     let fresh = |at: Timestamp| now.since(at) < LAST_USE_PRECISION;
     if client.last_used_at.is_some_and(fresh) {
         return Ok(());
@@ -348,18 +358,6 @@ pub struct Refresh {
     pub resource: Option<ResourceUri>,
 }
 
-/// Where a presented refresh token stands in its family.
-enum Position {
-    /// It is the current one.
-    Current,
-    /// It is the one before, within the replay window: its client lost the answer.
-    JustReplaced,
-    /// It was current once.
-    Replayed,
-    /// It never was.
-    Invented,
-}
-
 /// Rotates a refresh token and issues an access token.
 ///
 /// The direct predecessor of the current token keeps answering with the same successor for the
@@ -371,10 +369,11 @@ enum Position {
 pub fn refresh(
     tx: &mut WriteTx<'_>,
     moment: Moment<'_>,
-    client: &Client,
+    proven: &ProvenClient,
     refresh: &Refresh,
 ) -> Outcome<Issued> {
     let Moment { provider, now, .. } = moment;
+    let client = &proven.client;
     if !client.metadata.allows(GrantType::RefreshToken) {
         return Ok(Err(TokenError::GrantTypeNotAllowed(
             GrantType::RefreshToken.as_str(),
@@ -418,101 +417,15 @@ pub fn refresh(
         Object::Family(family.id),
         changes,
     )?;
+    // A client that replaces its secret takes its family along with its next refresh.
+    family.secret_id = proven.secret_id;
     if matches!(position, Position::Current) {
         let idle_expires_at = now.after(provider.lifetimes.refresh_idle_ttl);
         family.refresh = Some(chain.rotated(now, &successor, idle_expires_at));
         tokens::put_family(tx, &family)?;
-        note_use(tx, now, client)?;
+        note_use(tx, now, proven)?;
     }
     issue_access_token(tx, moment, &family, scopes, resource, Some(successor)).map(Ok)
-}
-
-impl RefreshChain {
-    fn rotated(self, now: Timestamp, successor: &Credential, idle_expires_at: Timestamp) -> Self {
-        Self {
-            generation: successor.generation(),
-            digest: successor.digest(),
-            predecessor: Some(Predecessor {
-                digest: self.digest,
-                rotated_at: now,
-            }),
-            idle_expires_at,
-        }
-    }
-}
-
-/// The refresh token that follows `token`: only who has `token` and the deployment's key can make
-/// it, so it need not be kept to be given again.
-fn successor(provider: &Provider, token: &Credential) -> Credential {
-    let generation = token.generation().saturating_add(1);
-    let secret = provider.key.derive(
-        Purpose::RefreshSuccessor,
-        &[
-            token.id().as_bytes(),
-            &generation.to_be_bytes(),
-            token.secret().as_bytes(),
-        ],
-    );
-    Credential::refresh_token(token.id(), generation, Secret::from_bytes(secret))
-}
-
-/// Whether `token` is or was a refresh token of `family`, in any generation.
-pub(super) fn is_of_family(
-    provider: &Provider,
-    now: Timestamp,
-    family: &TokenFamily,
-    token: &Credential,
-) -> bool {
-    family.refresh.as_ref().is_some_and(|chain| {
-        !matches!(
-            position(provider, now, family, chain, token),
-            Position::Invented
-        )
-    })
-}
-
-fn position(
-    provider: &Provider,
-    now: Timestamp,
-    family: &TokenFamily,
-    chain: &RefreshChain,
-    token: &Credential,
-) -> Position {
-    debug_assert_eq!(family.id, token.id());
-    let Some(age) = chain.generation.checked_sub(token.generation()) else {
-        return Position::Invented;
-    };
-    if age == 0 {
-        let current = chain.digest == token.digest();
-        return if current {
-            Position::Current
-        } else {
-            Position::Invented
-        };
-    }
-    if age == 1
-        && let Some(predecessor) = &chain.predecessor
-        && predecessor.digest == token.digest()
-    {
-        let window_ends_at = predecessor
-            .rotated_at
-            .after(provider.lifetimes.replay_window);
-        let in_window = !window_ends_at.has_passed(now);
-        return if in_window {
-            Position::JustReplaced
-        } else {
-            Position::Replayed
-        };
-    }
-    if age > REPLAY_CHAIN_MAX {
-        return Position::Replayed;
-    }
-    let current = (0..age).fold(token.clone(), |token, _| successor(provider, &token));
-    if current.digest() == chain.digest {
-        Position::Replayed
-    } else {
-        Position::Invented
-    }
 }
 
 fn check_refresh(
@@ -528,6 +441,9 @@ fn check_refresh(
     }
     if live_user_of(tx, now, family.grant_id, family.user_id)?.is_none() {
         return Ok(Err(TokenError::GrantEnded));
+    }
+    if !app_secrets::is_live(tx, family.client_id, family.secret_id)? {
+        return Ok(Err(TokenError::SecretRemoved));
     }
     let scopes = match refresh.scopes.as_ref().filter(|scopes| !scopes.is_empty()) {
         None => family.scopes.clone(),
@@ -583,7 +499,7 @@ pub enum AccessError {
     /// Its time is over.
     #[error("the access token has expired")]
     Expired,
-    /// It, its family, its grant or its user has been revoked.
+    /// It, its family, its grant, its user or its client's secret is gone.
     #[error("the access token has been revoked")]
     Revoked,
     /// It is for another resource.
@@ -615,6 +531,9 @@ pub fn check_access(
         return Err(AccessError::OtherAudience);
     }
     let family = tokens::find_family(tx, record.family_id)?.ok_or(AccessError::Revoked)?;
+    if !app_secrets::is_live(tx, family.client_id, record.secret_id)? {
+        return Err(AccessError::Revoked);
+    }
     let user = live_user_of(tx, now, family.grant_id, family.user_id)?;
     Ok(Access {
         user: user.ok_or(AccessError::Revoked)?,

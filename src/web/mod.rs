@@ -1,5 +1,6 @@
 //! Floor 4: endpoints for browsers and clients. Each parses, calls one service and renders.
 
+pub mod api;
 pub mod credentials;
 pub mod headers;
 pub mod health;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use crate::{
     accounts::throttle::SignInThrottle,
     crypto::entropy::Entropy,
+    experiments::Experiments,
     model::audit::Origin,
     oauth2provider::{Moment, Provider},
     runtime::outbound::Outbound,
@@ -38,6 +40,8 @@ pub struct Web {
     pub outbound: Outbound,
     /// When the store last answered a write.
     pub probe: Probe,
+    /// What is on that may still change.
+    pub experiments: Experiments,
 }
 
 impl Web {

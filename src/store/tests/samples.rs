@@ -197,6 +197,7 @@ pub(super) fn access_token(id: Id, expires_at: Timestamp) -> AccessToken {
         resource: resource(),
         scopes: ScopeSet::of(["user:read"]),
         expires_at,
+        secret_id: Some(Id::from_bytes([6; 16])),
     }
 }
 
@@ -218,5 +219,6 @@ pub(super) fn family(id: Id, grant_id: Id, idle_expires_at: Timestamp) -> TokenF
             }),
             idle_expires_at,
         }),
+        secret_id: None,
     }
 }

@@ -8,8 +8,7 @@ use crate::{
         params::Params,
         request::{Head, Request},
     },
-    model::oauth2::client::Client,
-    oauth2provider::apps::{self, ClientCredentials, ClientError},
+    oauth2provider::apps::{self, ClientCredentials, ClientError, ProvenClient},
     web::{Web, oauth2::error::OAuthError},
 };
 
@@ -25,7 +24,7 @@ pub(super) fn authenticate(
     web: &Web,
     request: &Request,
     form: &Params,
-) -> Result<Client, OAuthError> {
+) -> Result<ProvenClient, OAuthError> {
     refuse_secret_in_query(&request.head)?;
     let presented = merge(from_header(&request.head)?, from_body(form)?)?;
     let id = presented.id.ok_or_else(|| {

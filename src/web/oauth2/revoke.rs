@@ -36,7 +36,7 @@ async fn revoke(web: &Web, request: &Request) -> Result<(), OAuthError> {
             "{name}: expected it once"
         )));
     }
-    let client = authenticate(web, request, &form)?;
+    let client = authenticate(web, request, &form)?.client;
     let token = form.get("token")?.ok_or_else(|| {
         OAuthError::invalid_request("token: expected the token to revoke, found none")
     })?;
