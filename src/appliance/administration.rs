@@ -142,8 +142,10 @@ pub enum Reply {
         #[serde(skip_serializing_if = "Option::is_none")]
         client_secret: Option<String>,
     },
-    /// Copies of clients' documents.
+    /// Every copy of a client's document.
     Pins(Vec<PinRow>),
+    /// The copy that was pinned.
+    Pin(PinRow),
     /// The audit log holds together.
     AuditVerified {
         /// How many entries it has.

@@ -39,7 +39,7 @@ pub(super) fn pin(
     document: ClientDocument,
 ) -> Result<Reply, Refused> {
     let pinned = client_documents::pin(tx, act, document)?;
-    Ok(Reply::Pins(vec![pin_row(&pinned)]))
+    Ok(Reply::Pin(pin_row(&pinned)))
 }
 
 /// Gives up a copy of the owner's; one in the binary cannot be given up.
@@ -82,5 +82,96 @@ fn document_row(document: &ClientDocument, pinned_at: Option<Timestamp>) -> PinR
             .map(ToString::to_string)
             .collect(),
         pinned_at: pinned_at.map(|at| at.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::audit::{Actor, Origin},
+        runtime::entropy::SeededEntropy,
+        store::Store,
+    };
+
+    const URL: &str = "https://app.example/client.json";
+
+    fn text(url: &str) -> String {
+        format!(
+            r#"{{"client_id": "{url}", "client_name": "An app",
+                "redirect_uris": ["https://app.example/cb"]}}"#
+        )
+    }
+
+    fn write<T: Send + 'static>(
+        store: &Store,
+        work: impl FnOnce(&mut WriteTx<'_>, Act<'_>) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let write = store.write(move |tx| {
+            let now = Timestamp::from_millis(1_790_000_000_000);
+            let act = Act {
+                now,
+                entropy: &SeededEntropy::new(2),
+                by: &Origin::local(now, Actor::Administrator),
+            };
+            work(tx, act)
+        });
+        write.wait()
+    }
+
+    fn rows(store: &Store) -> Vec<PinRow> {
+        match store.read(|tx| list(tx)).expect("a list") {
+            Reply::Pins(rows) => rows,
+            other => panic!("expected copies, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_copy_is_listed_until_it_is_given_up() {
+        let store = Store::in_memory(&SeededEntropy::new(1)).expect("memory");
+        assert_eq!(rows(&store).len(), SHIPPED.len());
+        let document = parse_document(URL, &text(URL)).expect("a document");
+        write(&store, |tx, act| pin(tx, act, document)).expect("a copy");
+        let first = rows(&store).remove(0);
+        assert_eq!((first.url.as_str(), first.name.as_str()), (URL, "An app"));
+        assert!(first.pinned_at.is_some());
+        write(&store, |tx, act| unpin(tx, act, URL)).expect("it is given up");
+        assert_eq!(rows(&store).len(), SHIPPED.len());
+        let again = write(&store, |tx, act| unpin(tx, act, URL)).expect_err("it is gone");
+        assert!(again.message.contains("which was not"), "{again}");
+    }
+
+    #[test]
+    fn a_copy_of_the_owners_stands_for_the_one_in_the_binary() {
+        let store = Store::in_memory(&SeededEntropy::new(1)).expect("memory");
+        let url = SHIPPED[0].url;
+        let document = parse_document(url, &text(url)).expect("a document");
+        write(&store, |tx, act| pin(tx, act, document)).expect("a copy");
+        let found = rows(&store);
+        assert_eq!(found.len(), SHIPPED.len());
+        let named: Vec<_> = found.iter().filter(|row| row.url == url).collect();
+        assert_eq!(named.len(), 1);
+        assert_eq!(named[0].name, "An app");
+    }
+
+    #[test]
+    fn a_wrong_copy_is_refused_with_what_is_wrong() {
+        for (url, document, why) in [
+            (
+                "http://app.example/x",
+                text(URL),
+                "url: expected an https URL",
+            ),
+            ("https://app.example/", text(URL), "url: expected a path"),
+            (
+                "https://app.example/other.json",
+                text(URL),
+                "document: client_id: expected",
+            ),
+            (URL, "{".to_owned(), "document: expected a JSON object"),
+        ] {
+            let error = parse_document(url, &document).expect_err(why);
+            assert!(error.message.starts_with(why), "{error}");
+        }
     }
 }

@@ -46,11 +46,11 @@ impl RowFlags {
 fn json(reply: &Reply) -> Result<String, Failure> {
     let line = match reply {
         Reply::Done => return Ok(String::new()),
-        Reply::Users(_) | Reply::Clients(_) => serde_json::to_string(reply),
+        Reply::Users(_) | Reply::Clients(_) | Reply::Pins(_) => serde_json::to_string(reply),
         Reply::AuditVerified { .. } | Reply::AuditLogs { .. } => inner_json(reply),
         Reply::User(user) => serde_json::to_string(user),
         Reply::Client(client) => serde_json::to_string(client),
-        Reply::Pins(pins) => serde_json::to_string(pins),
+        Reply::Pin(pin) => serde_json::to_string(pin),
         Reply::ClientCreated {
             client,
             client_secret,
@@ -86,6 +86,7 @@ fn text(reply: &Reply) -> String {
         Reply::Clients(clients) => client_table(clients),
         Reply::Client(client) => client_list(client, None),
         Reply::Pins(pins) => pin_table(pins),
+        Reply::Pin(pin) => pin_table(std::slice::from_ref(pin)),
         Reply::ClientCreated {
             client,
             client_secret,
