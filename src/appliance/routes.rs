@@ -30,7 +30,7 @@ use crate::{
             register::{self, REGISTRATION_BYTES_MAX},
             revoke, token,
         },
-        pages::{account, claim, home, sign_in},
+        pages::{account, apps, claim, home, sign_in},
         refusals::ApiError,
     },
 };
@@ -142,6 +142,12 @@ pub static ROUTES: &[Route<Appliance>] = &[
     form!("/account/sessions/revoke-others", SignedIn, account::revoke_other_sessions),
     form!("/account/sessions/{id}/revoke", SignedIn, account::revoke_session),
     form!("/account/grants/{id}/revoke", SignedIn, account::revoke_grant),
+    web!(GET "/admin/apps", Owner, apps::list),
+    form!("/admin/apps", Owner, apps::create),
+    web!(GET "/admin/apps/{id}", Owner, apps::get),
+    form!("/admin/apps/{id}/remove", Owner, apps::remove),
+    form!("/admin/apps/{id}/secrets", Owner, apps::add_secret),
+    form!("/admin/apps/{id}/secrets/{sid}/remove", Owner, apps::remove_secret),
     api!(GET "/api/v2/oauth2-provider/apps", APPS_READ, Member, api::apps::list),
     api!(POST "/api/v2/oauth2-provider/apps", APPS_WRITE, Owner, api::apps::create)
         .body_bytes_max(API_BODY_BYTES_MAX),

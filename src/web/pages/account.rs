@@ -159,7 +159,7 @@ fn grant_row(tx: &dyn Read, grant: &Grant) -> Result<GrantRow, StoreError> {
 }
 
 /// The session whose page sent the form, and the form.
-fn signed_form(
+pub(super) fn signed_form(
     web: &Web,
     request: &Request,
     caller: Caller,
