@@ -45,7 +45,7 @@ pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, S
     let (entropy, now) = (Arc::new(OsEntropy), SystemClock.now());
     Ok(
         begin(&store, entropy, now, command).and_then(|begun| match begun {
-            Begun::Answered(reply) => Ok(reply),
+            Begun::Answered(reply) => Ok(*reply),
             Begun::Writing(answer) => answer.wait(),
         }),
     )
@@ -53,7 +53,7 @@ pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, S
 
 /// A command that was answered from a snapshot, or that the writer is at.
 pub(super) enum Begun {
-    Answered(Reply),
+    Answered(Box<Reply>),
     Writing(crate::store::Answer<Reply, Refused>),
 }
 
@@ -65,7 +65,7 @@ pub(super) fn begin(
     command: Command,
 ) -> Result<Begun, Refused> {
     if let Some(reply) = store.read(|tx| query(tx, &command))? {
-        return Ok(Begun::Answered(reply));
+        return Ok(Begun::Answered(Box::new(reply)));
     }
     let prepared = Prepared::new(command, &*entropy)?;
     let write = store.write(move |tx| prepared.execute_locally(tx, now, &*entropy));

@@ -386,7 +386,7 @@ fn administer(
         Box::pin(async move {
             let begun = spawn_blocking(move || begin(&store, entropy, now, command)).await;
             match begun.map_err(Refused::because)?? {
-                Begun::Answered(reply) => Ok(reply),
+                Begun::Answered(reply) => Ok(*reply),
                 Begun::Writing(answer) => answer.await,
             }
         })

@@ -9,7 +9,7 @@ use crate::{
         oauth2::{client::Client, grant::Grant},
         timestamp::Timestamp,
     },
-    oauth2provider::{Moment, tokens::is_of_family},
+    oauth2provider::{Moment, rotation::is_of_family},
     store::{Read, StoreError, WriteTx, grants, tokens},
 };
 
