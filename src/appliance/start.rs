@@ -11,7 +11,7 @@ use std::{
 use tokio::{net::TcpListener, task::spawn_blocking};
 
 use crate::{
-    accounts::{AccountError, claim, throttle::SignInThrottle},
+    accounts::{AccountError, claim},
     appliance::{
         Appliance, DATA_FILE,
         administration::{Answer, Command, Refused},
@@ -41,7 +41,7 @@ use crate::{
         signals::{Reload, Stop},
     },
     store::{Store, StoreError, meta},
-    web::{Web, health::Probe, passwords::PasswordDesk},
+    web::{Web, health::Probe, passwords::PasswordDesk, throttle::Throttle},
 };
 
 /// How often what has ended is swept out of the data file.
@@ -331,9 +331,9 @@ pub(super) fn build(
         provider: Arc::clone(&provider),
         entropy: Arc::clone(entropy),
         throttle: if config.rate_limit.is_on() {
-            SignInThrottle::on()
+            Throttle::on(&**entropy)
         } else {
-            SignInThrottle::off()
+            Throttle::off()
         },
         passwords: PasswordDesk::new(),
         ca_pem,

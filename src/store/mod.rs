@@ -33,6 +33,8 @@ pub use transaction::{Keys, Read, ReadTx, Row, WriteTx};
 
 use crate::crypto::entropy::Entropy;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 

@@ -23,6 +23,7 @@ mod consent;
 mod discovery;
 mod faults;
 mod headers;
+mod rate_limits;
 mod refresh;
 mod registration;
 mod remembered;

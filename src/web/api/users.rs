@@ -35,7 +35,7 @@ struct Me {
 /// something. No page of another origin can read it.
 ///
 /// # Panics
-/// If base64 could not be a header: a mistake of ours, answered 500.
+/// Never: base64 can be a header.
 pub async fn me(web: Arc<Web>, _: Request, caller: ApiCaller) -> Result<Response, ApiRefusal> {
     let user = &caller.user;
     let me = Me {
