@@ -7,8 +7,11 @@ use crate::{
         audit::{ChainEnd, ChainedEntry},
         oauth2::{
             client::{Client, ClientSecret},
+            client_document::PinnedDocument,
             code::AuthorizationCode,
+            device::DeviceAuthorization,
             grant::Grant,
+            resource_server::ResourceServer,
             token::{AccessToken, TokenFamily},
         },
         session::Session,
@@ -34,6 +37,9 @@ const RECORDS: &[fn(&[u8])] = &[
     of::<Settings>,
     of::<ChainedEntry>,
     of::<ChainEnd>,
+    of::<PinnedDocument>,
+    of::<DeviceAuthorization>,
+    of::<ResourceServer>,
 ];
 
 /// Reads `bytes` as a record of the kind that `kind` chooses. What can be read can be written, and
