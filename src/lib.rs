@@ -5,6 +5,8 @@
 //! `docs/architecture.md` walks one request down and up again.
 
 pub mod cli;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 
 pub mod appliance;
 

@@ -26,6 +26,21 @@ fn a_strict_oauth_client_finds_nothing_wrong() {
 }
 
 #[test]
+fn what_node_applications_sign_in_with_finds_nothing_wrong() {
+    run("openid-client");
+}
+
+#[test]
+fn python_clients_sign_in_and_call_tools() {
+    run("python");
+}
+
+#[test]
+fn the_conformance_tool_of_mcp_finds_nothing_wrong() {
+    run("conformance");
+}
+
+#[test]
 fn what_hosts_in_the_field_send_is_understood() {
     run("quirks");
 }

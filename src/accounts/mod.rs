@@ -4,7 +4,6 @@
 pub mod claim;
 pub mod password;
 pub mod sessions;
-pub mod throttle;
 pub mod users;
 
 use crate::store::StoreError;

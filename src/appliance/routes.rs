@@ -32,16 +32,17 @@ use crate::{
         },
         pages::{account, claim, device, home, sign_in},
         refusals::ApiError,
+        throttle::Endpoint,
     },
 };
 
 /// A route whose endpoint lives on the web floor.
 macro_rules! web {
-    ($method:ident $path:literal, $access:ident, $endpoint:path) => {
+    ($method:ident $path:literal, $access:ident $(($limited:ident))?, $endpoint:path) => {
         Route::new(
             ::http::Method::$method,
             $path,
-            Access::$access,
+            Access::$access $((Endpoint::$limited))?,
             |app: Arc<Appliance>, request, caller| {
                 Box::pin($endpoint(Arc::clone(&app.web), request, caller))
             },
@@ -73,8 +74,8 @@ macro_rules! api {
 
 /// The same, for a form.
 macro_rules! form {
-    ($path:literal, $access:ident, $endpoint:path) => {
-        web!(POST $path, $access, $endpoint).body_bytes_max(FORM_BYTES_MAX)
+    ($path:literal, $access:ident $(($limited:ident))?, $endpoint:path) => {
+        web!(POST $path, $access $(($limited))?, $endpoint).body_bytes_max(FORM_BYTES_MAX)
     };
 }
 
@@ -108,13 +109,13 @@ pub static ROUTES: &[Route<Appliance>] = &[
     form!("/oauth2/authorize", Visitor, authorize::post),
     web!(GET "/authorize", Visitor, authorize::get),
     form!("/authorize", Visitor, authorize::post),
-    form!("/oauth2/token", Anyone, token::post).cors(Cors::AnyOrigin),
-    form!("/oauth2/tokens", Anyone, token::post).cors(Cors::AnyOrigin),
-    form!("/token", Anyone, token::post).cors(Cors::AnyOrigin),
-    web!(POST "/oauth2/register", Anyone, register::post)
+    form!("/oauth2/token", Client(Token), token::post).cors(Cors::AnyOrigin),
+    form!("/oauth2/tokens", Client(Token), token::post).cors(Cors::AnyOrigin),
+    form!("/token", Client(Token), token::post).cors(Cors::AnyOrigin),
+    web!(POST "/oauth2/register", Client(Registration), register::post)
         .body_bytes_max(REGISTRATION_BYTES_MAX)
         .cors(Cors::AnyOrigin),
-    web!(POST "/register", Anyone, register::post)
+    web!(POST "/register", Client(Registration), register::post)
         .body_bytes_max(REGISTRATION_BYTES_MAX)
         .cors(Cors::AnyOrigin),
     web!(GET "/oauth2/clients/{client_id}", Anyone, clients::get).cors(Cors::AnyOrigin),
@@ -122,9 +123,9 @@ pub static ROUTES: &[Route<Appliance>] = &[
         .body_bytes_max(REGISTRATION_BYTES_MAX)
         .cors(Cors::AnyOrigin),
     web!(DELETE "/oauth2/clients/{client_id}", Anyone, clients::delete).cors(Cors::AnyOrigin),
-    form!("/oauth2/revoke", Anyone, revoke::post).cors(Cors::AnyOrigin),
-    form!("/oauth2/introspect", Anyone, introspect::post),
-    form!("/oauth2/device_authorization", Anyone, device_authorization::post)
+    form!("/oauth2/revoke", Client(Revocation), revoke::post).cors(Cors::AnyOrigin),
+    form!("/oauth2/introspect", Client(Introspection), introspect::post),
+    form!("/oauth2/device_authorization", Client(DeviceAuthorization), device_authorization::post)
         .cors(Cors::AnyOrigin),
     mcp!(POST MCP_PATH, mcp),
     mcp!(GET MCP_PATH, mcp),
@@ -232,7 +233,7 @@ mod tests {
     fn scripts_of_other_origins_read_nothing_that_a_cookie_opens() {
         for route in ROUTES.iter().filter(|route| route.cors == Cors::AnyOrigin) {
             assert!(
-                matches!(route.access, Access::Anyone | Access::Bearer(_)),
+                !matches!(route.access, Access::Visitor | Access::SignedIn),
                 "{} {}",
                 route.method,
                 route.path

@@ -11,10 +11,7 @@ use std::{
 use tokio::{net::TcpListener, task::spawn_blocking};
 
 use crate::{
-    accounts::{
-        AccountError, claim,
-        throttle::{DeviceCodeThrottle, SignInThrottle},
-    },
+    accounts::{AccountError, claim},
     appliance::{
         Appliance, DATA_FILE,
         administration::{Answer, Command, Refused},
@@ -44,7 +41,7 @@ use crate::{
         signals::{Reload, Stop},
     },
     store::{Store, StoreError, meta},
-    web::{Web, health::Probe, passwords::PasswordDesk},
+    web::{Web, health::Probe, passwords::PasswordDesk, throttle::Throttle},
 };
 
 /// How often what has ended is swept out of the data file.
@@ -334,14 +331,9 @@ pub(super) fn build(
         provider: Arc::clone(&provider),
         entropy: Arc::clone(entropy),
         throttle: if config.rate_limit.is_on() {
-            SignInThrottle::on()
+            Throttle::on(&**entropy)
         } else {
-            SignInThrottle::off()
-        },
-        device_throttle: if config.rate_limit.is_on() {
-            DeviceCodeThrottle::on()
-        } else {
-            DeviceCodeThrottle::off()
+            Throttle::off()
         },
         passwords: PasswordDesk::new(),
         ca_pem,

@@ -72,8 +72,29 @@ pub fn expire(name: &str, transport: Transport) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::http::testing::head;
+
+    proptest! {
+        /// Other cookies of the machine, whatever they are, neither hide ours nor take its place.
+        #[test]
+        fn ours_is_found_among_any_others(before in "[ -~]{0,40}", value in "[A-Za-z0-9_-]{1,64}", after in "[ -~]{0,40}") {
+            prop_assume!(!before.contains("ours") && !after.contains("ours"));
+            let header = format!("{before}; ours={value}; {after}");
+            let head = head(&[("cookie", &header)]);
+            prop_assert_eq!(get(&head, "ours"), Some(value.as_str()));
+        }
+
+        #[test]
+        fn what_is_set_is_read_back(value in "[A-Za-z0-9_.-]{1,64}") {
+            let set = set("__Host-ours", &value, None, Transport::Secure);
+            let sent = set.to_str().expect("a header").split(';').next().expect("a pair");
+            let head = head(&[("cookie", sent)]);
+            prop_assert_eq!(get(&head, "__Host-ours"), Some(value.as_str()));
+        }
+    }
 
     #[test]
     fn a_cookie_is_found_among_others() {

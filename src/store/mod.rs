@@ -35,6 +35,8 @@ pub use transaction::{Keys, Read, ReadTx, Row, WriteTx};
 
 use crate::crypto::entropy::Entropy;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 

@@ -33,6 +33,7 @@ use crate::{
         api::caller::{ApiCaller, Needs},
         oauth2::error::OAuthError,
         refusals,
+        throttle::{Endpoint, Subject},
     },
 };
 
@@ -55,6 +56,9 @@ pub enum Access {
     Visitor,
     /// A browser session; without one, `GET` goes to the sign-in page and comes back.
     SignedIn,
+    /// Nothing yet: what an OAuth client sends proves it, and its endpoint checks that. Its
+    /// address may call only so often.
+    Client(Endpoint),
     /// An access token for the resource at this path of the deployment.
     Bearer(&'static str),
     /// What the management API asks for.
@@ -101,6 +105,13 @@ impl Web {
     pub async fn admit(&self, access: Access, head: &Head) -> Result<Caller, Response> {
         match access {
             Access::Anyone => Ok(Caller::Anyone),
+            Access::Client(endpoint) => {
+                let address = Subject::Address(head.remote);
+                let checked = self.throttle.check(head.now, endpoint, address);
+                checked
+                    .map(|()| Caller::Anyone)
+                    .map_err(|wait| OAuthError::too_often(wait).into_response())
+            }
             Access::Visitor => Ok(Caller::Visitor(self.visitor(head).await?.map(Box::new))),
             Access::SignedIn => match self.visitor(head).await? {
                 Some(session) => Ok(Caller::Visitor(Some(Box::new(session)))),

@@ -8,17 +8,17 @@ pub mod oauth2;
 pub mod pages;
 pub mod passwords;
 pub mod refusals;
+pub mod throttle;
 
 use std::sync::Arc;
 
 use crate::{
-    accounts::throttle::{DeviceCodeThrottle, SignInThrottle},
     crypto::entropy::Entropy,
     experiments::Experiments,
     model::audit::Origin,
     oauth2provider::{Moment, Provider},
     store::{Store, StoreError, WriteTx},
-    web::{health::Probe, passwords::PasswordDesk},
+    web::{health::Probe, passwords::PasswordDesk, throttle::Throttle},
 };
 
 /// What every endpoint works with.
@@ -29,10 +29,8 @@ pub struct Web {
     pub provider: Arc<Provider>,
     /// For identifiers and secrets.
     pub entropy: Arc<dyn Entropy>,
-    /// How often one may try to sign in.
-    pub throttle: SignInThrottle,
-    /// How often one may guess at the code of a device.
-    pub device_throttle: DeviceCodeThrottle,
+    /// How often one may call.
+    pub throttle: Throttle,
     /// Where passwords are hashed.
     pub passwords: PasswordDesk,
     /// The certificate of the built-in CA, in PEM, where it signed ours.

@@ -13,6 +13,7 @@ const TEST_NAME_WORDS_MIN: usize = 3;
 /// The rooms of `src/` and the floor of each. A module uses only floors below its own.
 const FLOORS: &[(&str, u8)] = &[
     ("cli", 6),
+    ("fuzzing", 6),
     ("appliance", 5),
     ("web", 4),
     ("mcp", 4),

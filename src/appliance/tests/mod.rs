@@ -26,6 +26,7 @@ mod discovery;
 mod faults;
 mod headers;
 mod introspect;
+mod rate_limits;
 mod refresh;
 mod registration;
 mod remembered;

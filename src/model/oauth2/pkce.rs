@@ -84,7 +84,27 @@ impl std::fmt::Debug for CodeVerifier {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn parse_undoes_print(text in "[A-Za-z0-9._~-]{43,128}") {
+            let challenge: CodeChallenge = text.parse().expect("unreserved characters");
+            prop_assert_eq!(challenge.as_str(), &text);
+            let verifier: CodeVerifier = text.parse().expect("unreserved characters");
+            prop_assert_eq!(verifier.0, text);
+        }
+
+        #[test]
+        fn what_is_accepted_is_what_rfc_7636_calls_unreserved(text in "[ -~]{40,130}|.{40,60}") {
+            let is_unreserved = |c: char| matches!(c, 'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' | '_' | '~');
+            let expected = (43..=128).contains(&text.len()) && text.chars().all(is_unreserved);
+            prop_assert_eq!(text.parse::<CodeVerifier>().is_ok(), expected);
+            prop_assert_eq!(text.parse::<CodeChallenge>().is_ok(), expected);
+        }
+    }
 
     #[test]
     fn the_vector_of_rfc_7636_appendix_b_holds() {

@@ -132,6 +132,14 @@ mod tests {
 
     proptest! {
         #[test]
+        fn no_text_panics_and_what_is_accepted_has_no_fragment(text in "[ -~]{0,80}|.{0,40}") {
+            if let Ok(resource) = text.parse::<ResourceUri>() {
+                prop_assert!(!resource.as_str().contains(['#', ' ', '\\']));
+                prop_assert!(resource.as_str().len() <= text.len());
+            }
+        }
+
+        #[test]
         fn parsing_is_idempotent(text in "(https?|HTTP)://[a-zA-Z.]{1,12}(:[0-9]{1,4})?(/[a-z]{0,3}){0,3}/{0,3}") {
             if let Ok(resource) = text.parse::<ResourceUri>() {
                 let again: ResourceUri = resource.as_str().parse().expect("its own text");

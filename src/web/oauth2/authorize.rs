@@ -472,3 +472,28 @@ pub fn asking(web: &Web, path: &str) -> Result<Option<Target>, StoreError> {
         Err(_) => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::id::Id;
+
+    proptest! {
+        #[test]
+        fn a_consent_token_is_read_as_it_was_printed(id: [u8; 16], tag: [u8; 32]) {
+            let token = ConsentToken::from_parts(Id::from_bytes(id), tag);
+            let read = parse_consent_token(&print_consent_token(&token)).expect("our own text");
+            prop_assert_eq!(read.parts(), token.parts());
+        }
+
+        /// One token has one text: another text is another token, or none.
+        #[test]
+        fn no_other_text_is_the_same_consent_token(text in "[0-9A-Za-z]{22}[.][A-Za-z0-9_-]{43}=?|.{0,80}") {
+            if let Some(token) = parse_consent_token(&text) {
+                prop_assert_eq!(print_consent_token(&token), text);
+            }
+        }
+    }
+}

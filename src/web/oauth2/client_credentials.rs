@@ -1,7 +1,7 @@
 //! How a client says who it is at the endpoints that only clients call (RFC 6749 §2.3.1).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::header::AUTHORIZATION;
+use http::{HeaderValue, header::AUTHORIZATION};
 
 use crate::{
     http::{
@@ -12,25 +12,35 @@ use crate::{
         apps::{self, ClientCredentials, ClientError, ProvenClient},
         introspect::{self, Introspector},
     },
-    web::{Web, oauth2::error::OAuthError},
+    web::{
+        Web,
+        oauth2::error::OAuthError,
+        throttle::{Endpoint, Subject},
+    },
 };
 
 /// What was presented, before it is known what it means.
-#[derive(Default)]
-struct Presented {
-    id: Option<String>,
-    secret: Option<String>,
+#[derive(Default, PartialEq, Eq)]
+pub(crate) struct Presented {
+    pub(crate) id: Option<String>,
+    pub(crate) secret: Option<String>,
 }
 
-/// The client that a form comes from, proved.
+/// The client that a form for `endpoint` comes from, proved, unless it calls too often.
 pub(super) fn authenticate(
     web: &Web,
+    endpoint: Endpoint,
     request: &Request,
     form: &Params,
 ) -> Result<ProvenClient, OAuthError> {
     let credentials = presented(request, form)?;
-    let client = web.store.read(|tx| apps::authenticate(tx, &credentials));
-    client.map_err(refused)
+    let authenticated = web.store.read(|tx| apps::authenticate(tx, &credentials));
+    let client = authenticated.map_err(refused)?;
+    let Head { now, remote, .. } = request.head;
+    web.throttle
+        .check(now, endpoint, Subject::Client(&client.client, remote))
+        .map_err(OAuthError::too_often)?;
+    Ok(client)
 }
 
 /// The client or the resource server that a form comes from, proved.
@@ -96,31 +106,36 @@ fn from_body(form: &Params) -> Result<Presented, OAuthError> {
 }
 
 fn from_header(head: &Head) -> Result<Presented, OAuthError> {
-    let Some(header) = head.headers.get(AUTHORIZATION) else {
-        return Ok(Presented::default());
-    };
-    let wrong = |found: &str| {
-        OAuthError::invalid_client(format!(
-            "expected Authorization: Basic with base64 of client_id:client_secret, found {found}"
-        ))
-    };
-    let text = header
-        .to_str()
-        .map_err(|_| wrong("something that is not ASCII"))?;
-    let (scheme, parameter) = text.split_once(' ').unwrap_or((text, ""));
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return Err(wrong("another scheme"));
+    let header = head.headers.get(AUTHORIZATION);
+    header.map_or_else(|| Ok(Presented::default()), Presented::from_basic)
+}
+
+impl Presented {
+    /// What an `Authorization` header presents.
+    pub(crate) fn from_basic(header: &HeaderValue) -> Result<Self, OAuthError> {
+        let wrong = |found: &str| {
+            OAuthError::invalid_client(format!(
+                "expected Authorization: Basic with base64 of client_id:client_secret, found \
+                 {found}"
+            ))
+        };
+        let text = header
+            .to_str()
+            .map_err(|_| wrong("something that is not ASCII"))?;
+        let (scheme, parameter) = text.split_once(' ').unwrap_or((text, ""));
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return Err(wrong("another scheme"));
+        }
+        let bytes = STANDARD
+            .decode(parameter.trim())
+            .map_err(|_| wrong("no base64"))?;
+        let text = String::from_utf8(bytes).map_err(|_| wrong("something that is not UTF-8"))?;
+        let (id, secret) = text.split_once(':').ok_or_else(|| wrong("no colon"))?;
+        Ok(Self {
+            id: Some(decode(id)),
+            secret: Some(decode(secret)).filter(|secret| !secret.is_empty()),
+        })
     }
-    let bytes = STANDARD
-        .decode(parameter.trim())
-        .map_err(|_| wrong("no base64"))?;
-    let text = String::from_utf8(bytes).map_err(|_| wrong("something that is not UTF-8"))?;
-    let (id, secret) = text.split_once(':').ok_or_else(|| wrong("no colon"))?;
-    let (id, secret) = (decode(id), decode(secret));
-    Ok(Presented {
-        id: Some(id),
-        secret: Some(secret).filter(|secret| !secret.is_empty()),
-    })
 }
 
 /// RFC 6749 §2.3.1 has each part form-encoded, and many clients send it raw. Our own identifiers
@@ -146,4 +161,46 @@ fn merge(header: Presented, body: Presented) -> Result<Presented, OAuthError> {
         id: one("client_id", header.id, body.id)?,
         secret: one("client_secret", header.secret, body.secret)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn presented(id: &str, secret: &str) -> Option<Presented> {
+        let header = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+        let header = HeaderValue::from_str(&header).expect("base64 can be a header");
+        Presented::from_basic(&header).ok()
+    }
+
+    proptest! {
+        /// RFC 6749 §2.3.1 as it stands: every part form-encoded.
+        #[test]
+        fn what_is_sent_encoded_is_read_back(id in "\\PC{1,40}", secret in "\\PC{1,80}") {
+            let encoded = |part| utf8_percent_encode(part, NON_ALPHANUMERIC).to_string();
+            let read = presented(&encoded(&id), &encoded(&secret)).expect("a pair");
+            prop_assert_eq!(read.id, Some(id));
+            prop_assert_eq!(read.secret, Some(secret));
+        }
+
+        /// What many clients do: our own identifiers and secrets need no encoding.
+        #[test]
+        fn what_is_sent_raw_is_read_back(id in "[0-9A-Za-z]{22}", secret in "ks_cs_[0-9A-Za-z]{71}") {
+            let read = presented(&id, &secret).expect("a pair");
+            prop_assert_eq!(read.id, Some(id));
+            prop_assert_eq!(read.secret, Some(secret));
+        }
+
+        #[test]
+        fn no_header_panics(header: Vec<u8>, base64 in "[Bb]asic +[A-Za-z0-9+/=]{0,80}") {
+            for bytes in [header, base64.into_bytes()] {
+                if let Ok(header) = HeaderValue::from_bytes(&bytes) {
+                    let _ = Presented::from_basic(&header);
+                }
+            }
+        }
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
         response::{Response, json},
     },
     store::StoreError,
-    web::headers::never_stored,
+    web::{headers::never_stored, throttle::Wait},
 };
 
 /// Characters of a description at the most.
@@ -61,6 +61,19 @@ impl OAuthError {
         Self {
             header: Some((WWW_AUTHENTICATE, challenge)),
             ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description)
+        }
+    }
+
+    /// 429 `temporarily_unavailable`, with when to try again.
+    pub fn too_often(wait: Wait) -> Self {
+        let Wait { seconds } = wait;
+        Self {
+            header: Some((RETRY_AFTER, HeaderValue::from(seconds))),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "temporarily_unavailable",
+                format!("expected fewer requests; try again in {seconds} seconds"),
+            )
         }
     }
 

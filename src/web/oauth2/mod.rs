@@ -10,7 +10,7 @@ pub mod register;
 pub mod revoke;
 pub mod token;
 
-mod client_credentials;
+pub(crate) mod client_credentials;
 
 /// Bytes of a form at the most.
 pub const FORM_BYTES_MAX: usize = 64 * 1024;

@@ -20,6 +20,7 @@ use crate::{
                 AuthMethod, Client, ClientMetadata, ClientName, GrantType, REDIRECT_URIS_MAX,
             },
             redirect_uri::RedirectUri,
+            scope::ScopeSet,
         },
     },
     oauth2provider::registration::{self, RegistrationError},
@@ -28,6 +29,7 @@ use crate::{
         credentials::{Caller, by},
         headers::never_stored,
         oauth2::error::OAuthError,
+        throttle::{Endpoint, Subject},
     },
 };
 
@@ -133,6 +135,10 @@ pub async fn post(web: Arc<Web>, request: Request, _: Caller) -> Response {
 
 async fn register(web: &Web, request: &Request) -> Result<Response, OAuthError> {
     let metadata = parse_metadata(&request.body)?;
+    // Only what would be registered counts against what all strangers may register together.
+    web.throttle
+        .check(request.head.now, Endpoint::Registration, Subject::Everybody)
+        .map_err(OAuthError::too_often)?;
     let registered = web
         .write(by(&request.head, Actor::Stranger), |tx, moment| {
             registration::register(tx, moment, metadata)
@@ -165,7 +171,7 @@ impl From<RegistrationError> for OAuthError {
 
 /// The metadata in the body of a registration or of its replacement. What is not known is ignored
 /// (RFC 7591 §2); null counts as absent.
-pub(super) fn parse_metadata(body: &[u8]) -> Result<ClientMetadata, OAuthError> {
+pub(crate) fn parse_metadata(body: &[u8]) -> Result<ClientMetadata, OAuthError> {
     let body: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|error| invalid(format!("expected a JSON object: {error}")))?;
     let fields = Fields(&body);
@@ -187,7 +193,10 @@ pub(super) fn parse_metadata(body: &[u8]) -> Result<ClientMetadata, OAuthError> 
             .text("scope", ClientMetadataText::Scope)?
             .map(str::parse)
             .transpose()
-            .map_err(|error| invalid(format!("scope: {error}")))?,
+            .map_err(|error| invalid(format!("scope: {error}")))?
+            // Spaces alone name nothing, like an absent scope: an empty ceiling would mean nothing
+            // at all.
+            .filter(|scope: &ScopeSet| !scope.is_empty()),
         client_uri: fields.url("client_uri")?,
         logo_uri: fields.url("logo_uri")?,
         tos_uri: fields.url("tos_uri")?,
@@ -379,4 +388,113 @@ fn contacts(fields: &Fields<'_>) -> Result<Vec<String>, OAuthError> {
         )));
     }
     Ok(contacts.into_iter().map(str::to_owned).collect())
+}
+
+/// Metadata as a client would send them: what [`parse_metadata`] is tried with.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn print_metadata(metadata: &ClientMetadata) -> Value {
+    let uris = metadata.redirect_uris.iter().map(RedirectUri::as_str);
+    let grants = metadata.grant_types.iter().copied().map(GrantType::as_str);
+    serde_json::json!({
+        "client_name": metadata.name.as_str(),
+        "redirect_uris": uris.collect::<Vec<_>>(),
+        "token_endpoint_auth_method": metadata.auth_method.as_str(),
+        "grant_types": grants.collect::<Vec<_>>(),
+        "scope": metadata.scope.as_ref().map(ToString::to_string),
+        "client_uri": metadata.client_uri,
+        "logo_uri": metadata.logo_uri,
+        "tos_uri": metadata.tos_uri,
+        "policy_uri": metadata.policy_uri,
+        "software_id": metadata.software_id,
+        "software_version": metadata.software_version,
+        "contacts": metadata.contacts,
+        "application_type": metadata.application_type,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, option, prelude::*, sample::select};
+    use serde_json::json;
+
+    use super::*;
+
+    /// A value of JSON, a few levels deep.
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".{0,20}".prop_map(Value::from),
+            "https://[a-z]{1,9}[.]example/[a-z]{0,5}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(2, 12, 4, |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..4).prop_map(Value::from),
+                vec((".{0,9}", inner), 0..3)
+                    .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+            ]
+        })
+    }
+
+    const NAMES: [&str; 14] = [
+        "client_name",
+        "redirect_uris",
+        "token_endpoint_auth_method",
+        "grant_types",
+        "response_types",
+        "scope",
+        "client_uri",
+        "logo_uri",
+        "tos_uri",
+        "policy_uri",
+        "software_id",
+        "software_version",
+        "contacts",
+        "application_type",
+    ];
+
+    proptest! {
+        #[test]
+        fn what_was_understood_can_be_registered_again(
+            name in option::of("\\PC{0,140}"),
+            paths in vec("[!-~]{0,20}", 1..4),
+            method in select(vec!["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]),
+            scope in option::of("[ a-z:]{0,20}"),
+            text in ".{0,20}",
+            contacts in vec(".{0,20}", 0..4),
+        ) {
+            let uris = paths.iter().map(|path| format!("https://app.example/{path}"));
+            let body = json!({
+                "client_name": name,
+                "redirect_uris": uris.collect::<Vec<_>>(),
+                "token_endpoint_auth_method": method,
+                "scope": scope,
+                "software_id": text,
+                "contacts": contacts,
+            });
+            if let Ok(metadata) = parse_metadata(body.to_string().as_bytes()) {
+                let again = parse_metadata(print_metadata(&metadata).to_string().as_bytes());
+                prop_assert_eq!(again.expect("registered before"), metadata);
+            }
+        }
+
+        /// Whatever stands in a field, the answer is a registration or an error of RFC 7591.
+        #[test]
+        fn no_value_of_any_field_panics(fields in vec((select(NAMES.to_vec()), any_value()), 0..6)) {
+            let mut body = json!({ "redirect_uris": ["https://app.example/cb"] });
+            for (name, value) in fields {
+                body[name] = value;
+            }
+            if let Err(error) = parse_metadata(body.to_string().as_bytes()) {
+                let answered = error.into_response();
+                prop_assert_eq!(answered.status(), StatusCode::BAD_REQUEST);
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let _ = parse_metadata(&bytes);
+        }
+    }
 }

@@ -27,6 +27,7 @@ use crate::{
         credentials::{Caller, by},
         headers::never_stored,
         oauth2::{client_credentials::authenticate, error::OAuthError},
+        throttle::Endpoint,
     },
 };
 
@@ -67,7 +68,7 @@ async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
             "{name}: expected it once"
         )));
     }
-    let proven = authenticate(web, request, &form)?;
+    let proven = authenticate(web, Endpoint::Token, request, &form)?;
     let grant_type = form
         .get("grant_type")?
         .ok_or_else(|| missing("grant_type"))?;

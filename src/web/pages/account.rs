@@ -219,7 +219,7 @@ async fn changed(
         NotChanged::Fault(StoreError::Closed)
     };
     web.throttle
-        .check(head.now, live.user.name.as_str(), head.remote)
+        .check_sign_in(head.now, live.user.name.as_str(), head.remote)
         .map_err(|wait| {
             let message = format!("Too many attempts. Try again in {} seconds.", wait.seconds);
             field("current_password", message)

@@ -62,8 +62,8 @@ pub async fn post(web: Arc<Web>, request: Request, caller: Caller) -> Response {
         Err(refusal) => return refusal,
     };
     if let Err(wait) = web
-        .device_throttle
-        .check(head.now, live.session.id, head.remote)
+        .throttle
+        .check_device_code(head.now, live.session.id, head.remote)
     {
         let error = format!("Too many codes. Try again in {} seconds.", wait.seconds);
         let status = StatusCode::TOO_MANY_REQUESTS;

@@ -12,7 +12,6 @@ use crate::{
         AccountError,
         password::Candidate,
         sessions::{self, SignInOrigin},
-        throttle::Wait,
     },
     http::{
         params::Params,
@@ -32,6 +31,7 @@ use crate::{
             views::SignInPage,
         },
         refusals,
+        throttle::Wait,
     },
 };
 
@@ -132,7 +132,7 @@ async fn sign_in(
     password: &str,
 ) -> Result<Credential, Refused> {
     web.throttle
-        .check(head.now, name, head.remote)
+        .check_sign_in(head.now, name, head.remote)
         .map_err(Refused::TooOften)?;
     if password.chars().count() > NewPassword::LEN_MAX {
         return Err(Refused::Wrong);
@@ -218,7 +218,25 @@ fn own_path(path: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use url::Url;
+
     use super::*;
+
+    proptest! {
+        /// Read as a browser reads it, with its repairs.
+        #[test]
+        fn nobody_is_sent_to_another_origin(path in "[/\\\\.:@a-z?#%0-9\t\n]{0,24}|[ -~]{0,40}|.{0,20}") {
+            let base = Url::parse("https://box.lan/sign-in").expect("a URL");
+            let target = base.join(&own_path(Some(&path))).expect("a path");
+            prop_assert_eq!(target.origin(), base.origin(), "{}", path);
+        }
+
+        #[test]
+        fn an_own_path_is_kept_as_it_is(path in "/([a-z0-9][a-z0-9/]{0,20})?([?][a-z0-9&=%]{0,20})?") {
+            prop_assert_eq!(own_path(Some(&path)), path);
+        }
+    }
 
     #[test]
     fn one_returns_to_an_own_path_only() {

@@ -1,0 +1,54 @@
+// Clients in Python: Authlib with its checks on, and the official MCP SDK. Each script of python/
+// prints an authorization URL, gets the URL of the answer on its standard input, and asserts for
+// itself.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { Server } from './harness.mjs';
+
+const here = path.dirname(new URL(import.meta.url).pathname);
+const python = path.join(here, '.venv/bin/python');
+
+/** Runs `python/<script>`, with `person` at its browser, to its end. */
+async function run(script, args, person) {
+  assert.ok(existsSync(python), 'tests/clients/.venv is missing: run `tests/run`, which makes it');
+  // Plain http is the one thing that Authlib is told to accept.
+  const env = { PATH: process.env.PATH, AUTHLIB_INSECURE_TRANSPORT: '1', PYTHONWARNINGS: 'error::UserWarning' };
+  const child = spawn(python, ['-B', path.join(here, 'python', script), person.server.url, ...args], { env });
+  let output = '';
+  child.stderr.on('data', (piece) => (output += piece));
+  const lines = createInterface({ input: child.stdout });
+  lines.on('line', (line) => {
+    output += `${line}\n`;
+    const [, url] = line.match(/^open (\S+)$/) ?? [];
+    if (!url) return;
+    person.authorize(url).then(
+      (callback) => child.stdin.write(`${callback}\n`),
+      (fault) => {
+        output += fault.stack;
+        child.kill();
+      },
+    );
+  });
+  const code = await new Promise((resolve, reject) => child.once('error', reject).once('close', (code, signal) => resolve(signal ?? code)));
+  assert.equal(code, 0, output);
+  assert.match(output, /^done$/m);
+}
+
+for (const method of ['none', 'client_secret_basic', 'client_secret_post']) {
+  test(`Authlib, ${method}: registers, exchanges, refreshes and revokes`, async (t) => {
+    const server = await Server.start(t);
+    await run('authlib_client.py', [method], await server.person());
+  });
+}
+
+for (const [mode, era] of [['auto', '2026-07-28'], ['legacy', '2025-11-25']]) {
+  test(`the MCP SDK for Python, ${mode}: finds its way from the URL alone to a tool call`, async (t) => {
+    const server = await Server.start(t);
+    await run('mcp_client.py', [mode, era], await server.person('ada'));
+  });
+}
