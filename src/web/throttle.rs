@@ -51,7 +51,7 @@ pub enum Endpoint {
     Introspection,
     /// `POST /oauth2/device_authorization`.
     DeviceAuthorization,
-    /// A try at the code of a device.
+    /// A try at the code that a device shows (RFC 8628 §5.1; threat 14).
     DeviceCode,
 }
 
@@ -64,10 +64,10 @@ pub enum Per {
     Address,
     /// Each client; a public one at each address, because anybody can use its name.
     Client,
-    /// All callers together.
-    Box,
     /// Each browser session.
     Session,
+    /// All callers together.
+    Box,
 }
 
 /// One row of [`LIMITS`].
@@ -127,42 +127,27 @@ pub const LIMITS: &[Limit] = &[
         60,
         Duration::from_secs(20),
     ),
-    // Strangers alone never fill the box: what they register in `client.unapproved_ttl` is less
-    // than what it holds.
-    limit(
-        Endpoint::Registration,
-        Per::Box,
-        1_000,
-        Duration::from_secs(10),
-    ),
+    // A resource server asks about every call that it gets.
     limit(
         Endpoint::Introspection,
         Per::Address,
-        1_200,
-        Duration::from_millis(20),
+        6_000,
+        Duration::from_millis(1),
     ),
     limit(
         Endpoint::DeviceAuthorization,
         Per::Address,
         60,
-        Duration::from_secs(5),
+        Duration::from_secs(2),
     ),
     limit(
         Endpoint::DeviceAuthorization,
         Per::Client,
-        300,
-        Duration::from_secs(1),
+        60,
+        Duration::from_secs(2),
     ),
-    // Strangers alone never fill the box: what they begin in the 20 minutes for which a device is
-    // remembered is less than what it holds.
-    limit(
-        Endpoint::DeviceAuthorization,
-        Per::Box,
-        5_000,
-        Duration::from_secs(1),
-    ),
-    // Of 25.6 billion codes 10,000 can be in use: a session that never rests would meet one in five
-    // years (RFC 8628 §5.1; threat 14).
+    // With 25.6 billion codes, 10,000 of them in use and 100,000 sessions that try, one is hit in a
+    // month.
     limit(
         Endpoint::DeviceCode,
         Per::Session,
@@ -173,6 +158,14 @@ pub const LIMITS: &[Limit] = &[
         Endpoint::DeviceCode,
         Per::Address,
         30,
+        Duration::from_secs(10),
+    ),
+    // Strangers alone never fill the box: what they register in `client.unapproved_ttl` is less
+    // than what it holds.
+    limit(
+        Endpoint::Registration,
+        Per::Box,
+        1_000,
         Duration::from_secs(10),
     ),
 ];
@@ -186,10 +179,10 @@ pub enum Subject<'a> {
     Address(IpAddr),
     /// This client, authenticated, at this address.
     Client(&'a Client, IpAddr),
-    /// Anybody.
-    Everybody,
     /// Somebody in this browser session.
     Session(Id),
+    /// Anybody.
+    Everybody,
 }
 
 impl Subject<'_> {
@@ -198,8 +191,8 @@ impl Subject<'_> {
             Self::Account(_) => Per::Account,
             Self::Address(_) => Per::Address,
             Self::Client(..) => Per::Client,
-            Self::Everybody => Per::Box,
             Self::Session(_) => Per::Session,
+            Self::Everybody => Per::Box,
         }
     }
 
@@ -212,8 +205,8 @@ impl Subject<'_> {
                 [*client.id.as_bytes(), address_key(address)].concat()
             }
             Self::Client(client, _) => client.id.as_bytes().to_vec(),
-            Self::Everybody => Vec::new(),
             Self::Session(id) => id.as_bytes().to_vec(),
+            Self::Everybody => Vec::new(),
         }
     }
 }
@@ -320,15 +313,15 @@ impl Throttle {
 }
 
 impl Throttle {
-    /// Takes one try of a browser session at the code of a device.
+    /// Takes one try of `session` from `address` at the code that a device shows.
     pub fn check_device_code(
         &self,
         now: Timestamp,
-        session_id: Id,
+        session: Id,
         address: IpAddr,
     ) -> Result<(), Wait> {
         self.check(now, Endpoint::DeviceCode, Subject::Address(address))?;
-        self.check(now, Endpoint::DeviceCode, Subject::Session(session_id))
+        self.check(now, Endpoint::DeviceCode, Subject::Session(session))
     }
 }
 
@@ -447,11 +440,11 @@ mod tests {
                     let other = Subject::Client(&other, address(1));
                     (Subject::Client(&secret, address(1)), Some(other))
                 }
-                Per::Box => (Subject::Everybody, None),
                 Per::Session => {
                     let session = |number| Subject::Session(Id::from_bytes([number; 16]));
                     (session(1), Some(session(2)))
                 }
+                Per::Box => (Subject::Everybody, None),
             };
             let (throttle, burst) = (throttle(), row.burst.get());
             assert_eq!(
@@ -582,14 +575,14 @@ mod tests {
                 Endpoint::Registration => "`POST /oauth2/register`",
                 Endpoint::Introspection => "`POST /oauth2/introspect`",
                 Endpoint::DeviceAuthorization => "`POST /oauth2/device_authorization`",
-                Endpoint::DeviceCode => "A try at the code of a device",
+                Endpoint::DeviceCode => "A try at a device's code",
             };
             let whom = match row.per {
                 Per::Account => "each account name",
                 Per::Address => "each address",
                 Per::Client => "each client",
-                Per::Box => "all together",
                 Per::Session => "each browser session",
+                Per::Box => "all together",
             };
             let (burst, period) = (row.burst, humantime::format_duration(row.period));
             let expected = format!("{what} | {whom} | {burst} | {period} |");
@@ -598,6 +591,24 @@ mod tests {
                 "no row | {expected}"
             );
         }
+    }
+
+    /// Threat 14: guesses at the code of somebody's device.
+    #[test]
+    fn a_browser_that_guesses_codes_rests_wherever_it_goes() {
+        let throttle = throttle();
+        let session = |number| Id::from_bytes([number; 16]);
+        let try_code =
+            |number, last| throttle.check_device_code(at(0), session(number), address(last));
+        for attempt in 0..10 {
+            assert_eq!(try_code(1, attempt), Ok(()));
+        }
+        assert!(try_code(1, 99).is_err());
+        assert_eq!(try_code(2, 99), Ok(()));
+        for number in 0..30 {
+            let _ = try_code(100 + number, 7);
+        }
+        assert!(try_code(250, 7).is_err());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::{
         headers::never_stored,
         oauth2::{client_credentials::authenticate, error::OAuthError, token},
         pages::device::DEVICE_PATH,
-        throttle::{Endpoint, Subject},
+        throttle::Endpoint,
     },
 };
 
@@ -72,13 +72,6 @@ async fn begin(web: &Web, request: &Request) -> Result<Begun, OAuthError> {
     }
     let client = authenticate(web, Endpoint::DeviceAuthorization, request, &form)?.client;
     let (scopes, resource) = (token::scopes(&form)?, token::resource(&form)?);
-    web.throttle
-        .check(
-            request.head.now,
-            Endpoint::DeviceAuthorization,
-            Subject::Everybody,
-        )
-        .map_err(OAuthError::too_often)?;
     let by = by(&request.head, Actor::Client(client.id));
     let begun = web.write(by, move |tx, moment| {
         device::begin(tx, moment, &client, scopes, resource)
