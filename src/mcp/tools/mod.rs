@@ -25,7 +25,7 @@ use crate::{
         oauth2::scope::{GRANTS_READ, GRANTS_WRITE, ScopeSet, USER_READ},
         timestamp::Timestamp,
     },
-    oauth2provider::tokens::Access,
+    oauth2provider::access::Access,
     store::{Store, StoreError},
 };
 
