@@ -25,8 +25,8 @@ use crate::{
         user::Role,
     },
     oauth2provider::{
+        access::{self, AccessError},
         metadata::resource_scopes,
-        tokens::{self, AccessError},
     },
     store::StoreError,
     web::{
@@ -77,7 +77,7 @@ pub enum Caller {
     /// A browser, signed in or not.
     Visitor(Option<Box<LiveSession>>),
     /// A program with an access token.
-    Bearer(Box<tokens::Access>),
+    Bearer(Box<access::Access>),
     /// A person or their program, who may do what the route does.
     Api(Box<ApiCaller>),
 }
@@ -163,7 +163,7 @@ impl Web {
     }
 
     /// Checks the access token before anything about the request is looked at, its method included.
-    fn bearer(&self, head: &Head, path: &'static str) -> Result<tokens::Access, Response> {
+    fn bearer(&self, head: &Head, path: &'static str) -> Result<access::Access, Response> {
         self.find_access(head, path)
             .map_err(|refusal| match refusal {
                 BearerRefusal::Missing => self.challenge(path, None),
@@ -178,7 +178,7 @@ impl Web {
         &self,
         head: &Head,
         path: &str,
-    ) -> Result<tokens::Access, BearerRefusal> {
+    ) -> Result<access::Access, BearerRefusal> {
         // RFC 6750 §2.3 would allow it and OAuth 2.1 §5.1 forbids it: a query is logged everywhere.
         if Params::from_query(head).is_ok_and(|query| !query.all("access_token").is_empty()) {
             let why = "a token is never sent in the query";
@@ -191,7 +191,7 @@ impl Web {
         let token = bearer_of_kind(head, CredentialKind::AccessToken);
         let access = token.ok_or(AccessError::Malformed).and_then(|token| {
             self.store
-                .read(|tx| tokens::check_access(tx, head.now, &self.provider, &token, &resource))
+                .read(|tx| access::check_access(tx, head.now, &self.provider, &token, &resource))
         });
         access.map_err(|error| match error {
             AccessError::Store(fault) => BearerRefusal::Fault(fault),

@@ -282,7 +282,7 @@ async fn a_device_that_asks_too_often_has_to_wait_longer() {
     for _ in 0..20 {
         device.poll(&house).await.refused(400, "slow_down");
     }
-    house.wait(Duration::from_secs(60));
+    house.wait(Duration::from_mins(1));
     device.poll(&house).await.refused(400, pending);
 }
 

@@ -308,6 +308,20 @@ pub(super) fn assert_sound(store: &Store) {
     assert_eq!(read(store, contradictions), Vec::<String>::new());
 }
 
+/// One row of everything.
+fn fill(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
+    users::put(tx, &user(id(at(1), 1), "ada"))?;
+    sessions::add(tx, &session(id(at(1), 3), id(at(1), 1), at(50)))?;
+    clients::put(tx, &client(id(at(1), 2), None))?;
+    clients::put(tx, &document_client(id(at(1), 7), None))?;
+    clients::put_secret(tx, &client_secret(id(at(1), 4), id(at(1), 2)))?;
+    grants::add(tx, &grant(id(at(1), 5), id(at(1), 1), id(at(1), 2), at(50)))?;
+    devices::add(tx, &device(id(at(1), 7), 1, at(50)))?;
+    let server = resource_server(id(at(1), 8), "https://files.lan");
+    resource_servers::add(tx, &server)?;
+    tokens::add_family(tx, &family(id(at(1), 6), id(at(1), 5), at(50)))
+}
+
 /// The checker itself: each kind of damage is found where it is.
 #[test]
 fn what_contradicts_itself_is_found() {
@@ -373,18 +387,7 @@ fn what_contradicts_itself_is_found() {
     ];
     for (table, damage) in damages {
         let store = store();
-        write(&store, |tx| {
-            users::put(tx, &user(id(at(1), 1), "ada"))?;
-            sessions::add(tx, &session(id(at(1), 3), id(at(1), 1), at(50)))?;
-            clients::put(tx, &client(id(at(1), 2), None))?;
-            clients::put(tx, &document_client(id(at(1), 7), None))?;
-            clients::put_secret(tx, &client_secret(id(at(1), 4), id(at(1), 2)))?;
-            grants::add(tx, &grant(id(at(1), 5), id(at(1), 1), id(at(1), 2), at(50)))?;
-            devices::add(tx, &device(id(at(1), 7), 1, at(50)))?;
-            let server = resource_server(id(at(1), 8), "https://files.lan");
-            resource_servers::add(tx, &server)?;
-            tokens::add_family(tx, &family(id(at(1), 6), id(at(1), 5), at(50)))
-        });
+        write(&store, fill);
         assert_sound(&store);
         write(&store, move |tx| {
             damage(tx);
