@@ -7,6 +7,7 @@ use crate::{
         audit::{ChainEnd, ChainedEntry},
         oauth2::{
             client::{Client, ClientSecret},
+            client_document::PinnedDocument,
             code::AuthorizationCode,
             device::DeviceAuthorization,
             grant::Grant,
@@ -36,6 +37,7 @@ const RECORDS: &[fn(&[u8])] = &[
     of::<Settings>,
     of::<ChainedEntry>,
     of::<ChainEnd>,
+    of::<PinnedDocument>,
     of::<DeviceAuthorization>,
     of::<ResourceServer>,
 ];

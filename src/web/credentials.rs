@@ -22,6 +22,7 @@ use crate::{
         audit::{Actor, Origin},
         credential::{Credential, CredentialKind},
         id::Id,
+        user::Role,
     },
     oauth2provider::{
         access::{self, AccessError},
@@ -32,6 +33,7 @@ use crate::{
         Web,
         api::caller::{ApiCaller, Needs},
         oauth2::error::OAuthError,
+        pages::message,
         refusals,
         throttle::{Endpoint, Subject},
     },
@@ -56,6 +58,8 @@ pub enum Access {
     Visitor,
     /// A browser session; without one, `GET` goes to the sign-in page and comes back.
     SignedIn,
+    /// A browser session of an owner; without a session, as [`Access::SignedIn`].
+    Owner,
     /// Nothing yet: what an OAuth client sends proves it, and its endpoint checks that. Its
     /// address may call only so often.
     Client(Endpoint),
@@ -115,6 +119,13 @@ impl Web {
             Access::Visitor => Ok(Caller::Visitor(self.visitor(head).await?.map(Box::new))),
             Access::SignedIn => match self.visitor(head).await? {
                 Some(session) => Ok(Caller::Visitor(Some(Box::new(session)))),
+                None => Err(refusals::sign_in_first(self, head)),
+            },
+            Access::Owner => match self.visitor(head).await? {
+                Some(live) if live.user.role == Role::Owner => {
+                    Ok(Caller::Visitor(Some(Box::new(live))))
+                }
+                Some(live) => Err(message::owners_only(self, head, &live)),
                 None => Err(refusals::sign_in_first(self, head)),
             },
             Access::Bearer(path) => self.bearer(head, path).map(Box::new).map(Caller::Bearer),
