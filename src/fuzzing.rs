@@ -4,6 +4,11 @@
 //! `tests/fuzz/` gives each target to libFuzzer; the tests below take each through its corpus. This
 //! module is compiled for tests and with the feature `fuzzing` only.
 
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a panic is how a target says that something does not hold"
+)]
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderValue;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

@@ -1,5 +1,7 @@
 //! Doing what an administrator asks, on the store of a running server or on the file itself.
 
+use std::sync::Arc;
+
 use crate::{
     accounts::{AccountError, users},
     appliance::{
@@ -41,13 +43,34 @@ use crate::{
 pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, StartError> {
     directory::prepare(&config.data_dir, DATA_FILE)?;
     let store = Store::open(&data_file(&config.data_dir), &OsEntropy)?;
-    let prepared = Prepared::new(command, &OsEntropy);
-    let now = SystemClock.now();
-    Ok(prepared.and_then(|prepared| {
-        store
-            .write(move |tx| prepared.execute_locally(tx, now, &OsEntropy))
-            .wait()
-    }))
+    let (entropy, now) = (Arc::new(OsEntropy), SystemClock.now());
+    Ok(
+        begin(&store, entropy, now, command).and_then(|begun| match begun {
+            Begun::Answered(reply) => Ok(*reply),
+            Begun::Writing(answer) => answer.wait(),
+        }),
+    )
+}
+
+/// A command that was answered from a snapshot, or that the writer is at.
+pub(super) enum Begun {
+    Answered(Box<Reply>),
+    Writing(crate::store::Answer<Reply, Refused>),
+}
+
+/// Begins with a command. Slow, where a password has to be hashed.
+pub(super) fn begin(
+    store: &Store,
+    entropy: Arc<dyn Entropy>,
+    now: Timestamp,
+    command: Command,
+) -> Result<Begun, Refused> {
+    if let Some(reply) = store.read(|tx| query(tx, &command))? {
+        return Ok(Begun::Answered(Box::new(reply)));
+    }
+    let prepared = Prepared::new(command, &*entropy)?;
+    let write = store.write(move |tx| prepared.execute_locally(tx, now, &*entropy));
+    Ok(Begun::Writing(write))
 }
 
 impl From<StoreError> for Refused {
@@ -64,7 +87,7 @@ impl From<AccountError> for Refused {
 
 /// A command whose slow part, hashing a password, is behind it: what is left runs in the store's
 /// writer.
-pub(super) enum Prepared {
+enum Prepared {
     /// Make a user with that password.
     UserAdd(UserName, crate::model::user::Role, String),
     /// Give a user that password.
@@ -77,7 +100,7 @@ pub(super) enum Prepared {
 
 impl Prepared {
     /// Parses what has to be parsed, and hashes what has to be hashed. Slow: about 20 ms.
-    pub(super) fn new(command: Command, entropy: &dyn Entropy) -> Result<Self, Refused> {
+    fn new(command: Command, entropy: &dyn Entropy) -> Result<Self, Refused> {
         let hash = |name: &UserName, password: &Password| {
             let password = NewPassword::parse(password.expose(), name)
                 .map_err(|error| Refused::because(format!("password: {error}")))?;
@@ -132,7 +155,7 @@ impl Prepared {
     }
 
     /// Does it for whoever administers the machine, in the writer.
-    pub(super) fn execute_locally(
+    fn execute_locally(
         self,
         tx: &mut WriteTx<'_>,
         now: Timestamp,
@@ -173,12 +196,44 @@ impl Prepared {
     }
 }
 
-fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer {
-    match command {
+/// What a command that changes nothing is answered, from a snapshot; `None` for every other.
+fn query(tx: &dyn Read, command: &Command) -> Result<Option<Reply>, Refused> {
+    Ok(Some(match command {
         Command::UserList => {
             let users = crate::store::users::list(tx)?;
-            return Ok(Reply::Users(users.iter().map(user_row).collect()));
+            Reply::Users(users.iter().map(user_row).collect())
         }
+        Command::ClientList => {
+            let clients = clients::list(tx, clients::CLIENTS_MAX)?;
+            Reply::Clients(clients.iter().map(client_row).collect())
+        }
+        Command::ClientShow { id } => Reply::Client(client_row(&find_client(tx, id)?)),
+        Command::AuditVerify => {
+            let verified = audit::verify(tx).map_err(Refused::because)?;
+            Reply::AuditVerified {
+                entries: verified.entries,
+                head: verified.head.number,
+                link: verified.head.link.to_hex(),
+            }
+        }
+        Command::AuditSearch {
+            query,
+            limit,
+            offset,
+        } => {
+            let found = audit::search(tx, query, *limit, *offset)?;
+            let audit_logs = found.entries.into_iter().map(audit_row).collect();
+            Reply::AuditLogs {
+                audit_logs,
+                count: found.count,
+            }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer {
+    match command {
         Command::UserDisable { name } => {
             let user = users::named(tx, &user_name(&name)?)?;
             users::disable(tx, act, user)?;
@@ -191,40 +246,15 @@ fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer
             let user = users::named(tx, &user_name(&name)?)?;
             users::remove(tx, act, &user)?;
         }
-        Command::ClientList => {
-            let clients = clients::list(tx, clients::CLIENTS_MAX)?;
-            return Ok(Reply::Clients(clients.iter().map(client_row).collect()));
-        }
-        Command::ClientShow { id } => {
-            let client = find_client(tx, &id)?;
-            return Ok(Reply::Client(client_row(&client)));
-        }
         Command::ClientRemove { id } => {
             let client = find_client(tx, &id)?;
             apps::remove(tx, act, client.id)?;
         }
-        Command::AuditVerify => {
-            let verified = audit::verify(tx).map_err(Refused::because)?;
-            return Ok(Reply::AuditVerified {
-                entries: verified.entries,
-                head: verified.head.number,
-                link: verified.head.link.to_hex(),
-            });
-        }
-        Command::AuditSearch {
-            query,
-            limit,
-            offset,
-        } => {
-            let found = audit::search(tx, &query, limit, offset)?;
-            let audit_logs = found.entries.into_iter().map(audit_row).collect();
-            return Ok(Reply::AuditLogs {
-                audit_logs,
-                count: found.count,
-            });
-        }
-        Command::UserAdd { .. } | Command::UserPasswd { .. } | Command::ClientAdd { .. } => {
-            return Err(Refused::because("expected a prepared command"));
+        prepared => {
+            let name = std::mem::discriminant(&prepared);
+            return Err(Refused::because(format!(
+                "expected a command that is quick: {name:?}"
+            )));
         }
     }
     Ok(Reply::Done)

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::spawn_blocking};
 
 use crate::{
     accounts::{AccountError, claim},
@@ -16,7 +16,7 @@ use crate::{
         Appliance, DATA_FILE,
         administration::{Answer, Command, Refused},
         data_file, directory,
-        execute::Prepared,
+        execute::{Begun, begin},
         socket,
     },
     audit,
@@ -383,13 +383,11 @@ fn administer(
         let (store, entropy) = (Arc::clone(&store), Arc::clone(&entropy));
         let now = clock.now();
         Box::pin(async move {
-            let salt = Arc::clone(&entropy);
-            let prepared = tokio::task::spawn_blocking(move || Prepared::new(command, &*salt))
-                .await
-                .map_err(Refused::because)??;
-            store
-                .write(move |tx| prepared.execute_locally(tx, now, &*entropy))
-                .await
+            let begun = spawn_blocking(move || begin(&store, entropy, now, command)).await;
+            match begun.map_err(Refused::because)?? {
+                Begun::Answered(reply) => Ok(*reply),
+                Begun::Writing(answer) => answer.await,
+            }
         })
     }
 }

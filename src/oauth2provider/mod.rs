@@ -9,6 +9,7 @@ pub mod authorize;
 pub mod metadata;
 pub mod registration;
 pub mod revoke;
+pub mod rotation;
 pub mod tokens;
 
 use crate::{

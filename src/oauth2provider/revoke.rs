@@ -9,6 +9,7 @@ use crate::{
         oauth2::{client::Client, grant::Grant},
         timestamp::Timestamp,
     },
+    oauth2provider::{Moment, rotation::is_of_family},
     store::{Read, StoreError, WriteTx, grants, tokens},
 };
 
@@ -21,14 +22,14 @@ use crate::{
 /// RFC 7009 §2.1 and §2.2; another client's token stays valid (threat 18).
 pub fn revoke_token(
     tx: &mut WriteTx<'_>,
-    by: &Origin,
+    moment: Moment<'_>,
     client: &Client,
     token: &str,
 ) -> Result<(), StoreError> {
     if let Ok(refresh) = Credential::parse(CredentialKind::RefreshToken, token) {
-        revoke_refresh_token(tx, by, client, &refresh)
+        revoke_refresh_token(tx, moment, client, &refresh)
     } else if let Ok(access) = Credential::parse(CredentialKind::AccessToken, token) {
-        revoke_access_token(tx, by, client, &access)
+        revoke_access_token(tx, moment.by, client, &access)
     } else {
         Ok(())
     }
@@ -36,23 +37,18 @@ pub fn revoke_token(
 
 fn revoke_refresh_token(
     tx: &mut WriteTx<'_>,
-    by: &Origin,
+    moment: Moment<'_>,
     client: &Client,
     token: &Credential,
 ) -> Result<(), StoreError> {
-    let Some(family) = tokens::find_family(tx, token.id())? else {
-        return Ok(());
-    };
-    let Some(chain) = family.refresh.filter(|_| family.client_id == client.id) else {
-        return Ok(());
-    };
-    let known = chain.digest == token.digest()
-        || chain
-            .predecessor
-            .is_some_and(|predecessor| predecessor.digest == token.digest());
-    if known {
+    let family = tokens::find_family(tx, token.id())?;
+    let ended = family.filter(|family| {
+        family.client_id == client.id && is_of_family(moment.provider, moment.now, family, token)
+    });
+    if let Some(family) = ended {
         tokens::remove_family(tx, family.id);
-        audit::record(tx, by, Action::TokenRevoked, Object::Family(family.id), [])?;
+        let object = Object::Family(family.id);
+        audit::record(tx, moment.by, Action::TokenRevoked, object, [])?;
     }
     Ok(())
 }

@@ -5,10 +5,9 @@
 
 use crate::{
     audit,
-    crypto::keyed::Purpose,
     model::{
         audit::{Action, Change, Object},
-        credential::{Credential, CredentialKind, Secret},
+        credential::{Credential, CredentialKind},
         id::Id,
         oauth2::{
             client::{Client, GrantType},
@@ -17,19 +16,18 @@ use crate::{
             redirect_uri::RedirectUri,
             resource::ResourceUri,
             scope::ScopeSet,
-            token::{AccessToken, Predecessor, RefreshChain, TokenFamily},
+            token::{AccessToken, RefreshChain, TokenFamily},
         },
         timestamp::Timestamp,
         user::User,
     },
-    oauth2provider::{Moment, Provider, app_secrets::LAST_USE_PRECISION},
+    oauth2provider::{
+        Moment, Provider,
+        app_secrets::LAST_USE_PRECISION,
+        rotation::{Position, position, successor},
+    },
     store::{Read, StoreError, WriteTx, clients, codes, grants, tokens, users},
 };
-
-/// Generations back to which an old refresh token is told from an invented one by deriving its
-/// successors. One that claims to be older ends the family unproved: whoever knows the family's
-/// id has seen one of its tokens.
-pub const REPLAY_CHAIN_MAX: u32 = 4_096;
 
 /// What a client gets (RFC 6749 §5.1).
 #[derive(Debug)]
@@ -348,18 +346,6 @@ pub struct Refresh {
     pub resource: Option<ResourceUri>,
 }
 
-/// Where a presented refresh token stands in its family.
-enum Position {
-    /// It is the current one.
-    Current,
-    /// It is the one before, within the replay window: its client lost the answer.
-    JustReplaced,
-    /// It was current once.
-    Replayed,
-    /// It never was.
-    Invented,
-}
-
 /// Rotates a refresh token and issues an access token.
 ///
 /// The direct predecessor of the current token keeps answering with the same successor for the
@@ -425,79 +411,6 @@ pub fn refresh(
         note_use(tx, now, client)?;
     }
     issue_access_token(tx, moment, &family, scopes, resource, Some(successor)).map(Ok)
-}
-
-impl RefreshChain {
-    fn rotated(self, now: Timestamp, successor: &Credential, idle_expires_at: Timestamp) -> Self {
-        Self {
-            generation: successor.generation(),
-            digest: successor.digest(),
-            predecessor: Some(Predecessor {
-                digest: self.digest,
-                rotated_at: now,
-            }),
-            idle_expires_at,
-        }
-    }
-}
-
-/// The refresh token that follows `token`: only who has `token` and the deployment's key can make
-/// it, so it need not be kept to be given again.
-fn successor(provider: &Provider, token: &Credential) -> Credential {
-    let generation = token.generation().saturating_add(1);
-    let secret = provider.key.derive(
-        Purpose::RefreshSuccessor,
-        &[
-            token.id().as_bytes(),
-            &generation.to_be_bytes(),
-            token.secret().as_bytes(),
-        ],
-    );
-    Credential::refresh_token(token.id(), generation, Secret::from_bytes(secret))
-}
-
-fn position(
-    provider: &Provider,
-    now: Timestamp,
-    family: &TokenFamily,
-    chain: &RefreshChain,
-    token: &Credential,
-) -> Position {
-    debug_assert_eq!(family.id, token.id());
-    let Some(age) = chain.generation.checked_sub(token.generation()) else {
-        return Position::Invented;
-    };
-    if age == 0 {
-        let current = chain.digest == token.digest();
-        return if current {
-            Position::Current
-        } else {
-            Position::Invented
-        };
-    }
-    if age == 1
-        && let Some(predecessor) = &chain.predecessor
-        && predecessor.digest == token.digest()
-    {
-        let window_ends_at = predecessor
-            .rotated_at
-            .after(provider.lifetimes.replay_window);
-        let in_window = !window_ends_at.has_passed(now);
-        return if in_window {
-            Position::JustReplaced
-        } else {
-            Position::Replayed
-        };
-    }
-    if age > REPLAY_CHAIN_MAX {
-        return Position::Replayed;
-    }
-    let current = (0..age).fold(token.clone(), |token, _| successor(provider, &token));
-    if current.digest() == chain.digest {
-        Position::Replayed
-    } else {
-        Position::Invented
-    }
 }
 
 fn check_refresh(

@@ -3,7 +3,6 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Server } from './harness.mjs';
 import { obtainCode, refreshForm, register, statusOf, tokenRequest } from './oauth.mjs';
 
@@ -13,8 +12,10 @@ const WORKERS = 16;
 const CODES = 3;
 /** Refreshes after each exchange. */
 const REFRESHES = 6;
-/** The server is killed somewhere within this time after the stream has begun. */
-const KILL_MS = [60, 1_200];
+/** Answers of a round in which nothing is cut off. */
+const ANSWERS = WORKERS * CODES * (REFRESHES + 1);
+/** The server is killed somewhere between these shares of them: by count, so that a fast one is killed in the middle too. */
+const KILLED_AT = [0.05, 0.75];
 
 /** One code and everything that was answered for it. */
 class Chain {
@@ -27,11 +28,13 @@ class Chain {
   }
 
   /** Exchanges the code, then refreshes; notes each answer as soon as it is whole. */
-  async run(server) {
+  async run(server, answered) {
     this.begun = true;
     this.keep(await tokenRequest(server, this.fields));
+    answered();
     for (let count = 0; count < REFRESHES; count++) {
       this.keep(await tokenRequest(server, refreshForm(this.client, this.tokens.at(-1).refresh_token)));
+      answered();
     }
   }
 
@@ -46,16 +49,18 @@ class Chain {
   }
 }
 
-/** Runs all `chains` until they end or the server is gone. */
-function stream(server, chains) {
+/** Runs all `chains`, and kills the server when `answers` answers have come. */
+function stream(server, chains, answers) {
   const queue = [...chains];
+  let count = 0;
+  const answered = () => ++count === answers && server.kill();
   const worker = async () => {
     for (let chain = queue.shift(); chain; chain = queue.shift()) {
       try {
-        await chain.run(server);
+        await chain.run(server, answered);
       } catch (fault) {
-        // A connection that breaks is what is being tested; every other fault is not.
-        if (!(fault instanceof TypeError) && fault.name !== 'SyntaxError') throw fault;
+        // A connection that the kill broke is what is being tested; every other fault is not.
+        if (count < answers || !['fetch failed', 'terminated'].includes(fault.message)) throw fault;
         return;
       }
     }
@@ -119,10 +124,9 @@ test('kill -9 loses no answered token and revives no spent one', async (t) => {
     for (let count = 0; count < WORKERS * CODES; count++) {
       chains.push(new Chain(client, await obtainCode(person, client)));
     }
-    const streaming = stream(server, chains);
-    await sleep(KILL_MS[0] + Math.random() * (KILL_MS[1] - KILL_MS[0]));
+    const [from, to] = KILLED_AT;
+    await stream(server, chains, Math.round(ANSWERS * (from + Math.random() * (to - from))));
     await server.kill();
-    await streaming;
     totals.cut += chains.filter((chain) => chain.tokens.length < REFRESHES + 1).length;
     server = await Server.start(t, { data, listen, config });
     person.server = server;

@@ -37,7 +37,10 @@ impl File {
 
 /// `text` without the tests at its end, or nothing for a file that is tests altogether.
 pub(crate) fn without_tests<'a>(path: &str, text: &'a str) -> &'a str {
-    let only_tests = path.contains("/tests/") || path.ends_with("/tests.rs");
+    let only_tests = path.contains("/tests/")
+        || ["/tests.rs", "/testing.rs"]
+            .iter()
+            .any(|name| path.ends_with(name));
     let source = text.split("\n#[cfg(test)]\nmod tests").next();
     source.filter(|_| !only_tests).unwrap_or_default()
 }

@@ -38,7 +38,7 @@ fn assert_page(answer: &Answer, status: u16) {
     assert!(kind.starts_with("text/html"), "{kind}");
 }
 
-/// Contract §2: "GET is idempotent and works without cookies". FastMCP asks first without cookies
+/// Contract §2: "GET is idempotent and works without cookies". `FastMCP` asks first without cookies
 /// and takes 401 and 403 for "client unknown" (`mcp.md` D1).
 #[tokio::test]
 async fn a_request_without_cookies_is_sent_to_sign_in_as_often_as_it_is_made() {
@@ -525,7 +525,7 @@ async fn a_malformed_query_gets_a_page() {
         let answer = house.ask(Ask::get(&target)).await;
         assert_page(&answer, 400);
     }
-    let many: String = (0..65).map(|n| format!("&p{n}=x")).collect();
+    let many = "&x=1".repeat(65);
     let answer = house.get(&format!("/oauth2/authorize?{query}{many}")).await;
     assert_page(&answer, 400);
 }

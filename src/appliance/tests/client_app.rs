@@ -33,6 +33,8 @@ pub(super) struct ClientApp {
     pub(super) secret: Option<String>,
     pub(super) registration_token: String,
     pub(super) redirect_uri: String,
+    /// The MCP endpoint of the deployment where it is registered.
+    pub(super) resource: String,
 }
 
 impl ClientApp {
@@ -46,11 +48,14 @@ impl ClientApp {
     pub(super) fn of(answer: &Answer) -> Self {
         let body = answer.json();
         let redirect_uri = body["redirect_uris"][0].as_str();
+        let managed_at = answer.text("registration_client_uri");
+        let (deployment, _) = managed_at.split_once("/oauth2/").expect("a path of ours");
         Self {
             id: answer.text("client_id"),
             secret: body["client_secret"].as_str().map(str::to_owned),
             registration_token: answer.text("registration_access_token"),
             redirect_uri: redirect_uri.expect("a redirect URI").to_owned(),
+            resource: format!("{deployment}/mcp"),
         }
     }
 
@@ -81,8 +86,8 @@ impl ClientApp {
             ("code_challenge_method", "S256"),
             ("state", "the-state"),
             ("scope", &every_scope()),
+            ("resource", &self.resource),
         ])
-        .and(&[("resource", "http://localhost:8420/mcp")])
     }
 
     /// The code that somebody allows it.

@@ -30,7 +30,7 @@ use crate::{
         credentials::{Caller, by},
         headers::{page_policy, with_policy},
         oauth2::{error::describe, token::parse_resources},
-        pages::{consent, message},
+        pages::{consent, message, sign_in::RETURN_TO_BYTES_MAX},
         refusals,
     },
 };
@@ -89,6 +89,9 @@ pub async fn get(web: Arc<Web>, request: Request, caller: Caller) -> Response {
     };
     match accept(&web, head, &params, Source::Query) {
         Err(refusal) => refusal,
+        Ok(authorization) if return_path(head).len() > RETURN_TO_BYTES_MAX => {
+            too_long(&web, &authorization)
+        }
         Ok(authorization) => match caller.session() {
             // RFC 6749 §3.1: who the person is comes from the session, not from the request.
             None => see_other(&refusals::sign_in_location(&return_path(head))),
@@ -114,6 +117,14 @@ pub async fn post(web: Arc<Web>, request: Request, caller: Caller) -> Response {
         Err(refusal) => refusal,
         Ok(authorization) => decide(&web, head, session, authorization, &form).await,
     }
+}
+
+/// A request that would be lost on the way through the sign-in page is refused before anybody is
+/// asked to sign in, and alike for who is signed in: whether it works must not depend on that.
+fn too_long(web: &Web, authorization: &Authorization) -> Response {
+    let why = format!("the request: expected at most {RETURN_TO_BYTES_MAX} bytes, found more");
+    let state = authorization.state.as_deref();
+    redirect_error(web, &authorization.target, state, "invalid_request", &why)
 }
 
 fn return_path(head: &Head) -> String {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     http::{
@@ -21,7 +23,7 @@ use crate::{
         headers::never_stored,
         oauth2::{
             error::OAuthError,
-            register::{ClientInformation, parse_metadata},
+            register::{ClientInformation, invalid, parse_metadata},
         },
     },
 };
@@ -53,6 +55,7 @@ async fn replace(web: &Web, request: &Request) -> Result<Response, OAuthError> {
     web.store
         .read(|tx| registration::find_managed(tx, id, &token))?;
     let metadata = parse_metadata(&request.body)?;
+    refuse_another_name(&request.body, id)?;
     let revealed = token.reveal();
     let client = web
         .write(by(&request.head, Actor::Client(id)), move |tx, moment| {
@@ -63,6 +66,23 @@ async fn replace(web: &Web, request: &Request) -> Result<Response, OAuthError> {
         StatusCode::OK,
         &ClientInformation::new(web, &client, &revealed, None),
     ))
+}
+
+/// RFC 7592 §2.2: the `client_id` in the request "MUST be the same as its currently issued client
+/// identifier". One that is left out is as good as that in the path.
+fn refuse_another_name(body: &[u8], id: Id) -> Result<(), OAuthError> {
+    #[derive(Deserialize)]
+    struct Named {
+        client_id: Option<Value>,
+    }
+    let named: Named = serde_json::from_slice(body)
+        .map_err(|error| invalid(format!("expected a JSON object: {error}")))?;
+    match named.client_id {
+        Some(found) if found != id.to_string() => Err(invalid(format!(
+            "client_id: expected the client that is managed here, found {found}"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// `DELETE`: the client and everything that was allowed to it end.

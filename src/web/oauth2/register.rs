@@ -208,7 +208,7 @@ pub(crate) fn parse_metadata(body: &[u8]) -> Result<ClientMetadata, OAuthError> 
     })
 }
 
-fn invalid(why: impl Into<String>) -> OAuthError {
+pub(super) fn invalid(why: impl Into<String>) -> OAuthError {
     OAuthError::bad_request("invalid_client_metadata", why)
 }
 

@@ -45,7 +45,7 @@ async fn revoke(web: &Web, request: &Request) -> Result<(), OAuthError> {
     let token = token.to_owned();
     let revoked = web.write(
         by(&request.head, Actor::Client(client.id)),
-        move |tx, moment| revoke_token(tx, moment.by, &client, &token),
+        move |tx, moment| revoke_token(tx, moment, &client, &token),
     );
     Ok(revoked.await?)
 }

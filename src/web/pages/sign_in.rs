@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// Bytes of a path to return to at the most.
-const RETURN_TO_BYTES_MAX: usize = 8_192;
+pub const RETURN_TO_BYTES_MAX: usize = 8_192;
 /// What every failed sign-in is told, whether or not the account exists.
 const WRONG: &str = "The name or the password is not right.";
 
