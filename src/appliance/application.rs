@@ -20,6 +20,7 @@ use crate::{
     },
     model::timestamp::Timestamp,
     web::{
+        api::API_PREFIX,
         credentials::{Access, Caller},
         headers, refusals,
     },
@@ -64,6 +65,10 @@ impl Application for Appliance {
             Some(origin) if !self.may_send(route, head, origin) => Err(Refusal::OriginForeign {
                 found: found(origin),
             }),
+            // Here, before method and credential, it is refused exactly as an unknown path is.
+            _ if head.path.starts_with(API_PREFIX) && !self.management_api.is_on() => {
+                Err(Refusal::RouteUnknown)
+            }
             _ => Ok(()),
         }
     }

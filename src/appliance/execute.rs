@@ -23,15 +23,14 @@ use crate::{
         id::Id,
         oauth2::{
             client::{
-                AuthMethod, Client, ClientMetadata, ClientName, ClientOrigin, GrantType,
-                REDIRECT_URIS_MAX,
+                AuthMethod, Client, ClientMetadata, ClientName, GrantType, REDIRECT_URIS_MAX,
             },
             scope::{ScopeSet, find_definition},
         },
         timestamp::Timestamp,
         user::{NewPassword, User, UserName},
     },
-    oauth2provider::apps,
+    oauth2provider::apps::{self, AppError, FirstSecret},
     runtime::{
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
@@ -76,6 +75,12 @@ pub(super) fn begin(
 impl From<StoreError> for Refused {
     fn from(fault: StoreError) -> Self {
         Self::because(fault)
+    }
+}
+
+impl From<AppError> for Refused {
+    fn from(error: AppError) -> Self {
+        Self::because(error)
     }
 }
 
@@ -185,7 +190,7 @@ impl Prepared {
                 Ok(Reply::Done)
             }
             Self::ClientAdd(metadata) => {
-                let (client, secret) = apps::create(tx, act, metadata)?;
+                let (client, secret) = apps::create(tx, act, metadata, FirstSecret::AtOnce)?;
                 Ok(Reply::ClientCreated {
                     client: client_row(&client),
                     client_secret: secret.map(|secret| secret.reveal()),
@@ -371,11 +376,7 @@ fn client_row(client: &Client) -> ClientRow {
     ClientRow {
         client_id: client.id.to_string(),
         name: metadata.name.to_string(),
-        origin: match client.origin {
-            ClientOrigin::Administrator => "administrator",
-            ClientOrigin::SelfRegistered => "self-registered",
-        }
-        .to_owned(),
+        origin: client.origin.as_str().to_owned(),
         public: client.is_public(),
         redirect_uris: metadata
             .redirect_uris

@@ -20,7 +20,7 @@ use ipnet::IpNet;
 pub use execute::administer_offline;
 pub use start::{Ready, StartError, serve};
 
-use crate::{experiments::Experiments, mcp::Mcp, runtime::clock::Clock, web::Web};
+use crate::{config::Switch, mcp::Mcp, runtime::clock::Clock, web::Web};
 
 /// Name of the data file in the data directory.
 pub const DATA_FILE: &str = "keystead.redb";
@@ -30,8 +30,9 @@ pub struct Appliance {
     web: Arc<Web>,
     mcp: Mcp,
     experimental_mcp: Mcp,
-    experiments: Experiments,
     clock: Arc<dyn Clock>,
+    /// Whether `/api/v2` is there at all.
+    management_api: Switch,
     trusted_proxies: Vec<IpNet>,
 }
 

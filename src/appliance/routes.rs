@@ -13,8 +13,16 @@ use crate::{
         route::{Cors, OnHangUp, Route},
     },
     mcp::MCP_BODY_BYTES_MAX,
+    model::{
+        oauth2::scope::{
+            APPS_READ, APPS_WRITE, GRANTS_READ, GRANTS_WRITE, SESSIONS_READ, SETTINGS_READ,
+            SETTINGS_WRITE, USER_READ,
+        },
+        user::Role,
+    },
     oauth2provider::{MCP_EXPERIMENT_PATH, MCP_PATH},
     web::{
+        api::{self, API_BODY_BYTES_MAX, caller::Needs},
         credentials::{Access, Caller},
         health,
         oauth2::{
@@ -37,6 +45,28 @@ macro_rules! web {
             Access::$access $((Endpoint::$limited))?,
             |app: Arc<Appliance>, request, caller| {
                 Box::pin($endpoint(Arc::clone(&app.web), request, caller))
+            },
+        )
+    };
+}
+
+/// A route of the management API: what a token needs, and the least role of its person.
+macro_rules! api {
+    ($method:ident $path:literal, $scope:ident, $role:ident, $endpoint:path) => {
+        Route::new(
+            ::http::Method::$method,
+            $path,
+            Access::Api(Needs {
+                scope: $scope,
+                role: Role::$role,
+            }),
+            |app: Arc<Appliance>, request, caller| {
+                Box::pin(api::answer(
+                    Arc::clone(&app.web),
+                    request,
+                    caller,
+                    $endpoint,
+                ))
             },
         )
     };
@@ -113,6 +143,29 @@ pub static ROUTES: &[Route<Appliance>] = &[
     form!("/account/sessions/revoke-others", SignedIn, account::revoke_other_sessions),
     form!("/account/sessions/{id}/revoke", SignedIn, account::revoke_session),
     form!("/account/grants/{id}/revoke", SignedIn, account::revoke_grant),
+    api!(GET "/api/v2/oauth2-provider/apps", APPS_READ, Member, api::apps::list),
+    api!(POST "/api/v2/oauth2-provider/apps", APPS_WRITE, Owner, api::apps::create)
+        .body_bytes_max(API_BODY_BYTES_MAX),
+    api!(GET "/api/v2/oauth2-provider/apps/{id}", APPS_READ, Member, api::apps::get),
+    api!(PUT "/api/v2/oauth2-provider/apps/{id}", APPS_WRITE, Owner, api::apps::replace)
+        .body_bytes_max(API_BODY_BYTES_MAX),
+    api!(DELETE "/api/v2/oauth2-provider/apps/{id}", APPS_WRITE, Owner, api::apps::remove),
+    api!(GET "/api/v2/oauth2-provider/apps/{id}/secrets", APPS_READ, Owner, api::app_secrets::list),
+    api!(POST "/api/v2/oauth2-provider/apps/{id}/secrets", APPS_WRITE, Owner, api::app_secrets::create)
+        .body_bytes_max(API_BODY_BYTES_MAX),
+    api!(DELETE "/api/v2/oauth2-provider/apps/{id}/secrets/{sid}", APPS_WRITE, Owner, api::app_secrets::remove),
+    api!(GET "/api/v2/oauth2-provider/settings", SETTINGS_READ, Owner, api::settings::get),
+    api!(PUT "/api/v2/oauth2-provider/settings", SETTINGS_WRITE, Owner, api::settings::replace)
+        .body_bytes_max(API_BODY_BYTES_MAX),
+    api!(GET "/api/v2/users/me", USER_READ, Member, api::users::me),
+    api!(GET "/api/v2/users/me/grants", GRANTS_READ, Member, api::grants::list),
+    api!(DELETE "/api/v2/users/me/grants/{id}", GRANTS_WRITE, Member, api::grants::remove),
+    api!(GET "/api/v2/users/me/sessions", SESSIONS_READ, Member, api::sessions::list),
+    api!(GET "/api/v2/experiments", USER_READ, Member, api::experiments::list),
+    api!(GET "/api/v2/experiments/available", USER_READ, Member, api::experiments::available),
+    api!(GET "/api/v2/auth/scopes", USER_READ, Member, api::scopes::list),
+    web!(GET "/api/v2/buildinfo", Anyone, api::buildinfo::get),
+    api!(DELETE "/oauth2/tokens", GRANTS_WRITE, Member, api::grants::remove_of_client),
     web!(GET "/healthz", Anyone, health::healthz),
     web!(GET "/readyz", Anyone, health::readyz),
     web!(GET "/favicon.ico", Anyone, home::favicon),
@@ -123,29 +176,27 @@ async fn mcp(app: Arc<Appliance>, request: Request, caller: Caller) -> Response 
     match caller {
         Caller::Bearer(access) => app.mcp.answer(request, *access).await,
         // The route asks for a bearer; if none was checked, nothing is done.
-        Caller::Anyone | Caller::Visitor(_) => refused(StatusCode::UNAUTHORIZED, "no credential"),
+        Caller::Anyone | Caller::Visitor(_) | Caller::Api(_) => {
+            refused(StatusCode::UNAUTHORIZED, "no credential")
+        }
     }
 }
 
 /// `/api/experimental/mcp/http`.
 async fn experimental_mcp(app: Arc<Appliance>, request: Request, caller: Caller) -> Response {
-    if let Err(off) = app.experiments.require(&MCP_SERVER_HTTP) {
+    if let Err(off) = app.web.experiments.require(&[&MCP_SERVER_HTTP]) {
         return refused(StatusCode::FORBIDDEN, &off.to_string());
     }
     match caller {
         Caller::Bearer(access) => app.experimental_mcp.answer(request, *access).await,
-        Caller::Anyone | Caller::Visitor(_) => refused(StatusCode::UNAUTHORIZED, "no credential"),
+        Caller::Anyone | Caller::Visitor(_) | Caller::Api(_) => {
+            refused(StatusCode::UNAUTHORIZED, "no credential")
+        }
     }
 }
 
 fn refused(status: StatusCode, message: &str) -> Response {
-    json(
-        status,
-        &ApiError {
-            message,
-            detail: None,
-        },
-    )
+    json(status, &ApiError::new(message, None))
 }
 
 #[cfg(test)]

@@ -338,12 +338,13 @@ pub(super) fn build(
         passwords: PasswordDesk::new(),
         ca_pem,
         probe: Probe::default(),
+        experiments,
     });
     Ok(Arc::new(Appliance {
         web,
         mcp: Mcp::new(Arc::clone(store), &provider, MCP_PATH),
         experimental_mcp: Mcp::new(Arc::clone(store), &provider, MCP_EXPERIMENT_PATH),
-        experiments,
+        management_api: config.management_api,
         clock: Arc::clone(clock),
         trusted_proxies: config.network.trusted_proxies.clone(),
     }))

@@ -41,6 +41,8 @@ pub struct Config {
     pub rate_limit: Switch,
     /// Whether clients may register themselves, until the owner decides otherwise.
     pub registration: Switch,
+    /// Whether the management API is served.
+    pub management_api: Switch,
     /// Names of experiments to turn on; `*` is every safe one.
     pub experiments: Vec<String>,
     /// What is logged, and how.
@@ -113,6 +115,7 @@ impl Config {
             egress: sources.get(&setting::EGRESS)?.switch()?,
             rate_limit: sources.get(&setting::RATE_LIMIT)?.switch()?,
             registration: sources.get(&setting::REGISTRATION)?.switch()?,
+            management_api: sources.get(&setting::MANAGEMENT_API)?.switch()?,
             experiments: sources
                 .find(&setting::EXPERIMENTS)?
                 .map_or(Ok(Vec::new()), |given| given.experiments())?,

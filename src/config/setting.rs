@@ -109,6 +109,7 @@ pub static SETTINGS: &[&Setting] = &[
     &EGRESS,
     &RATE_LIMIT,
     &REGISTRATION,
+    &MANAGEMENT_API,
     &EXPERIMENTS,
     &LOG_FORMAT,
     &LOG_LEVEL,
@@ -235,6 +236,16 @@ pub static REGISTRATION: Setting = Setting {
     bounds: Bounds::One,
     preset: Preset::Text("on"),
     help: "Whether clients may register themselves, until the owner changes it",
+};
+
+/// Whether the management API is served.
+pub static MANAGEMENT_API: Setting = Setting {
+    key: "management_api",
+    reach: Reach::Serve,
+    value: "on|off",
+    bounds: Bounds::One,
+    preset: Preset::Text("on"),
+    help: "Whether /api/v2 is served; off, it cannot be told from what does not exist",
 };
 
 /// Experiments to turn on.

@@ -65,8 +65,13 @@ fn nothing_given_is_the_default() {
     assert_eq!(config.network.tls, Tls::Auto);
     assert_eq!(config.network.trusted_proxies, []);
     assert_eq!(
-        [config.egress, config.rate_limit, config.registration],
-        [Switch::On; 3]
+        [
+            config.egress,
+            config.rate_limit,
+            config.registration,
+            config.management_api
+        ],
+        [Switch::On; 4]
     );
     assert_eq!(config.experiments, [""; 0]);
     assert_eq!(config.log.format, LogFormat::Text);

@@ -34,8 +34,20 @@ pub const MCP_SERVER_HTTP: Experiment = Experiment {
     words: "Serves MCP at /api/experimental/mcp/http as well.",
 };
 
-/// Every experiment.
-pub static EXPERIMENTS: [Experiment; 1] = [MCP_SERVER_HTTP];
+/// Every experiment. A build of the tests has one more, which is hidden: no release has one now.
+pub static EXPERIMENTS: &[Experiment] = &[
+    MCP_SERVER_HTTP,
+    #[cfg(test)]
+    HIDDEN_SAMPLE,
+];
+
+#[cfg(test)]
+const HIDDEN_SAMPLE: Experiment = Experiment {
+    name: "hidden-sample",
+    display_name: "Hidden Sample",
+    safety: Safety::Hidden,
+    words: "Does nothing.",
+};
 
 /// The experiment with that name.
 pub fn find(name: &str) -> Option<&'static Experiment> {
@@ -57,17 +69,23 @@ pub fn available_safe() -> Vec<&'static str> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Experiments(Vec<&'static Experiment>);
 
-/// The feature is an experiment, and it is off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// The feature needs experiments that are off.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{display_name} is an experiment that is off here: expected the owner to start Keystead with \
-     --experiments {name}"
+    "{display_names}: off here, because this is experimental; expected the owner to start Keystead \
+     with --experiments {names}",
+    display_names = list(.0, " and ", |off| off.display_name),
+    names = list(.0, ",", |off| off.name)
 )]
-pub struct ExperimentOff {
-    /// What a person calls it.
-    pub display_name: &'static str,
-    /// What turns it on.
-    pub name: &'static str,
+pub struct ExperimentsOff(pub Vec<&'static Experiment>);
+
+fn list(
+    off: &[&'static Experiment],
+    separator: &str,
+    word: fn(&Experiment) -> &'static str,
+) -> String {
+    let words: Vec<_> = off.iter().map(|experiment| word(experiment)).collect();
+    words.join(separator)
 }
 
 impl Experiments {
@@ -95,25 +113,34 @@ impl Experiments {
         self.0.iter().any(|experiment| experiment.name == name)
     }
 
-    /// The names of those that are on, in the order of the table.
+    /// The names of those that are on and may be listed, in the order of the table: a hidden one
+    /// is known to whoever named it and to nobody else.
     pub fn enabled(&self) -> Vec<&'static str> {
-        self.0.iter().map(|experiment| experiment.name).collect()
+        let shown = |experiment: &&&Experiment| experiment.safety == Safety::Safe;
+        let enabled = self.0.iter().filter(shown);
+        enabled.map(|experiment| experiment.name).collect()
     }
 
-    /// Lets through what needs `experiment`, if it is on.
+    /// Lets through what needs all of `needed`, if they are on.
     ///
     /// # Errors
     /// | variant | wire | meaning |
     /// |---|---|---|
-    /// | [`ExperimentOff`] | 403 | it is off; the words name it |
-    pub fn require(&self, experiment: &Experiment) -> Result<(), ExperimentOff> {
-        if self.is_on(experiment.name) {
-            return Ok(());
+    /// | [`ExperimentsOff`] | 403 | some are off; the words name each of them |
+    pub fn require(&self, needed: &[&'static Experiment]) -> Result<(), ExperimentsOff> {
+        let is_off = |experiment: &&&Experiment| !self.is_on(experiment.name);
+        let off: Vec<_> = needed.iter().filter(is_off).copied().collect();
+        if off.is_empty() {
+            Ok(())
+        } else {
+            Err(ExperimentsOff(off))
         }
-        Err(ExperimentOff {
-            display_name: experiment.display_name,
-            name: experiment.name,
-        })
+    }
+
+    /// Everything on, for tests of what is behind a gate. No other build can do this.
+    #[cfg(test)]
+    pub fn bypass() -> Self {
+        Self(EXPERIMENTS.iter().collect())
     }
 }
 
@@ -132,7 +159,7 @@ mod tests {
     fn every_experiment_has_a_name_of_its_own_and_words() {
         let names: BTreeSet<_> = EXPERIMENTS.iter().map(|each| each.name).collect();
         assert_eq!(names.len(), EXPERIMENTS.len(), "a name stands twice");
-        for experiment in &EXPERIMENTS {
+        for experiment in EXPERIMENTS {
             let is_kebab = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             assert!(experiment.name.chars().all(is_kebab), "{}", experiment.name);
             assert!(!experiment.display_name.is_empty());
@@ -145,7 +172,7 @@ mod tests {
         let (none, unknown) = parse(&[]);
         assert_eq!(none.enabled(), Vec::<&str>::new());
         assert_eq!(unknown, Vec::<String>::new());
-        for experiment in &EXPERIMENTS {
+        for experiment in EXPERIMENTS {
             assert!(!none.is_on(experiment.name));
             assert!(parse(&[experiment.name]).0.is_on(experiment.name));
         }
@@ -156,7 +183,7 @@ mod tests {
         let (all, unknown) = parse(&[ALL_SAFE]);
         assert_eq!(all.enabled(), available_safe());
         assert_eq!(unknown, Vec::<String>::new());
-        for experiment in &EXPERIMENTS {
+        for experiment in EXPERIMENTS {
             let safe = experiment.safety == Safety::Safe;
             assert_eq!(all.is_on(experiment.name), safe, "{}", experiment.name);
         }
@@ -170,11 +197,27 @@ mod tests {
     }
 
     #[test]
-    fn the_refusal_names_the_experiment() {
+    fn a_hidden_one_is_on_by_its_name_and_never_listed() {
+        let (on, _) = parse(&["hidden-sample", ALL_SAFE]);
+        assert!(on.is_on("hidden-sample"));
+        assert_eq!(on.enabled(), ["mcp-server-http"]);
+        assert_eq!(available_safe(), ["mcp-server-http"]);
+    }
+
+    #[test]
+    fn the_refusal_names_every_experiment_that_is_off_and_no_other() {
+        let both = [&MCP_SERVER_HTTP, &HIDDEN_SAMPLE];
+        let words = |on: &Experiments| on.require(&both).expect_err("off").to_string();
         let (none, _) = parse(&[]);
-        let refusal = none.require(&MCP_SERVER_HTTP).expect_err("it is off");
-        let words = refusal.to_string();
-        assert!(words.contains("MCP HTTP Server") && words.contains("mcp-server-http"));
-        assert_eq!(parse(&[ALL_SAFE]).0.require(&MCP_SERVER_HTTP), Ok(()));
+        assert_eq!(
+            words(&none),
+            "MCP HTTP Server and Hidden Sample: off here, because this is experimental; expected \
+             the owner to start Keystead with --experiments mcp-server-http,hidden-sample"
+        );
+        let (safe, _) = parse(&[ALL_SAFE]);
+        let of_one = words(&safe);
+        assert!(of_one.starts_with("Hidden Sample: off here"), "{of_one}");
+        assert_eq!(safe.require(&[&MCP_SERVER_HTTP]), Ok(()));
+        assert_eq!(Experiments::bypass().require(&both), Ok(()));
     }
 }

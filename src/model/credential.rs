@@ -48,7 +48,8 @@ impl CredentialKind {
         Self::Claim,
     ];
 
-    const fn prefix(self) -> &'static str {
+    /// What its text begins with.
+    pub const fn prefix(self) -> &'static str {
         match self {
             Self::AccessToken => "ks_at_",
             Self::RefreshToken => "ks_rt_",

@@ -16,6 +16,16 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Its word on the wire, which does not say whether a second time adds again.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reads => "reads",
+            Self::Adds | Self::AddsOnce => "adds",
+            Self::Changes => "changes",
+            Self::Destroys => "destroys",
+        }
+    }
+
     /// Whether nothing changes (`readOnlyHint`).
     pub const fn is_read_only(self) -> bool {
         matches!(self, Self::Reads)

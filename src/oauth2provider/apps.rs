@@ -1,5 +1,7 @@
 //! Clients: who they are, how they prove it, and what the owner of the box does with them.
 
+use std::collections::BTreeSet;
+
 use crate::{
     audit::{self, Act},
     model::{
@@ -7,13 +9,18 @@ use crate::{
         credential::Credential,
         id::Id,
         oauth2::{
-            client::{AuthMethod, Client, ClientMetadata, ClientOrigin},
+            client::{AuthMethod, Client, ClientMetadata, ClientName, ClientOrigin, GrantType},
             redirect_uri::RedirectUri,
+            scope::ScopeSet,
         },
+        timestamp::Timestamp,
     },
-    oauth2provider::app_secrets,
+    oauth2provider::{app_secrets, revoke},
     store::{Read, StoreError, WriteTx, clients, grants},
 };
+
+/// Clients that a search reads at a time.
+const SEARCH_STEP: usize = 256;
 
 /// What a client presented to say who it is.
 #[derive(Clone)]
@@ -49,6 +56,15 @@ pub enum ClientError {
     Store(#[from] StoreError),
 }
 
+/// A client that has shown who it is.
+#[derive(Clone, Debug)]
+pub struct ProvenClient {
+    /// The client.
+    pub client: Client,
+    /// The secret it showed; what is issued to it now ends with that.
+    pub secret_id: Option<Id>,
+}
+
 /// The client that `credentials` prove.
 ///
 /// A public client proves nothing here: what it presents next is bound to it by PKCE, or by the
@@ -56,29 +72,223 @@ pub enum ClientError {
 ///
 /// # Source
 /// RFC 6749 §2.3 and §3.2.1.
-pub fn authenticate(tx: &dyn Read, credentials: &ClientCredentials) -> Result<Client, ClientError> {
+pub fn authenticate(
+    tx: &dyn Read,
+    credentials: &ClientCredentials,
+) -> Result<ProvenClient, ClientError> {
     let client = clients::find(tx, credentials.client_id)?.ok_or(ClientError::Unknown)?;
     if client.is_public() {
-        return Ok(client);
+        return Ok(ProvenClient {
+            client,
+            secret_id: None,
+        });
     }
     let secret = credentials
         .secret
         .as_deref()
         .ok_or(ClientError::SecretMissing)?;
-    if app_secrets::check(tx, client.id, secret)? {
-        Ok(client)
-    } else {
-        Err(ClientError::SecretWrong)
+    let secret = app_secrets::check(tx, client.id, secret)?.ok_or(ClientError::SecretWrong)?;
+    Ok(ProvenClient {
+        client,
+        secret_id: Some(secret.id),
+    })
+}
+
+/// Which clients are looked for.
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// A part of the name, in whatever case.
+    pub name_part: Option<String>,
+    /// Only those that this user has allowed something, and not taken it back.
+    pub approved_by: Option<Id>,
+}
+
+/// Which part of a list is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Entries at the most.
+    pub limit: usize,
+    /// Entries before the first.
+    pub offset: usize,
+}
+
+impl Page {
+    /// The part of `list` that is wanted.
+    pub fn of<T>(self, list: Vec<T>) -> Vec<T> {
+        list.into_iter()
+            .skip(self.offset)
+            .take(self.limit)
+            .collect()
     }
 }
 
-/// Makes a client for the owner of the box; with a secret unless it is public.
+/// The clients that `search` finds, newest first: the page of them, and how many there are.
+pub fn search(
+    tx: &dyn Read,
+    now: Timestamp,
+    search: &Search,
+    page: Page,
+) -> Result<(Vec<Client>, usize), StoreError> {
+    let part = search.name_part.as_ref().map(|part| part.to_lowercase());
+    let is_named = |client: &Client| {
+        let name = || client.metadata.name.as_str().to_lowercase();
+        part.as_ref().is_none_or(|part| name().contains(part))
+    };
+    let (mut found, mut count) = (Vec::new(), 0);
+    let mut meet = |client: Client| {
+        if is_named(&client) {
+            if count >= page.offset && found.len() < page.limit {
+                found.push(client);
+            }
+            count += 1;
+        }
+    };
+    if let Some(user_id) = search.approved_by {
+        for id in approved_by(tx, now, user_id)?.into_iter().rev() {
+            clients::find(tx, id)?.into_iter().for_each(&mut meet);
+        }
+        return Ok((found, count));
+    }
+    let mut last = None;
+    loop {
+        let step = clients::list_before(tx, last, SEARCH_STEP)?;
+        let Some(oldest) = step.last() else {
+            return Ok((found, count));
+        };
+        last = Some(oldest.id);
+        step.into_iter().for_each(&mut meet);
+    }
+}
+
+/// The clients that `user_id` has allowed something.
+fn approved_by(tx: &dyn Read, now: Timestamp, user_id: Id) -> Result<BTreeSet<Id>, StoreError> {
+    let given = revoke::list_grants(tx, now, user_id)?;
+    Ok(given.into_iter().map(|grant| grant.client_id).collect())
+}
+
+/// What the owner of the box says of a client. The rest of its metadata is the client's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppFields {
+    /// The name that people read.
+    pub name: ClientName,
+    /// Where codes may be sent.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// Its picture, https; never fetched.
+    pub icon: Option<String>,
+    /// The most it may ask for.
+    pub scope: Option<ScopeSet>,
+    /// How it proves who it is.
+    pub auth_method: AuthMethod,
+    /// What it may present at the token endpoint, each once.
+    pub grant_types: Vec<GrantType>,
+}
+
+impl AppFields {
+    /// The metadata of a client of which nothing else is known.
+    pub fn into_metadata(self) -> ClientMetadata {
+        ClientMetadata {
+            name: self.name,
+            redirect_uris: self.redirect_uris,
+            auth_method: self.auth_method,
+            grant_types: self.grant_types,
+            scope: self.scope,
+            client_uri: None,
+            logo_uri: self.icon,
+            tos_uri: None,
+            policy_uri: None,
+            software_id: None,
+            software_version: None,
+            contacts: Vec::new(),
+            application_type: None,
+        }
+    }
+
+    fn replace_in(self, metadata: &mut ClientMetadata) {
+        metadata.name = self.name;
+        metadata.redirect_uris = self.redirect_uris;
+        metadata.auth_method = self.auth_method;
+        metadata.grant_types = self.grant_types;
+        metadata.scope = self.scope;
+        metadata.logo_uri = self.icon;
+    }
+}
+
+/// Why the owner of the box cannot make or change a client.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppError {
+    /// No such client.
+    #[error("expected the id of an app of this box, found another")]
+    Unknown,
+    /// The box has as many clients as it may have.
+    #[error("expected fewer than {max} apps; remove one first", max = clients::CLIENTS_MAX)]
+    Full,
+    /// A client cannot turn from public to confidential, or back: its tokens would outlive the
+    /// change.
+    #[error("expected it to stay what it was, {0}: make another app instead")]
+    AuthMethodFixed(&'static str),
+    /// The store failed; nothing was changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Replaces what the owner of the box says of a client.
+///
+/// What people allowed stays, but is no longer remembered at consent.
+///
+/// # Errors
+/// | variant | wire | meaning |
+/// |---|---|---|
+/// | [`AppError::Unknown`] | 404 | there is no such client |
+/// | [`AppError::AuthMethodFixed`] | 400 | public stays public |
+pub fn update(
+    tx: &mut WriteTx<'_>,
+    act: Act<'_>,
+    id: Id,
+    fields: AppFields,
+) -> Result<Client, AppError> {
+    let mut client = clients::find(tx, id)?.ok_or(AppError::Unknown)?;
+    let was = client.metadata.auth_method;
+    if (was == AuthMethod::None) != (fields.auth_method == AuthMethod::None) {
+        return Err(AppError::AuthMethodFixed(was.as_str()));
+    }
+    let before = client.metadata.clone();
+    fields.replace_in(&mut client.metadata);
+    client.updated_at = act.now;
+    clients::put(tx, &client)?;
+    let changes = compared(&before, &client.metadata);
+    audit::record(
+        tx,
+        act.by,
+        Action::ClientChanged,
+        Object::Client(id),
+        changes,
+    )?;
+    Ok(client)
+}
+
+/// Whether a client that is made gets its first secret at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstSecret {
+    /// It does, unless it is public.
+    AtOnce,
+    /// Its owner asks for one when it is to be shown.
+    Later,
+}
+
+/// Makes a client for the owner of the box.
+///
+/// # Errors
+/// [`AppError::Full`].
 pub fn create(
     tx: &mut WriteTx<'_>,
     act: Act<'_>,
     metadata: ClientMetadata,
-) -> Result<(Client, Option<Credential>), StoreError> {
+    first_secret: FirstSecret,
+) -> Result<(Client, Option<Credential>), AppError> {
     let Act { now, entropy, by } = act;
+    if clients::is_full(tx)? {
+        return Err(AppError::Full);
+    }
     let client = Client {
         id: Id::generate(now, entropy),
         origin: ClientOrigin::Administrator,
@@ -98,9 +308,10 @@ pub fn create(
         Object::Client(client.id),
         changes,
     )?;
-    let secret = match client.metadata.auth_method {
-        AuthMethod::None => None,
-        _ => Some(app_secrets::create(tx, act, client.id)?),
+    let secret = if first_secret == FirstSecret::AtOnce && !client.is_public() {
+        Some(app_secrets::create(tx, act, client.id)?)
+    } else {
+        None
     };
     Ok((client, secret))
 }

@@ -184,6 +184,9 @@ pub enum RequestError {
     /// `invalid_scope`: more than an administrator allowed the client to ask for.
     #[error("scope: expected at most what the client is registered for, found also {0}")]
     ScopeBeyondClient(ScopeSet),
+    /// `invalid_scope`: nothing of it opens anything at the resource.
+    #[error("scope: expected scopes of the resource, found only those of others: {0}")]
+    ScopeElsewhere(ScopeSet),
     /// `invalid_target`: not a resource of this deployment.
     #[error("resource: expected a resource that this server protects, found {0}")]
     ResourceUnknown(ResourceUri),
@@ -193,7 +196,9 @@ impl RequestError {
     /// The error's word on the wire (RFC 6749 §4.1.2.1, RFC 8707 §2).
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::ScopeUnknown(_) | Self::ScopeBeyondClient(_) => "invalid_scope",
+            Self::ScopeUnknown(_) | Self::ScopeBeyondClient(_) | Self::ScopeElsewhere(_) => {
+                "invalid_scope"
+            }
             Self::ResourceUnknown(_) => "invalid_target",
         }
     }
@@ -228,6 +233,13 @@ pub fn accept(
     if !unknown.is_empty() {
         return Err(RequestError::ScopeUnknown(unknown));
     }
+    // RFC 6749 §3.3 lets a server "partially ignore the scope requested": hosts ask for all that
+    // the server's metadata lists, and nobody should be asked for what opens nothing there.
+    let useful = scopes.intersection(&provider.scopes_at(&resource));
+    if useful.is_empty() {
+        return Err(RequestError::ScopeElsewhere(scopes));
+    }
+    let scopes = useful;
     let beyond = ceiling
         .map(|ceiling| scopes.difference(ceiling))
         .unwrap_or_default();
@@ -441,7 +453,15 @@ pub fn allow(
         created_at: now,
         expires_at: now.after(provider.lifetimes.refresh_absolute_ttl),
     };
-    end_oldest_grant(tx, moment, person.user_id)?;
+    for ended in grants::make_room(tx, grant.user_id, grant.client_id)? {
+        audit::record(
+            tx,
+            moment.by,
+            Action::GrantRevoked,
+            Object::Grant(ended.id),
+            [],
+        )?;
+    }
     grants::add(tx, &grant)?;
     let changes = [
         Change::to("client_id", &grant.client_id),
@@ -520,29 +540,6 @@ fn approve_client(
     if client.approved_at.is_none() {
         client.approved_at = Some(now);
         clients::put(tx, &client)?;
-    }
-    Ok(())
-}
-
-/// Makes room for one more grant of a user.
-fn end_oldest_grant(
-    tx: &mut WriteTx<'_>,
-    moment: Moment<'_>,
-    user_id: Id,
-) -> Result<(), StoreError> {
-    let given = grants::list_of_user(tx, user_id)?;
-    if let Some(oldest) = given
-        .last()
-        .filter(|_| given.len() >= grants::GRANTS_PER_USER_MAX)
-    {
-        grants::remove(tx, oldest);
-        audit::record(
-            tx,
-            moment.by,
-            Action::GrantRevoked,
-            Object::Grant(oldest.id),
-            [],
-        )?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     model::oauth2::{
         client::{AuthMethod, GrantType},
-        scope::{OFFLINE_ACCESS, SCOPES},
+        scope::{Opens, SCOPES, ScopeDefinition},
     },
     oauth2provider::Provider,
 };
@@ -58,13 +58,16 @@ pub enum Registration {
     Closed,
 }
 
-/// The scopes that a client of a resource of this deployment may want.
-pub fn resource_scopes() -> Vec<&'static str> {
-    SCOPES
-        .iter()
-        .map(|scope| scope.name)
-        .filter(|name| *name != OFFLINE_ACCESS)
-        .collect()
+/// The scopes that a client of the resource at `path` of this deployment may want; those of the
+/// management API only where the path is empty, which is the deployment itself.
+pub fn resource_scopes(path: &str) -> Vec<&'static str> {
+    let is_wanted = |scope: &&ScopeDefinition| match scope.opens {
+        Opens::McpAndApi => true,
+        Opens::Api => path.is_empty(),
+        Opens::Nothing => false,
+    };
+    let wanted = SCOPES.iter().filter(is_wanted);
+    wanted.map(|scope| scope.name).collect()
 }
 
 impl Provider {
@@ -102,7 +105,7 @@ impl Provider {
         ResourceMetadata {
             resource: self.public_url.join(path),
             authorization_servers: [self.public_url.join("")],
-            scopes_supported: resource_scopes(),
+            scopes_supported: resource_scopes(path),
             bearer_methods_supported: ["header"],
             resource_name: if path.is_empty() {
                 "Keystead"

@@ -20,7 +20,7 @@ use crate::{
         audit::Origin,
         oauth2::{
             resource::ResourceUri,
-            scope::{SCOPES, ScopeSet},
+            scope::{Opens, SCOPES, ScopeDefinition, ScopeSet},
         },
         public_url::PublicUrl,
         timestamp::Timestamp,
@@ -91,6 +91,14 @@ impl Provider {
     /// Whether a token for `audience` opens `resource`: its own, or the deployment's.
     pub fn accepts(&self, audience: &ResourceUri, resource: &ResourceUri) -> bool {
         audience == resource || *audience == self.resource_at("")
+    }
+
+    /// The scopes that open something at `resource`, and `offline_access`, which is asked for with
+    /// any of them.
+    pub fn scopes_at(&self, resource: &ResourceUri) -> ScopeSet {
+        let is_deployment = *resource == self.resource_at("");
+        let opens = |scope: &&ScopeDefinition| is_deployment || scope.opens != Opens::Api;
+        ScopeSet::of(SCOPES.iter().filter(opens).map(|scope| scope.name))
     }
 
     /// Every scope name of the deployment.

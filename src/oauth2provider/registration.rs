@@ -3,7 +3,7 @@
 use crate::{
     audit::{self, Act},
     model::{
-        audit::{Action, Object},
+        audit::{Action, Change, Object},
         credential::{Credential, CredentialKind},
         id::Id,
         oauth2::client::{AuthMethod, Client, ClientMetadata, ClientOrigin},
@@ -53,6 +53,22 @@ pub fn registration(tx: &dyn Read, provider: &Provider) -> Result<Registration, 
     } else {
         Registration::Closed
     })
+}
+
+/// Opens or closes registration, whatever the configuration says.
+pub fn switch_registration(
+    tx: &mut WriteTx<'_>,
+    moment: Moment<'_>,
+    to: Registration,
+) -> Result<(), StoreError> {
+    let was = registration(tx, moment.provider)?;
+    let mut settings = meta::settings(tx)?;
+    settings.registration_enabled = Some(to == Registration::Open);
+    meta::put_settings(tx, &settings)?;
+    let field = "dynamic_client_registration_enabled";
+    let is_open = |registration| registration == Registration::Open;
+    let change = Change::between(field, &is_open(was), &is_open(to));
+    audit::record(tx, moment.by, Action::SettingChanged, Object::Box, change)
 }
 
 /// Registers a client that no user has approved yet; until one does, it expires.

@@ -23,7 +23,8 @@ use crate::{
     },
     oauth2provider::{
         Moment, Provider,
-        app_secrets::LAST_USE_PRECISION,
+        app_secrets::{self, LAST_USE_PRECISION},
+        apps::ProvenClient,
         rotation::{Position, position, successor},
     },
     store::{Read, StoreError, WriteTx, clients, codes, grants, tokens, users},
@@ -78,6 +79,9 @@ pub enum TokenError {
     /// The grant has been taken back, or its user is gone or disabled.
     #[error("the person has taken the grant back")]
     GrantEnded,
+    /// The secret that the refresh token was issued under is gone.
+    #[error("the secret that the refresh token was issued under has been removed")]
+    SecretRemoved,
     /// The client may not use the grant type.
     #[error("expected a grant type that the client is registered for, found {0}")]
     GrantTypeNotAllowed(&'static str),
@@ -139,10 +143,11 @@ pub struct CodeExchange {
 pub fn exchange_code(
     tx: &mut WriteTx<'_>,
     moment: Moment<'_>,
-    client: &Client,
+    proven: &ProvenClient,
     exchange: &CodeExchange,
 ) -> Outcome<Issued> {
     let Moment { now, .. } = moment;
+    let client = &proven.client;
     if !client.metadata.allows(GrantType::AuthorizationCode) {
         let found = GrantType::AuthorizationCode.as_str();
         return Ok(Err(TokenError::GrantTypeNotAllowed(found)));
@@ -170,7 +175,7 @@ pub fn exchange_code(
     }
     let issued = match check_code(tx, now, client, &code, exchange)? {
         Err(refusal) => Err(refusal),
-        Ok(()) => Ok(begin_family(tx, moment, client, &code)?),
+        Ok(()) => Ok(begin_family(tx, moment, proven, &code)?),
     };
     code.stage = match &issued {
         Err(_) => CodeStage::Spent,
@@ -235,9 +240,10 @@ fn live_user_of(
 fn begin_family(
     tx: &mut WriteTx<'_>,
     moment: Moment<'_>,
-    client: &Client,
+    proven: &ProvenClient,
     code: &AuthorizationCode,
 ) -> Result<(Id, Issued), StoreError> {
+    let client = &proven.client;
     let Moment {
         provider,
         now,
@@ -266,6 +272,7 @@ fn begin_family(
             predecessor: None,
             idle_expires_at: now.after(lifetimes.refresh_idle_ttl),
         }),
+        secret_id: proven.secret_id,
     };
     tokens::add_family(tx, &family)?;
     let changes = [
@@ -280,7 +287,7 @@ fn begin_family(
         Object::Family(family.id),
         changes,
     )?;
-    note_use(tx, now, client)?;
+    note_use(tx, now, proven)?;
     let refresh_token = refreshes.then_some(refresh_token);
     let (scopes, resource) = (code.scopes.clone(), code.resource.clone());
     let issued = issue_access_token(tx, moment, &family, scopes, resource, refresh_token)?;
@@ -312,6 +319,7 @@ fn issue_access_token(
         resource,
         scopes: scopes.clone(),
         expires_at,
+        secret_id: family.secret_id,
     };
     tokens::put_access_token(tx, &record)?;
     Ok(Issued {
@@ -322,8 +330,12 @@ fn issue_access_token(
     })
 }
 
-/// Writes down that a client got a token, to within an hour.
-fn note_use(tx: &mut WriteTx<'_>, now: Timestamp, client: &Client) -> Result<(), StoreError> {
+/// Writes down that a client got a token, and under which secret, to within an hour.
+fn note_use(tx: &mut WriteTx<'_>, now: Timestamp, proven: &ProvenClient) -> Result<(), StoreError> {
+    let client = &proven.client;
+    if let Some(secret_id) = proven.secret_id {
+        app_secrets::note_use(tx, now, client, secret_id)?;
+    }
     let fresh = |at: Timestamp| now.since(at) < LAST_USE_PRECISION;
     if client.last_used_at.is_some_and(fresh) {
         return Ok(());
@@ -357,10 +369,11 @@ pub struct Refresh {
 pub fn refresh(
     tx: &mut WriteTx<'_>,
     moment: Moment<'_>,
-    client: &Client,
+    proven: &ProvenClient,
     refresh: &Refresh,
 ) -> Outcome<Issued> {
     let Moment { provider, now, .. } = moment;
+    let client = &proven.client;
     if !client.metadata.allows(GrantType::RefreshToken) {
         return Ok(Err(TokenError::GrantTypeNotAllowed(
             GrantType::RefreshToken.as_str(),
@@ -404,11 +417,13 @@ pub fn refresh(
         Object::Family(family.id),
         changes,
     )?;
+    // A client that replaces its secret takes its family along with its next refresh.
+    family.secret_id = proven.secret_id;
     if matches!(position, Position::Current) {
         let idle_expires_at = now.after(provider.lifetimes.refresh_idle_ttl);
         family.refresh = Some(chain.rotated(now, &successor, idle_expires_at));
         tokens::put_family(tx, &family)?;
-        note_use(tx, now, client)?;
+        note_use(tx, now, proven)?;
     }
     issue_access_token(tx, moment, &family, scopes, resource, Some(successor)).map(Ok)
 }
@@ -426,6 +441,9 @@ fn check_refresh(
     }
     if live_user_of(tx, now, family.grant_id, family.user_id)?.is_none() {
         return Ok(Err(TokenError::GrantEnded));
+    }
+    if !app_secrets::is_live(tx, family.client_id, family.secret_id)? {
+        return Ok(Err(TokenError::SecretRemoved));
     }
     let scopes = match refresh.scopes.as_ref().filter(|scopes| !scopes.is_empty()) {
         None => family.scopes.clone(),
@@ -481,7 +499,7 @@ pub enum AccessError {
     /// Its time is over.
     #[error("the access token has expired")]
     Expired,
-    /// It, its family, its grant or its user has been revoked.
+    /// It, its family, its grant, its user or its client's secret is gone.
     #[error("the access token has been revoked")]
     Revoked,
     /// It is for another resource.
@@ -513,6 +531,9 @@ pub fn check_access(
         return Err(AccessError::OtherAudience);
     }
     let family = tokens::find_family(tx, record.family_id)?.ok_or(AccessError::Revoked)?;
+    if !app_secrets::is_live(tx, family.client_id, record.secret_id)? {
+        return Err(AccessError::Revoked);
+    }
     let user = live_user_of(tx, now, family.grant_id, family.user_id)?;
     Ok(Access {
         user: user.ok_or(AccessError::Revoked)?,

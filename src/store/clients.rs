@@ -38,6 +38,16 @@ pub fn list(tx: &dyn Read, limit: usize) -> Result<Vec<Client>, StoreError> {
     codec::list(tx, &Keys::ALL, limit.min(CLIENTS_MAX))
 }
 
+/// At most `limit` clients that were made before that one, newest first; before any, all.
+pub fn list_before(
+    tx: &dyn Read,
+    before: Option<Id>,
+    limit: usize,
+) -> Result<Vec<Client>, StoreError> {
+    let keys = before.map_or(Keys::ALL, |id| Keys::before(id.as_bytes()));
+    codec::list(tx, &keys.newest_first(), limit)
+}
+
 /// Whether there is no room for another client.
 pub fn is_full(tx: &dyn Read) -> Result<bool, StoreError> {
     Ok(tx.len(Table::Clients)? >= CLIENTS_MAX as u64)

@@ -11,8 +11,9 @@ use crate::{
 
 /// Grants of one user at the most; one more ends the oldest.
 pub const GRANTS_PER_USER_MAX: usize = 1_000;
-/// Grants of one client that are ended in one go when it is removed.
-pub const GRANTS_PER_CLIENT_MAX: usize = 100_000;
+/// Grants of one client at the most; one more ends the oldest. All of them are ended in one go
+/// when it is removed.
+pub const GRANTS_PER_CLIENT_MAX: usize = 20_000;
 
 impl Record for Grant {
     const TABLE: Table = Table::Grants;
@@ -40,6 +41,30 @@ pub fn list_of_client(tx: &dyn Read, client_id: Id) -> Result<Vec<Grant>, StoreE
         GRANTS_PER_CLIENT_MAX,
         find,
     )
+}
+
+/// Ends the oldest grant of whom has as many as they may have, so that `user_id` can give
+/// `client_id` one more, and says which. It reads index rows and at most two grants.
+pub fn make_room(
+    tx: &mut WriteTx<'_>,
+    user_id: Id,
+    client_id: Id,
+) -> Result<Vec<Grant>, StoreError> {
+    let mut ended = Vec::new();
+    for (index, owner, max) in [
+        (Table::GrantsByUser, user_id, GRANTS_PER_USER_MAX),
+        (Table::GrantsByClient, client_id, GRANTS_PER_CLIENT_MAX),
+    ] {
+        let rows = tx.scan(index, &Keys::with_prefix(owner.as_bytes()), max)?;
+        let oldest = rows.first().filter(|_| rows.len() >= max);
+        let Some((key, _)) = oldest else { continue };
+        let id = codec::id(index, key.get(16..).unwrap_or_default())?;
+        if let Some(grant) = find(tx, id)? {
+            remove(tx, &grant);
+            ended.push(grant);
+        }
+    }
+    Ok(ended)
 }
 
 /// Keeps a grant that was just given.

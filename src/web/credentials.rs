@@ -30,6 +30,7 @@ use crate::{
     store::StoreError,
     web::{
         Web,
+        api::caller::{ApiCaller, Needs},
         oauth2::error::OAuthError,
         refusals,
         throttle::{Endpoint, Subject},
@@ -60,6 +61,8 @@ pub enum Access {
     Client(Endpoint),
     /// An access token for the resource at this path of the deployment.
     Bearer(&'static str),
+    /// What the management API asks for.
+    Api(Needs),
 }
 
 /// Who a caller turned out to be.
@@ -71,6 +74,18 @@ pub enum Caller {
     Visitor(Option<Box<LiveSession>>),
     /// A program with an access token.
     Bearer(Box<tokens::Access>),
+    /// A person or their program, who may do what the route does.
+    Api(Box<ApiCaller>),
+}
+
+/// Why a request has no access token that opens something.
+pub(super) enum BearerRefusal {
+    /// It has none.
+    Missing,
+    /// It has one that opens nothing here.
+    Wrong(String),
+    /// It cannot be known.
+    Fault(StoreError),
 }
 
 impl Caller {
@@ -78,7 +93,7 @@ impl Caller {
     pub fn session(self) -> Option<LiveSession> {
         match self {
             Self::Visitor(session) => session.map(|session| *session),
-            Self::Anyone | Self::Bearer(_) => None,
+            Self::Anyone | Self::Bearer(_) | Self::Api(_) => None,
         }
     }
 }
@@ -101,10 +116,14 @@ impl Web {
                 None => Err(refusals::sign_in_first(self, head)),
             },
             Access::Bearer(path) => self.bearer(head, path).map(Box::new).map(Caller::Bearer),
+            Access::Api(needs) => {
+                let caller = self.admit_to_api(head, needs).await?;
+                Ok(Caller::Api(Box::new(caller)))
+            }
         }
     }
 
-    async fn visitor(&self, head: &Head) -> Result<Option<LiveSession>, Response> {
+    pub(super) async fn visitor(&self, head: &Head) -> Result<Option<LiveSession>, Response> {
         let found = self
             .find_session(head)
             .map_err(|fault| refusals::fault(self, head, &fault))?;
@@ -132,12 +151,27 @@ impl Web {
 
     /// Checks the access token before anything about the request is looked at, its method included.
     fn bearer(&self, head: &Head, path: &'static str) -> Result<tokens::Access, Response> {
+        self.find_access(head, path)
+            .map_err(|refusal| match refusal {
+                BearerRefusal::Missing => self.challenge(path, None),
+                BearerRefusal::Wrong(why) => self.challenge(path, Some(&why)),
+                BearerRefusal::Fault(fault) => refusals::fault(self, head, &fault),
+            })
+    }
+
+    /// What the access token of a request opens at `path` of the deployment.
+    pub(super) fn find_access(
+        &self,
+        head: &Head,
+        path: &str,
+    ) -> Result<tokens::Access, BearerRefusal> {
         // RFC 6750 §2.3 would allow it and OAuth 2.1 §5.1 forbids it: a query is logged everywhere.
         if Params::from_query(head).is_ok_and(|query| !query.all("access_token").is_empty()) {
-            return Err(self.challenge(path, Some("a token is never sent in the query")));
+            let why = "a token is never sent in the query";
+            return Err(BearerRefusal::Wrong(why.to_owned()));
         }
         if !head.headers.contains_key(AUTHORIZATION) {
-            return Err(self.challenge(path, None));
+            return Err(BearerRefusal::Missing);
         }
         let resource = self.provider.resource_at(path);
         let token = bearer_of_kind(head, CredentialKind::AccessToken);
@@ -146,29 +180,40 @@ impl Web {
                 .read(|tx| tokens::check_access(tx, head.now, &self.provider, &token, &resource))
         });
         access.map_err(|error| match error {
-            AccessError::Store(fault) => refusals::fault(self, head, &fault),
-            wrong => self.challenge(path, Some(&wrong.to_string())),
+            AccessError::Store(fault) => BearerRefusal::Fault(fault),
+            wrong => BearerRefusal::Wrong(wrong.to_string()),
         })
     }
 
     /// 401 with where to learn how to get a token (RFC 6750 §3, RFC 9728 §5.1).
     fn challenge(&self, path: &str, wrong: Option<&str>) -> Response {
-        let metadata = self.provider.resource_metadata_url(path);
-        let scopes = resource_scopes().join(" ");
-        // RFC 6750 §3.1: no error code where no authentication was attempted.
-        let error = wrong.map_or_else(String::new, |why| {
-            format!(r#"error="invalid_token", error_description="{why}", "#)
-        });
-        let challenge = format!(
-            r#"Bearer realm="keystead", {error}resource_metadata="{metadata}", scope="{scopes}""#
-        );
         let mut response = match wrong {
             Some(why) => OAuthError::invalid_token(why).into_response(),
             None => refusals::unauthorized(),
         };
-        let challenge = HeaderValue::from_str(&challenge).expect("our own words and URLs");
+        // RFC 6750 §3.1: no error code where no authentication was attempted.
+        let error = wrong.map(|why| ("invalid_token", why));
+        let scopes = resource_scopes(path).join(" ");
+        let challenge = self.bearer_challenge(path, error, &scopes);
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         response
+    }
+
+    /// What a client needs to know to get a token that opens `path` (RFC 6750 §3).
+    pub(super) fn bearer_challenge(
+        &self,
+        path: &str,
+        error: Option<(&str, &str)>,
+        scopes: &str,
+    ) -> HeaderValue {
+        let metadata = self.provider.resource_metadata_url(path);
+        let error = error.map_or_else(String::new, |(code, why)| {
+            format!(r#"error="{code}", error_description="{why}", "#)
+        });
+        let challenge = format!(
+            r#"Bearer realm="keystead", {error}resource_metadata="{metadata}", scope="{scopes}""#
+        );
+        HeaderValue::from_str(&challenge).expect("our own words and URLs")
     }
 
     /// The name of the session cookie. The prefix makes a browser refuse one that another host
@@ -223,6 +268,11 @@ impl Web {
         self.matches(form, &[b"session", session_id.as_bytes()])
     }
 
+    /// Whether `sent` is what [`Web::csrf_token`] gave that session.
+    pub fn is_csrf_token(&self, session_id: Id, sent: &str) -> bool {
+        self.is_tag(sent, &[b"session", session_id.as_bytes()])
+    }
+
     /// For a page that somebody sees who is not signed in: the token of its form, and the cookie
     /// that it is bound to where the browser has none yet.
     pub fn open_form(&self, head: &Head) -> (String, Option<HeaderValue>) {
@@ -253,6 +303,10 @@ impl Web {
         let Ok(Some(sent)) = form.get("csrf_token") else {
             return false;
         };
+        self.is_tag(sent, parts)
+    }
+
+    fn is_tag(&self, sent: &str, parts: &[&[u8]]) -> bool {
         let Ok(tag) = URL_SAFE_NO_PAD.decode(sent) else {
             return false;
         };

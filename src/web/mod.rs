@@ -1,5 +1,6 @@
 //! Floor 4: endpoints for browsers and clients. Each parses, calls one service and renders.
 
+pub mod api;
 pub mod credentials;
 pub mod headers;
 pub mod health;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use crate::{
     crypto::entropy::Entropy,
+    experiments::Experiments,
     model::audit::Origin,
     oauth2provider::{Moment, Provider},
     store::{Store, StoreError, WriteTx},
@@ -35,6 +37,8 @@ pub struct Web {
     pub ca_pem: Option<String>,
     /// When the store last answered a write.
     pub probe: Probe,
+    /// What is on that may still change.
+    pub experiments: Experiments,
 }
 
 impl Web {

@@ -26,6 +26,29 @@ pub struct ApiError<'a> {
     /// What was expected and what was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Which fields cannot be taken, and why.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub validations: &'a [Validation],
+}
+
+/// Why one field of a request cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Validation {
+    /// Its name.
+    pub field: String,
+    /// What was expected and what was found.
+    pub detail: String,
+}
+
+impl<'a> ApiError<'a> {
+    /// An error of no field in particular.
+    pub const fn new(message: &'a str, detail: Option<String>) -> Self {
+        Self {
+            message,
+            detail,
+            validations: &[],
+        }
+    }
 }
 
 /// Who reads the answer of a path.
@@ -91,7 +114,7 @@ pub fn refuse(web: &Web, head: &Head, refusal: &Refusal) -> Response {
                 _ => "The request was refused.",
             };
             let detail = (status != StatusCode::NOT_FOUND).then(|| refusal.to_string());
-            json(status, &ApiError { message, detail })
+            json(status, &ApiError::new(message, detail))
         }
     }
 }
@@ -116,13 +139,7 @@ pub fn fault(web: &Web, head: &Head, fault: &StoreError) -> Response {
 /// The answer to a program that sent no credential; the challenge goes with it.
 pub fn unauthorized() -> Response {
     let message = "Expected an access token, found none.";
-    json(
-        StatusCode::UNAUTHORIZED,
-        &ApiError {
-            message,
-            detail: None,
-        },
-    )
+    json(StatusCode::UNAUTHORIZED, &ApiError::new(message, None))
 }
 
 /// Sends a browser to the sign-in page, from where it comes back by a full page load.

@@ -11,7 +11,7 @@ use crate::{
         client::{AuthMethod, ClientMetadata, ClientName, GrantType},
         scope::ScopeSet,
     },
-    oauth2provider::apps,
+    oauth2provider::apps::{self, FirstSecret},
 };
 use serde_json::json;
 
@@ -382,7 +382,8 @@ async fn a_registered_scope_is_a_ceiling_only_where_an_administrator_set_it() {
         contacts: Vec::new(),
         application_type: None,
     };
-    let made = house.write(move |tx, moment| apps::create(tx, moment.act(), metadata));
+    let made = house
+        .write(move |tx, moment| apps::create(tx, moment.act(), metadata, FirstSecret::AtOnce));
     let (client, _) = made.await.expect("a client");
     let by_administrator = ClientApp {
         id: client.id.to_string(),

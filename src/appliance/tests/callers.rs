@@ -14,6 +14,7 @@ use crate::{
     appliance::routes::ROUTES,
     model::user::Role,
     oauth2provider::{MCP_EXPERIMENT_PATH, MCP_PATH},
+    web::credentials::Access,
 };
 
 /// Who comes, in the order of a row's statuses: those last who may end a session.
@@ -134,6 +135,7 @@ const EXPECTED: &[Row] = &[
     ("POST", "/account/sessions/revoke-others", FORM),
     ("POST", "/account/sessions/{id}/revoke", FORM),
     ("POST", "/account/grants/{id}/revoke", FORM),
+    ("GET", "/api/v2/buildinfo", PAGE),
     ("GET", "/healthz", PROBE),
     ("GET", "/readyz", PROBE),
     (
@@ -143,11 +145,13 @@ const EXPECTED: &[Row] = &[
     ),
 ];
 
-/// Threat 13: a route without a check. One that is not in the table above fails here.
+/// Threat 13: a route without a check. One that is not in the table above fails here. Those of the
+/// management API have a table of their own.
 #[test]
 fn every_route_has_its_row_of_expectations() {
     let routes = ROUTES
         .iter()
+        .filter(|route| !matches!(route.access, Access::Api(_)))
         .map(|route| (route.method.as_str(), route.path));
     let routes: BTreeSet<_> = routes.collect();
     let expected = EXPECTED.iter().map(|(method, path, _)| (*method, *path));

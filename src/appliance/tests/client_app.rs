@@ -8,7 +8,10 @@ use super::{
     house::House,
     wire::{Answer, Ask, Fields},
 };
-use crate::{crypto::digest::Digest, model::oauth2::scope::SCOPES};
+use crate::{
+    crypto::digest::Digest,
+    model::oauth2::scope::{Opens, SCOPES},
+};
 
 /// What every client proves itself with, unless a test has it otherwise.
 pub(super) const VERIFIER: &str = "an-unguessable-verifier-of-at-least-43-characters";
@@ -20,9 +23,10 @@ pub(super) fn challenge_of(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Digest::of(verifier.as_bytes()).as_bytes())
 }
 
-/// Every scope of the deployment, as a client asks for them.
+/// Every scope that a client of the MCP endpoint can want, as it asks for them.
 pub(super) fn every_scope() -> String {
-    let names: Vec<_> = SCOPES.iter().map(|scope| scope.name).collect();
+    let wanted = SCOPES.iter().filter(|scope| scope.opens != Opens::Api);
+    let names: Vec<_> = wanted.map(|scope| scope.name).collect();
     names.join(" ")
 }
 

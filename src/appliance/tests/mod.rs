@@ -11,6 +11,7 @@ mod house;
 mod wire;
 
 mod account;
+mod api;
 mod authorize;
 mod bearer;
 mod callers;

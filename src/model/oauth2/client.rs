@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     crypto::digest::Digest,
     model::{
+        credential::CredentialKind,
         id::Id,
         oauth2::{
             redirect_uri::{RedirectKind, RedirectUri},
@@ -28,6 +29,16 @@ pub enum ClientOrigin {
     Administrator,
     /// Itself, by RFC 7591.
     SelfRegistered,
+}
+
+impl ClientOrigin {
+    /// Its word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Administrator => "administrator",
+            Self::SelfRegistered => "self-registered",
+        }
+    }
 }
 
 /// How a client authenticates at the token endpoint (RFC 7591 §2).
@@ -219,6 +230,13 @@ pub struct ClientSecret {
     pub created_at: Timestamp,
     /// When it last opened the token endpoint, to within an hour.
     pub last_used_at: Option<Timestamp>,
+}
+
+impl ClientSecret {
+    /// Its beginning, by which its owner knows it again: nothing of it is secret.
+    pub fn truncated(&self) -> String {
+        format!("{}{}…", CredentialKind::ClientSecret.prefix(), self.id)
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,17 @@ pub enum Minimal {
     No,
 }
 
+/// Where a scope opens something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opens {
+    /// The MCP endpoint and the management API.
+    McpAndApi,
+    /// The management API only: what an MCP client is offered does not grow with it.
+    Api,
+    /// No resource at all.
+    Nothing,
+}
+
 /// A scope of this deployment.
 #[derive(Clone, Copy, Debug)]
 pub struct ScopeDefinition {
@@ -26,6 +37,8 @@ pub struct ScopeDefinition {
     pub words: &'static str,
     /// Whether it is granted when nothing is asked for.
     pub minimal: Minimal,
+    /// Where it opens something.
+    pub opens: Opens,
 }
 
 /// Names the wish to be connected without the person being there. Every client that may refresh
@@ -37,6 +50,16 @@ pub const USER_READ: &str = "user:read";
 pub const GRANTS_READ: &str = "grants:read";
 /// Ending what the person allowed.
 pub const GRANTS_WRITE: &str = "grants:write";
+/// The list of the person's browser sessions.
+pub const SESSIONS_READ: &str = "sessions:read";
+/// The apps of the box.
+pub const APPS_READ: &str = "apps:read";
+/// Making, changing and removing the apps of the box, and their secrets; for an owner.
+pub const APPS_WRITE: &str = "apps:write";
+/// The settings of the box; for an owner.
+pub const SETTINGS_READ: &str = "settings:read";
+/// Changing the settings of the box; for an owner.
+pub const SETTINGS_WRITE: &str = "settings:write";
 
 /// Every scope of this deployment.
 pub const SCOPES: &[ScopeDefinition] = &[
@@ -45,24 +68,63 @@ pub const SCOPES: &[ScopeDefinition] = &[
         effect: Effect::Reads,
         words: "see your name and your role on this box",
         minimal: Minimal::Yes,
+        opens: Opens::McpAndApi,
     },
     ScopeDefinition {
         name: GRANTS_READ,
         effect: Effect::Reads,
         words: "see which apps you have allowed, and what they may do",
         minimal: Minimal::No,
+        opens: Opens::McpAndApi,
     },
     ScopeDefinition {
         name: GRANTS_WRITE,
         effect: Effect::Destroys,
         words: "take back what you have allowed to any app, this one included",
         minimal: Minimal::No,
+        opens: Opens::McpAndApi,
+    },
+    ScopeDefinition {
+        name: SESSIONS_READ,
+        effect: Effect::Reads,
+        words: "see in which browsers you are signed in, and from where",
+        minimal: Minimal::No,
+        opens: Opens::Api,
+    },
+    ScopeDefinition {
+        name: APPS_READ,
+        effect: Effect::Reads,
+        words: "see which apps are registered on this box",
+        minimal: Minimal::No,
+        opens: Opens::Api,
+    },
+    ScopeDefinition {
+        name: APPS_WRITE,
+        effect: Effect::Destroys,
+        words: "add, change and remove apps of this box and make secrets for them, if you own it",
+        minimal: Minimal::No,
+        opens: Opens::Api,
+    },
+    ScopeDefinition {
+        name: SETTINGS_READ,
+        effect: Effect::Reads,
+        words: "see the settings of this box, if you own it",
+        minimal: Minimal::No,
+        opens: Opens::Api,
+    },
+    ScopeDefinition {
+        name: SETTINGS_WRITE,
+        effect: Effect::Changes,
+        words: "change the settings of this box, if you own it",
+        minimal: Minimal::No,
+        opens: Opens::Api,
     },
     ScopeDefinition {
         name: OFFLINE_ACCESS,
         effect: Effect::Reads,
         words: "stay connected while you are away, until you take it back",
         minimal: Minimal::No,
+        opens: Opens::Nothing,
     },
 ];
 
@@ -214,6 +276,15 @@ mod tests {
         {
             assert_eq!(definition.effect, Effect::Reads, "{}", definition.name);
             assert_ne!(definition.name, OFFLINE_ACCESS);
+        }
+    }
+
+    /// A token that got its scopes unasked has to be worth something at the MCP endpoint.
+    #[test]
+    fn what_is_granted_unasked_opens_every_resource() {
+        let minimal = |definition: &&ScopeDefinition| definition.minimal == Minimal::Yes;
+        for definition in SCOPES.iter().filter(minimal) {
+            assert_eq!(definition.opens, Opens::McpAndApi, "{}", definition.name);
         }
     }
 

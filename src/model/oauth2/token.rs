@@ -26,6 +26,8 @@ pub struct AccessToken {
     pub scopes: ScopeSet,
     /// When it stops working.
     pub expires_at: Timestamp,
+    /// The client's secret that it was issued under; it opens something only while that exists.
+    pub secret_id: Option<Id>,
 }
 
 /// All that came of one exchange: its access tokens, and its refresh token in every generation.
@@ -49,6 +51,9 @@ pub struct TokenFamily {
     pub expires_at: Timestamp,
     /// The refresh token, for a client that may refresh.
     pub refresh: Option<RefreshChain>,
+    /// The client's secret that the current refresh token was issued under; it works only while
+    /// that exists.
+    pub secret_id: Option<Id>,
 }
 
 /// Where the chain of a family's refresh tokens stands.

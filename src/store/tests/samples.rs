@@ -174,6 +174,7 @@ pub(super) fn access_token(id: Id, expires_at: Timestamp) -> AccessToken {
         resource: resource(),
         scopes: ScopeSet::of(["user:read"]),
         expires_at,
+        secret_id: Some(Id::from_bytes([6; 16])),
     }
 }
 
@@ -195,5 +196,6 @@ pub(super) fn family(id: Id, grant_id: Id, idle_expires_at: Timestamp) -> TokenF
             }),
             idle_expires_at,
         }),
+        secret_id: None,
     }
 }

@@ -8,8 +8,7 @@ use crate::{
         params::Params,
         request::{Head, Request},
     },
-    model::oauth2::client::Client,
-    oauth2provider::apps::{self, ClientCredentials, ClientError},
+    oauth2provider::apps::{self, ClientCredentials, ClientError, ProvenClient},
     web::{
         Web,
         oauth2::error::OAuthError,
@@ -30,7 +29,7 @@ pub(super) fn authenticate(
     endpoint: Endpoint,
     request: &Request,
     form: &Params,
-) -> Result<Client, OAuthError> {
+) -> Result<ProvenClient, OAuthError> {
     refuse_secret_in_query(&request.head)?;
     let presented = merge(from_header(&request.head)?, from_body(form)?)?;
     let id = presented.id.ok_or_else(|| {
@@ -45,15 +44,15 @@ pub(super) fn authenticate(
         secret: presented.secret,
     };
     let authenticated = web.store.read(|tx| apps::authenticate(tx, &credentials));
-    let client = authenticated.map_err(|error| match error {
+    let proven = authenticated.map_err(|error| match error {
         ClientError::Store(fault) => fault.into(),
         wrong => OAuthError::invalid_client(wrong.to_string()),
     })?;
     let Head { now, remote, .. } = request.head;
     web.throttle
-        .check(now, endpoint, Subject::Client(&client, remote))
+        .check(now, endpoint, Subject::Client(&proven.client, remote))
         .map_err(OAuthError::too_often)?;
-    Ok(client)
+    Ok(proven)
 }
 
 fn unknown() -> String {

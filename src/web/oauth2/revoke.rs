@@ -37,7 +37,7 @@ async fn revoke(web: &Web, request: &Request) -> Result<(), OAuthError> {
             "{name}: expected it once"
         )));
     }
-    let client = authenticate(web, Endpoint::Revocation, request, &form)?;
+    let client = authenticate(web, Endpoint::Revocation, request, &form)?.client;
     let token = form.get("token")?.ok_or_else(|| {
         OAuthError::invalid_request("token: expected the token to revoke, found none")
     })?;

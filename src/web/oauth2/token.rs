@@ -14,13 +14,13 @@ use crate::{
     model::{
         audit::{Actor, Origin},
         credential::{Credential, CredentialKind},
-        oauth2::{
-            client::{Client, GrantType},
-            resource::ResourceUri,
-        },
+        oauth2::{client::GrantType, resource::ResourceUri},
         timestamp::Timestamp,
     },
-    oauth2provider::tokens::{self, CodeExchange, Issued, Refresh, TokenError},
+    oauth2provider::{
+        apps::ProvenClient,
+        tokens::{self, CodeExchange, Issued, Refresh, TokenError},
+    },
     web::{
         Web,
         credentials::{Caller, by},
@@ -67,14 +67,14 @@ async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
             "{name}: expected it once"
         )));
     }
-    let client = authenticate(web, Endpoint::Token, request, &form)?;
+    let proven = authenticate(web, Endpoint::Token, request, &form)?;
     let grant_type = form
         .get("grant_type")?
         .ok_or_else(|| missing("grant_type"))?;
-    let by = by(&request.head, Actor::Client(client.id));
+    let by = by(&request.head, Actor::Client(proven.client.id));
     let outcome = match GrantType::find(grant_type) {
-        Some(GrantType::AuthorizationCode) => exchange_code(web, by, client, &form).await?,
-        Some(GrantType::RefreshToken) => refresh(web, by, client, &form).await?,
+        Some(GrantType::AuthorizationCode) => exchange_code(web, by, proven, &form).await?,
+        Some(GrantType::RefreshToken) => refresh(web, by, proven, &form).await?,
         None => {
             return Err(OAuthError::bad_request(
                 "unsupported_grant_type",
@@ -88,7 +88,7 @@ async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
 async fn exchange_code(
     web: &Web,
     by: Origin,
-    client: Client,
+    proven: ProvenClient,
     form: &Params,
 ) -> Result<Result<Issued, TokenError>, OAuthError> {
     let code = form.get("code")?.ok_or_else(|| missing("code"))?;
@@ -110,7 +110,7 @@ async fn exchange_code(
         resource,
     };
     let exchanged = web.write(by, move |tx, moment| {
-        tokens::exchange_code(tx, moment, &client, &exchange)
+        tokens::exchange_code(tx, moment, &proven, &exchange)
     });
     Ok(exchanged.await?)
 }
@@ -118,7 +118,7 @@ async fn exchange_code(
 async fn refresh(
     web: &Web,
     by: Origin,
-    client: Client,
+    proven: ProvenClient,
     form: &Params,
 ) -> Result<Result<Issued, TokenError>, OAuthError> {
     let token = form
@@ -139,7 +139,7 @@ async fn refresh(
         resource,
     };
     let refreshed = web.write(by, move |tx, moment| {
-        tokens::refresh(tx, moment, &client, &refresh)
+        tokens::refresh(tx, moment, &proven, &refresh)
     });
     Ok(refreshed.await?)
 }
