@@ -4,11 +4,6 @@
 //! `tests/fuzz/` gives each target to libFuzzer; the tests below take each through its corpus. This
 //! module is compiled for tests and with the feature `fuzzing` only.
 
-#![expect(
-    clippy::missing_panics_doc,
-    reason = "a panic is how a target says that something does not hold"
-)]
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderValue;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -47,6 +42,9 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 }
 
 /// A form or a query: printed again, it says the same.
+///
+/// # Panics
+/// If it does not.
 pub fn form_parameters(bytes: &[u8]) {
     let Ok(params) = Params::parse(bytes) else {
         return;
@@ -66,6 +64,9 @@ pub fn form_parameters(bytes: &[u8]) {
 
 /// Two redirect URIs, one a line: each is kept byte for byte, and they match both ways or not at
 /// all.
+///
+/// # Panics
+/// If it does not.
 pub fn redirect_uris(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
@@ -89,6 +90,9 @@ pub fn redirect_uris(bytes: &[u8]) {
 }
 
 /// A set of scopes: printed again, it is the same set.
+///
+/// # Panics
+/// If it does not.
 pub fn scopes(bytes: &[u8]) {
     let text = std::str::from_utf8(bytes).ok();
     let Some(Ok(scopes)) = text.map(str::parse::<ScopeSet>) else {
@@ -99,6 +103,9 @@ pub fn scopes(bytes: &[u8]) {
 }
 
 /// The body of a registration: what was understood, registered again, is the same.
+///
+/// # Panics
+/// If it does not.
 pub fn client_metadata(bytes: &[u8]) {
     let Ok(metadata) = parse_metadata(bytes) else {
         return;
@@ -115,6 +122,9 @@ pub fn client_metadata(bytes: &[u8]) {
 }
 
 /// An `Authorization` header: what was read, sent as RFC 6749 has it, is read the same.
+///
+/// # Panics
+/// If it does not.
 pub fn basic_credentials(bytes: &[u8]) {
     let header = HeaderValue::from_bytes(bytes).ok();
     let Some(Ok(presented)) = header.as_ref().map(Presented::from_basic) else {
@@ -133,6 +143,9 @@ pub fn basic_credentials(bytes: &[u8]) {
 
 /// The table that the first byte chooses, and a record of it: what was read can be written and is
 /// read the same.
+///
+/// # Panics
+/// If it does not.
 pub fn records(bytes: &[u8]) {
     if let Some((table, record)) = bytes.split_first() {
         read_write_read(*table, record);

@@ -468,7 +468,7 @@ fn the_documentation_lists_every_setting() {
     }
     let listed = document
         .lines()
-        .filter(|line| line.starts_with("| `"))
+        .filter(|line| line.starts_with("| `") && !line.starts_with("| `POST "))
         .count();
     assert_eq!(
         listed,

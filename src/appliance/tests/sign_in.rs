@@ -6,16 +6,22 @@ use super::{
     browser::{Browser, Form, unescape},
     client_app::ClientApp,
     house::{House, PASSWORD},
-    rate_limits::limit,
     wire::{Answer, Ask},
 };
 use crate::{
     model::user::Role,
     web::{
         pages::markup,
-        throttle::{Endpoint, Per},
+        throttle::{Endpoint, LIMITS, Per},
     },
 };
+
+/// How many may sign in at once.
+fn burst(per: Per) -> u32 {
+    let mut limits = LIMITS.iter();
+    let limit = limits.find(|limit| limit.endpoint == Endpoint::SignIn && limit.per == per);
+    limit.expect("sign-in has both limits").burst.get()
+}
 
 /// What becomes of a name and a password at the sign-in page.
 async fn sign_in(browser: &mut Browser<'_>, name: &str, password: &str) -> Answer {
@@ -148,7 +154,7 @@ async fn an_account_is_throttled_whether_or_not_it_exists() {
         let mut browser = house.stranger();
         let form = browser.open_form("/sign-in", "/sign-in").await;
         let form = form.with("username", name).with("password", "wrong");
-        for _ in 0..limit(Endpoint::SignIn, Per::Account).burst.get() {
+        for _ in 0..burst(Per::Account) {
             browser.submit(&form).await.expect(403);
         }
         // The right password as well: else the throttle would tell it.
@@ -176,7 +182,7 @@ async fn an_address_is_throttled_whatever_names_it_tries() {
         browser.dress(Ask::form("/sign-in", &fields))
     };
     let (near, far): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
-    for n in 0..limit(Endpoint::SignIn, Per::Address).burst.get() {
+    for n in 0..burst(Per::Address) {
         house.ask_from(near, attempt(n)).await.expect(403);
     }
     house.ask_from(near, attempt(99)).await.expect(429);

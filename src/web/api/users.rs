@@ -33,6 +33,9 @@ struct Me {
 
 /// `GET`: and, for a browser session, the token that it has to send with whatever changes
 /// something. No page of another origin can read it.
+///
+/// # Panics
+/// Never: base64 can be a header.
 pub async fn me(web: Arc<Web>, _: Request, caller: ApiCaller) -> Result<Response, ApiRefusal> {
     let user = &caller.user;
     let me = Me {
