@@ -66,6 +66,11 @@ fn faults_of_the_process_are_one_clear_sentence() {
 }
 
 #[test]
+fn grants_without_a_redirect_and_another_mcp_server_work() {
+    run("grants");
+}
+
+#[test]
 fn every_suite_has_its_test_here() {
     let source = include_str!("real_clients.rs");
     for suite in suites() {

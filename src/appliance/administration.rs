@@ -69,6 +69,22 @@ pub enum Command {
         /// The client's identifier.
         id: String,
     },
+    /// Let another server use tokens of this box.
+    ResourceAdd {
+        /// The audience of its tokens.
+        identifier: String,
+        /// The scopes that it knows.
+        scopes: Vec<String>,
+        /// The words of scopes, each `NAME=WORDS`.
+        scope_words: Vec<String>,
+    },
+    /// Every resource server.
+    ResourceList,
+    /// Remove a resource server.
+    ResourceRemove {
+        /// The audience of its tokens.
+        identifier: String,
+    },
     /// Check the chain of the audit log.
     AuditVerify,
     /// Search the audit log.
@@ -127,6 +143,15 @@ pub enum Reply {
         /// Its secret, which nobody can read again; none for a public client.
         #[serde(skip_serializing_if = "Option::is_none")]
         client_secret: Option<String>,
+    },
+    /// The resource servers, oldest first.
+    Resources(Vec<ResourceRow>),
+    /// The resource server that was added.
+    ResourceCreated {
+        /// The resource server.
+        resource: ResourceRow,
+        /// Its secret, which nobody can read again.
+        client_secret: String,
     },
     /// The audit log holds together.
     AuditVerified {
@@ -241,6 +266,28 @@ pub struct ClientRow {
     /// The last token it got; none when there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<String>,
+}
+
+/// A resource server as `resource list` shows it. Times are RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceRow {
+    /// What it authenticates with, beside its secret.
+    pub client_id: String,
+    /// The audience of its tokens.
+    pub identifier: String,
+    /// The scopes that it knows.
+    pub scopes: Vec<ScopeRow>,
+    /// When it was added.
+    pub created_at: String,
+}
+
+/// A scope of a resource server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopeRow {
+    /// Its name.
+    pub name: String,
+    /// What a person reads at consent.
+    pub words: String,
 }
 
 /// The command was understood and not done; nothing was changed.

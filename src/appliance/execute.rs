@@ -1,14 +1,14 @@
 //! Doing what an administrator asks, on the store of a running server or on the file itself.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     accounts::{AccountError, users},
     appliance::{
         DATA_FILE, StartError,
         administration::{
-            Answer, AuditChange, AuditRow, ClientRow, Command, Password, Refused, Reply, UserRow,
-            UserState,
+            Answer, AuditChange, AuditRow, ClientRow, Command, Password, Refused, Reply,
+            ResourceRow, ScopeRow, UserRow, UserState,
         },
         data_file, directory,
     },
@@ -25,17 +25,23 @@ use crate::{
             client::{
                 AuthMethod, Client, ClientMetadata, ClientName, GrantType, REDIRECT_URIS_MAX,
             },
+            resource::ResourceUri,
+            resource_server::{ResourceServer, ServerIdentifier, ServerScope},
             scope::{ScopeSet, find_definition},
         },
+        public_url::PublicUrl,
         timestamp::Timestamp,
         user::{NewPassword, User, UserName},
     },
-    oauth2provider::apps::{self, AppError, FirstSecret},
+    oauth2provider::{
+        apps::{self, AppError, FirstSecret},
+        resources,
+    },
     runtime::{
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
     },
-    store::{Read, Store, StoreError, WriteTx, clients},
+    store::{Read, Store, StoreError, WriteTx, clients, resource_servers},
 };
 
 /// Executes `command` on the data file while no server has it.
@@ -43,8 +49,9 @@ pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, S
     directory::prepare(&config.data_dir, DATA_FILE)?;
     let store = Store::open(&data_file(&config.data_dir), &OsEntropy)?;
     let (entropy, now) = (Arc::new(OsEntropy), SystemClock.now());
+    let public_url = config.network.public_url.clone();
     Ok(
-        begin(&store, entropy, now, command).and_then(|begun| match begun {
+        begin(&store, entropy, now, command, public_url).and_then(|begun| match begun {
             Begun::Answered(reply) => Ok(*reply),
             Begun::Writing(answer) => answer.wait(),
         }),
@@ -57,18 +64,20 @@ pub(super) enum Begun {
     Writing(crate::store::Answer<Reply, Refused>),
 }
 
-/// Begins with a command. Slow, where a password has to be hashed.
+/// Begins with a command, on a deployment at `public_url`, where that is known. Slow, where a password has to be hashed.
 pub(super) fn begin(
     store: &Store,
     entropy: Arc<dyn Entropy>,
     now: Timestamp,
     command: Command,
+    public_url: Option<PublicUrl>,
 ) -> Result<Begun, Refused> {
     if let Some(reply) = store.read(|tx| query(tx, &command))? {
         return Ok(Begun::Answered(Box::new(reply)));
     }
     let prepared = Prepared::new(command, &*entropy)?;
-    let write = store.write(move |tx| prepared.execute_locally(tx, now, &*entropy));
+    let write =
+        store.write(move |tx| prepared.execute_locally(tx, now, &*entropy, public_url.as_ref()));
     Ok(Begun::Writing(write))
 }
 
@@ -99,6 +108,8 @@ enum Prepared {
     UserPasswd(UserName, String),
     /// A client that may be made.
     ClientAdd(ClientMetadata),
+    /// A resource server that may be added.
+    ResourceAdd(ServerIdentifier, Vec<ServerScope>),
     /// Nothing was slow.
     Other(Command),
 }
@@ -138,12 +149,20 @@ impl Prepared {
                 } else {
                     AuthMethod::ClientSecretBasic
                 };
+                let grant_types = parse_grants(&grants)?;
+                // OAuth 2.1 §4.2: "MUST only be used by confidential clients".
+                if public && grant_types.contains(&GrantType::ClientCredentials) {
+                    return Err(Refused::because(
+                        "grant: expected a client that can keep a secret for client_credentials, \
+                         found --public",
+                    ));
+                }
                 Self::ClientAdd(ClientMetadata {
                     name: ClientName::parse(&name)
                         .map_err(|error| Refused::because(format!("name: {error}")))?,
-                    redirect_uris: parse_redirect_uris(&redirect_uris)?,
+                    redirect_uris: parse_redirect_uris(&redirect_uris, &grant_types)?,
                     auth_method,
-                    grant_types: parse_grants(&grants)?,
+                    grant_types,
                     scope: scope.as_deref().map(parse_scope).transpose()?,
                     client_uri: None,
                     logo_uri: None,
@@ -155,6 +174,16 @@ impl Prepared {
                     application_type: None,
                 })
             }
+            Command::ResourceAdd {
+                identifier,
+                scopes,
+                scope_words,
+            } => {
+                let identifier = identifier
+                    .parse()
+                    .map_err(|error| Refused::because(format!("identifier: {error}")))?;
+                Self::ResourceAdd(identifier, parse_server_scopes(&scopes, &scope_words)?)
+            }
             other => Self::Other(other),
         })
     }
@@ -165,6 +194,7 @@ impl Prepared {
         tx: &mut WriteTx<'_>,
         now: Timestamp,
         entropy: &dyn Entropy,
+        public_url: Option<&PublicUrl>,
     ) -> Answer {
         let by = Origin::local(now, Actor::Administrator);
         self.execute(
@@ -174,11 +204,12 @@ impl Prepared {
                 entropy,
                 by: &by,
             },
+            public_url,
         )
     }
 
     /// Does it, in the writer.
-    fn execute(self, tx: &mut WriteTx<'_>, act: Act<'_>) -> Answer {
+    fn execute(self, tx: &mut WriteTx<'_>, act: Act<'_>, public_url: Option<&PublicUrl>) -> Answer {
         match self {
             Self::UserAdd(name, role, hash) => {
                 let user = users::create(tx, act, name, role, hash)?;
@@ -190,10 +221,19 @@ impl Prepared {
                 Ok(Reply::Done)
             }
             Self::ClientAdd(metadata) => {
+                check_scope(tx, metadata.scope.as_ref())?;
                 let (client, secret) = apps::create(tx, act, metadata, FirstSecret::AtOnce)?;
                 Ok(Reply::ClientCreated {
                     client: client_row(&client),
                     client_secret: secret.map(|secret| secret.reveal()),
+                })
+            }
+            Self::ResourceAdd(identifier, scopes) => {
+                let added = resources::add(tx, act, public_url, identifier, scopes);
+                let (server, secret) = added.map_err(Refused::because)?;
+                Ok(Reply::ResourceCreated {
+                    resource: resource_row(&server),
+                    client_secret: secret.reveal(),
                 })
             }
             Self::Other(command) => execute_quick(tx, act, command),
@@ -213,6 +253,10 @@ fn query(tx: &dyn Read, command: &Command) -> Result<Option<Reply>, Refused> {
             Reply::Clients(clients.iter().map(client_row).collect())
         }
         Command::ClientShow { id } => Reply::Client(client_row(&find_client(tx, id)?)),
+        Command::ResourceList => {
+            let servers = resource_servers::list(tx)?;
+            Reply::Resources(servers.iter().map(resource_row).collect())
+        }
         Command::AuditVerify => {
             let verified = audit::verify(tx).map_err(Refused::because)?;
             Reply::AuditVerified {
@@ -255,6 +299,7 @@ fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer
             let client = find_client(tx, &id)?;
             apps::remove(tx, act, client.id)?;
         }
+        Command::ResourceRemove { identifier } => remove_resource(tx, act, &identifier)?,
         prepared => {
             let name = std::mem::discriminant(&prepared);
             return Err(Refused::because(format!(
@@ -263,6 +308,17 @@ fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer
         }
     }
     Ok(Reply::Done)
+}
+
+fn remove_resource(tx: &mut WriteTx<'_>, act: Act<'_>, identifier: &str) -> Result<(), Refused> {
+    let parsed = identifier.parse::<ResourceUri>().ok();
+    let removed = parsed.map(|parsed| resources::remove(tx, act, &parsed));
+    if removed.transpose()? == Some(true) {
+        return Ok(());
+    }
+    Err(Refused::because(format!(
+        "expected the identifier of a resource server, found {identifier:?}, which is none"
+    )))
 }
 
 fn user_name(text: &str) -> Result<UserName, Refused> {
@@ -286,11 +342,13 @@ fn find_client(tx: &dyn Read, id: &str) -> Result<Client, Refused> {
 
 fn parse_redirect_uris(
     texts: &[String],
+    grant_types: &[GrantType],
 ) -> Result<Vec<crate::model::oauth2::redirect_uri::RedirectUri>, Refused> {
-    if !(1..=REDIRECT_URIS_MAX).contains(&texts.len()) {
+    let least = usize::from(grant_types.contains(&GrantType::AuthorizationCode));
+    if !(least..=REDIRECT_URIS_MAX).contains(&texts.len()) {
         let found = texts.len();
         return Err(Refused::because(format!(
-            "redirect-uri: expected 1 to {REDIRECT_URIS_MAX}, found {found}"
+            "redirect-uri: expected {least} to {REDIRECT_URIS_MAX}, found {found}"
         )));
     }
     texts
@@ -305,7 +363,7 @@ fn parse_redirect_uris(
 /// Without a choice a client may do what one for people needs.
 fn parse_grants(words: &[String]) -> Result<Vec<GrantType>, Refused> {
     if words.is_empty() {
-        return Ok(GrantType::ALL.to_vec());
+        return Ok(GrantType::OF_AN_APP.to_vec());
     }
     let mut grants = words
         .iter()
@@ -323,16 +381,58 @@ fn parse_grants(words: &[String]) -> Result<Vec<GrantType>, Refused> {
 }
 
 fn parse_scope(text: &str) -> Result<ScopeSet, Refused> {
-    let scopes: ScopeSet = text
-        .parse()
-        .map_err(|error| Refused::because(format!("scope: {error}")))?;
-    let unknown = scopes.iter().find(|name| find_definition(name).is_none());
-    if let Some(name) = unknown {
-        return Err(Refused::because(format!(
-            "scope: expected scopes of this box, found {name:?}"
-        )));
+    text.parse()
+        .map_err(|error| Refused::because(format!("scope: {error}")))
+}
+
+/// A client may be given the scopes of this box and of every resource server.
+fn check_scope(tx: &dyn Read, scope: Option<&ScopeSet>) -> Result<(), Refused> {
+    let Some(scope) = scope else { return Ok(()) };
+    let servers = resource_servers::list(tx)?;
+    let is_known = |name: &str| {
+        let of_server = servers
+            .iter()
+            .any(|server| server.find_scope(name).is_some());
+        find_definition(name).is_some() || of_server
+    };
+    match scope.iter().find(|name| !is_known(name)) {
+        None => Ok(()),
+        Some(name) => Err(Refused::because(format!(
+            "scope: expected scopes of this box or of a resource server, found {name:?}"
+        ))),
     }
-    Ok(scopes)
+}
+
+fn parse_server_scopes(names: &[String], words: &[String]) -> Result<Vec<ServerScope>, Refused> {
+    let mut words_by_name = BTreeMap::new();
+    for pair in words {
+        let (name, words) = pair.split_once('=').ok_or_else(|| {
+            Refused::because(format!("scope-words: expected NAME=WORDS, found {pair:?}"))
+        })?;
+        if !names.iter().any(|known| known == name) || words_by_name.insert(name, words).is_some() {
+            return Err(Refused::because(format!(
+                "scope-words: expected each --scope once at the most, found {name:?}"
+            )));
+        }
+    }
+    let scopes = names.iter().map(|name| {
+        ServerScope::new(name, words_by_name.get(name.as_str()).copied())
+            .map_err(|error| Refused::because(format!("scope {name:?}: {error}")))
+    });
+    scopes.collect()
+}
+
+fn resource_row(server: &ResourceServer) -> ResourceRow {
+    let scopes = server.scopes.iter().map(|scope| ScopeRow {
+        name: scope.name().to_owned(),
+        words: scope.words().to_owned(),
+    });
+    ResourceRow {
+        client_id: server.id.to_string(),
+        identifier: server.identifier.to_string(),
+        scopes: scopes.collect(),
+        created_at: server.created_at.to_string(),
+    }
 }
 
 fn user_row(user: &User) -> UserRow {

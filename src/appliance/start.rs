@@ -168,7 +168,7 @@ async fn run(
     .map_err(StartError::Output)?;
 
     let (stopping, stopped) = tokio::sync::watch::channel(());
-    let handler = administer(Arc::clone(&store), Arc::clone(&entropy), Arc::clone(&clock));
+    let handler = administer(Arc::clone(&app.web), Arc::clone(&clock));
     let admin = tokio::spawn(socket::serve(admin, handler, until_dropped(stopped)));
     let peers = match serving.transport {
         Transport::Tls(_) => PeerFilter::Everyone,
@@ -376,16 +376,16 @@ fn open_claim(
 
 /// What the administration socket does with a command.
 fn administer(
-    store: Arc<Store>,
-    entropy: Arc<dyn Entropy>,
+    web: Arc<Web>,
     clock: Arc<dyn Clock>,
 ) -> impl Fn(Command) -> std::pin::Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync {
     move |command| {
-        let (store, entropy) = (Arc::clone(&store), Arc::clone(&entropy));
+        let (web, entropy) = (Arc::clone(&web), Arc::clone(&web.entropy));
         let now = clock.now();
         Box::pin(async move {
-            let begun = spawn_blocking(move || begin(&store, entropy, now, command)).await;
-            match begun.map_err(Refused::because)?? {
+            let public_url = Some(web.provider.public_url.clone());
+            let begin = move || begin(&web.store, entropy, now, command, public_url);
+            match spawn_blocking(begin).await.map_err(Refused::because)?? {
                 Begun::Answered(reply) => Ok(*reply),
                 Begun::Writing(answer) => answer.await,
             }

@@ -5,6 +5,7 @@ mod client;
 mod console;
 mod failure;
 mod password;
+mod resource;
 mod rows;
 mod serve;
 mod user;
@@ -25,7 +26,7 @@ use crate::{
     },
     cli::{
         audit::AuditCommand, client::ClientCommand, console::Console, failure::Failure,
-        serve::Serve, user::UserCommand,
+        resource::ResourceCommand, serve::Serve, user::UserCommand,
     },
     config::{
         Config,
@@ -73,6 +74,13 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Client(ClientCommand),
+    /// Manage the other servers whose tokens come from here
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = EITHER_WAY
+    )]
+    Resource(ResourceCommand),
     /// Check and search the log of what was done
     #[command(
         subcommand,
@@ -126,6 +134,7 @@ fn execute(
         }
         Chosen::User(command) => command.execute(&load(common)?, console),
         Chosen::Client(command) => command.execute(&load(common)?, console),
+        Chosen::Resource(command) => command.execute(&load(common)?, console),
         Chosen::Audit(command) => command.execute(&load(common)?, console),
     }
 }

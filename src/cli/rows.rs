@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    appliance::administration::{AuditRow, ClientRow, Reply, UserRow, UserState},
+    appliance::administration::{AuditRow, ClientRow, Reply, ResourceRow, UserRow, UserState},
     cli::{console::Console, failure::Failure},
 };
 
@@ -28,6 +28,14 @@ struct CreatedRow<'a> {
     client_secret: Option<&'a str>,
 }
 
+/// A new resource server as one JSON object.
+#[derive(Serialize)]
+struct CreatedResourceRow<'a> {
+    #[serde(flatten)]
+    resource: &'a ResourceRow,
+    client_secret: &'a str,
+}
+
 impl RowFlags {
     /// Writes what is in `reply`.
     pub(super) fn print(&self, reply: &Reply, console: &mut Console<'_>) -> Result<(), Failure> {
@@ -37,7 +45,10 @@ impl RowFlags {
             Reply::ClientCreated {
                 client_secret: Some(_),
                 ..
-            } => console.note("Keep the secret now: it is not shown again."),
+            }
+            | Reply::ResourceCreated { .. } => {
+                console.note("Keep the secret now: it is not shown again.")
+            }
             _ => Ok(()),
         }
     }
@@ -46,7 +57,14 @@ impl RowFlags {
 fn json(reply: &Reply) -> Result<String, Failure> {
     let line = match reply {
         Reply::Done => return Ok(String::new()),
-        Reply::Users(_) | Reply::Clients(_) => serde_json::to_string(reply),
+        Reply::Users(_) | Reply::Clients(_) | Reply::Resources(_) => serde_json::to_string(reply),
+        Reply::ResourceCreated {
+            resource,
+            client_secret,
+        } => serde_json::to_string(&CreatedResourceRow {
+            resource,
+            client_secret,
+        }),
         Reply::AuditVerified { .. } | Reply::AuditLogs { .. } => inner_json(reply),
         Reply::User(user) => serde_json::to_string(user),
         Reply::Client(client) => serde_json::to_string(client),
@@ -88,6 +106,11 @@ fn text(reply: &Reply) -> String {
             client,
             client_secret,
         } => client_list(client, client_secret.as_deref()),
+        Reply::Resources(resources) => resource_table(resources),
+        Reply::ResourceCreated {
+            resource,
+            client_secret,
+        } => resource_list(resource, client_secret),
     }
 }
 
@@ -184,6 +207,39 @@ fn client_list(client: &ClientRow, secret: Option<&str>) -> String {
     facts.extend([("scope", scope.as_str()), ("created", created_at)]);
     let last_used_at = client.last_used_at.as_deref();
     facts.push(("last used", last_used_at.unwrap_or(NOTHING)));
+    let lines = facts
+        .iter()
+        .map(|(name, value)| format!("{name:<14}{}\n", text_of(value)));
+    lines.collect()
+}
+
+fn resource_table(resources: &[ResourceRow]) -> String {
+    let header = ["IDENTIFIER", "SCOPES", "CREATED", "CLIENT ID"];
+    let rows = resources.iter().map(|resource| {
+        let names: Vec<&str> = resource.scopes.iter().map(|s| s.name.as_str()).collect();
+        let names = names.join(" ");
+        let ResourceRow {
+            client_id,
+            identifier,
+            created_at,
+            ..
+        } = resource;
+        [identifier, &names, created_at, client_id].map(text_of)
+    });
+    table(header.map(str::to_owned), rows)
+}
+
+/// One resource server with its secret, a line a fact.
+fn resource_list(resource: &ResourceRow, secret: &str) -> String {
+    let scopes = resource.scopes.iter();
+    let scopes = scopes.map(|scope| ("scope", format!("{}: {}", scope.name, scope.words)));
+    let mut facts = vec![
+        ("client id", resource.client_id.clone()),
+        ("client secret", secret.to_owned()),
+        ("identifier", resource.identifier.clone()),
+    ];
+    facts.extend(scopes);
+    facts.push(("created", resource.created_at.clone()));
     let lines = facts
         .iter()
         .map(|(name, value)| format!("{name:<14}{}\n", text_of(value)));

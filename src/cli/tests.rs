@@ -14,7 +14,8 @@ use super::{Arguments, console::Console, execute, failure::Failure};
 use crate::{
     appliance::{
         administration::{
-            Answer, ClientRow, Command, Password, Refused, Reply, UserRow, UserState,
+            Answer, ClientRow, Command, Password, Refused, Reply, ResourceRow, ScopeRow, UserRow,
+            UserState,
         },
         socket::{self, Listener},
     },
@@ -156,6 +157,18 @@ fn dash() -> ClientRow {
     }
 }
 
+fn files() -> ResourceRow {
+    ResourceRow {
+        client_id: "r1".to_owned(),
+        identifier: "https://files.lan".to_owned(),
+        scopes: vec![ScopeRow {
+            name: "files:read".to_owned(),
+            words: "see your files".to_owned(),
+        }],
+        created_at: "2026-01-01T00:00:00Z".to_owned(),
+    }
+}
+
 #[test]
 fn help_is_short_and_complete() {
     let command = Arguments::command().term_width(100);
@@ -168,6 +181,8 @@ fn help_is_short_and_complete() {
         "user remove",
         "client",
         "client add",
+        "resource",
+        "resource add",
     ] {
         let words = ["keystead"].into_iter().chain(words.split_whitespace());
         let name: Vec<&str> = words.clone().chain(["help"]).collect();
@@ -273,6 +288,43 @@ fn each_command_asks_for_what_it_says() {
 }
 
 #[test]
+fn each_command_about_resources_asks_for_what_it_says() {
+    let server = Server::answering(Ok(Reply::Done));
+    for (words, expected) in [
+        (&["resource", "list"][..], Command::ResourceList),
+        (
+            &["resource", "remove", "https://files.lan"],
+            Command::ResourceRemove {
+                identifier: "https://files.lan".to_owned(),
+            },
+        ),
+        (
+            &[
+                "resource",
+                "add",
+                "https://files.lan",
+                "--scope",
+                "files:read",
+                "--scope-words",
+                "files:read=see your files",
+                "--scope",
+                "files:write",
+            ],
+            Command::ResourceAdd {
+                identifier: "https://files.lan".to_owned(),
+                scopes: vec!["files:read".to_owned(), "files:write".to_owned()],
+                scope_words: vec!["files:read=see your files".to_owned()],
+            },
+        ),
+    ] {
+        assert_eq!(server.keystead(words).exit_code(), 0, "{words:?}");
+        let asked = server.asked.lock().expect("a list").pop();
+        assert_eq!(asked, Some(expected));
+    }
+    assert_eq!(server.end(), []);
+}
+
+#[test]
 fn a_password_comes_by_standard_input_or_by_hand() {
     let server = Server::answering(Ok(Reply::User(ada())));
     let words = ["user", "add", "ada", "--owner", "--password-stdin"];
@@ -332,6 +384,19 @@ fn rows_are_text_for_a_person_and_json_for_a_program() {
         ("clients", &["client", "list"], Reply::Clients(vec![dash()])),
         ("client", &["client", "show", "c1"], Reply::Client(dash())),
         ("new_client", &["client", "add", "dash"], created),
+        (
+            "resources",
+            &["resource", "list"],
+            Reply::Resources(vec![files()]),
+        ),
+        (
+            "new_resource",
+            &["resource", "add", "https://files.lan", "--scope", "x"],
+            Reply::ResourceCreated {
+                resource: files(),
+                client_secret: "ks_cs_1".to_owned(),
+            },
+        ),
     ] {
         let server = Server::answering(Ok(reply));
         let text = server.keystead(words);

@@ -14,6 +14,8 @@ pub enum Purpose {
     FormToken,
     /// The token in a consent page that binds the decision to what was shown.
     ConsentToken,
+    /// The code that a device shows, as it is kept.
+    UserCode,
 }
 
 impl Purpose {
@@ -22,6 +24,7 @@ impl Purpose {
             Self::RefreshSuccessor => b"keystead refresh successor",
             Self::FormToken => b"keystead form token",
             Self::ConsentToken => b"keystead consent token",
+            Self::UserCode => b"keystead user code",
         }
     }
 }

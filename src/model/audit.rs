@@ -113,11 +113,15 @@ pub enum Action {
     TokenReplayed,
     /// The owner changed a setting.
     SettingChanged,
+    /// A resource server was added.
+    ResourceAdded,
+    /// A resource server is gone.
+    ResourceRemoved,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::BoxClaimed,
         Self::UserCreated,
         Self::UserPasswordChanged,
@@ -142,6 +146,8 @@ impl Action {
         Self::CodeReplayed,
         Self::TokenReplayed,
         Self::SettingChanged,
+        Self::ResourceAdded,
+        Self::ResourceRemoved,
     ];
 
     /// Its word, `thing.done`.
@@ -171,6 +177,8 @@ impl Action {
             Self::CodeReplayed => "code.replayed",
             Self::TokenReplayed => "token.replayed",
             Self::SettingChanged => "setting.changed",
+            Self::ResourceAdded => "resource.added",
+            Self::ResourceRemoved => "resource.removed",
         }
     }
 }
@@ -196,6 +204,8 @@ pub enum Object {
     AccessToken(Id),
     /// An authorization code.
     Code(Id),
+    /// A resource server.
+    ResourceServer(Id),
 }
 
 impl Object {
@@ -211,6 +221,7 @@ impl Object {
             Self::Family(id) => ("family", Some(*id)),
             Self::AccessToken(id) => ("access_token", Some(*id)),
             Self::Code(id) => ("code", Some(*id)),
+            Self::ResourceServer(id) => ("resource_server", Some(*id)),
         }
     }
 }

@@ -30,6 +30,8 @@ pub enum CredentialKind {
     ClientSecret,
     /// RFC 7592 registration access token, `ra`; its id is the client's.
     RegistrationToken,
+    /// RFC 8628 device code, `dc`.
+    DeviceCode,
     /// Browser session, `bs`.
     Session,
     /// The link by which the box gets its owner, `cl`.
@@ -38,12 +40,13 @@ pub enum CredentialKind {
 
 impl CredentialKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AccessToken,
         Self::RefreshToken,
         Self::AuthorizationCode,
         Self::ClientSecret,
         Self::RegistrationToken,
+        Self::DeviceCode,
         Self::Session,
         Self::Claim,
     ];
@@ -56,6 +59,7 @@ impl CredentialKind {
             Self::AuthorizationCode => "ks_ac_",
             Self::ClientSecret => "ks_cs_",
             Self::RegistrationToken => "ks_ra_",
+            Self::DeviceCode => "ks_dc_",
             Self::Session => "ks_bs_",
             Self::Claim => "ks_cl_",
         }

@@ -70,6 +70,11 @@ impl PublicUrl {
         self.url.scheme() == "https"
     }
 
+    /// Whether the URL `text` is at this address: the same scheme, host and port.
+    pub fn is_origin_of(&self, text: &str) -> bool {
+        Url::parse(text).is_ok_and(|other| other.origin() == self.url.origin())
+    }
+
     /// Whether the host is this machine itself.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.url)
@@ -162,6 +167,26 @@ mod tests {
             "http://192.168.1.2",
         ] {
             assert!(text.parse::<PublicUrl>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn it_knows_what_is_at_its_address() {
+        let url: PublicUrl = "https://box.lan".parse().expect("a URL");
+        for own in [
+            "https://box.lan",
+            "https://box.lan:443/mcp",
+            "HTTPS://BOX.LAN/x?y",
+        ] {
+            assert!(url.is_origin_of(own), "{own}");
+        }
+        for other in [
+            "https://box.lan:8443",
+            "http://box.lan",
+            "https://a.box.lan",
+            "box.lan",
+        ] {
+            assert!(!url.is_origin_of(other), "{other}");
         }
     }
 

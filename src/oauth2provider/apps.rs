@@ -51,6 +51,9 @@ pub enum ClientError {
     /// Not one of its secrets.
     #[error("expected one of the client's secrets, found another value")]
     SecretWrong,
+    /// It has no secret, where one is needed.
+    #[error("expected a client that has a secret, found a public one")]
+    Public,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

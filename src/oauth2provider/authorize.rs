@@ -16,17 +16,20 @@ use crate::{
         credential::{Credential, CredentialKind},
         id::Id,
         oauth2::{
-            client::{Client, ClientOrigin, GrantType},
+            client::{Client, GrantType},
             code::{AuthorizationCode, CodeStage},
             grant::Grant,
             pkce::CodeChallenge,
             redirect_uri::{RedirectKind, RedirectUri},
             resource::ResourceUri,
-            scope::{Minimal, SCOPES, ScopeSet},
+            scope::ScopeSet,
         },
         timestamp::Timestamp,
     },
-    oauth2provider::{Moment, Provider},
+    oauth2provider::{
+        Moment, Provider,
+        resources::{self, Asked, RequestError, Resource},
+    },
     store::{Read, StoreError, WriteTx, clients, codes, grants},
 };
 
@@ -166,7 +169,7 @@ pub struct Authorization {
     /// What is asked for; never empty.
     pub scopes: ScopeSet,
     /// Where.
-    pub resource: ResourceUri,
+    pub resource: Resource,
     /// What the code's verifier has to meet.
     pub challenge: CodeChallenge,
     /// To be echoed.
@@ -175,99 +178,30 @@ pub struct Authorization {
     pub prompt: Prompt,
 }
 
-/// Why a request cannot succeed. All of it is redirected to the client.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RequestError {
-    /// `invalid_scope`: a name that this deployment does not have.
-    #[error("scope: expected scopes of this server, found {0}")]
-    ScopeUnknown(ScopeSet),
-    /// `invalid_scope`: more than an administrator allowed the client to ask for.
-    #[error("scope: expected at most what the client is registered for, found also {0}")]
-    ScopeBeyondClient(ScopeSet),
-    /// `invalid_scope`: nothing of it opens anything at the resource.
-    #[error("scope: expected scopes of the resource, found only those of others: {0}")]
-    ScopeElsewhere(ScopeSet),
-    /// `invalid_target`: not a resource of this deployment.
-    #[error("resource: expected a resource that this server protects, found {0}")]
-    ResourceUnknown(ResourceUri),
-}
-
-impl RequestError {
-    /// The error's word on the wire (RFC 6749 §4.1.2.1, RFC 8707 §2).
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::ScopeUnknown(_) | Self::ScopeBeyondClient(_) | Self::ScopeElsewhere(_) => {
-                "invalid_scope"
-            }
-            Self::ResourceUnknown(_) => "invalid_target",
-        }
-    }
-}
-
-/// Checks a request against the deployment and the client.
+/// Checks a request against the resource and the client.
 pub fn accept(
+    tx: &dyn Read,
     provider: &Provider,
     target: Target,
     request: AuthorizeRequest,
 ) -> Result<Authorization, RequestError> {
-    let resource = match request.resource {
-        None => provider.resource_at(""),
-        Some(asked) => provider
-            .find_resource(&asked)
-            .ok_or(RequestError::ResourceUnknown(asked))?,
-    };
-    let ceiling = ceiling(&target.client);
-    let scopes = match request.scopes.filter(|scopes| !scopes.is_empty()) {
-        Some(asked) => asked,
-        // The least that is useful (threat 37); an administrator's ceiling holds for it as well.
-        None => ceiling.map_or_else(minimal_scopes, |ceiling| {
-            let least = minimal_scopes().intersection(ceiling);
-            if least.is_empty() {
-                ceiling.clone()
-            } else {
-                least
-            }
-        }),
-    };
-    let unknown = scopes.difference(&provider.known_scopes());
-    if !unknown.is_empty() {
-        return Err(RequestError::ScopeUnknown(unknown));
-    }
-    // RFC 6749 §3.3 lets a server "partially ignore the scope requested": hosts ask for all that
-    // the server's metadata lists, and nobody should be asked for what opens nothing there.
-    let useful = scopes.intersection(&provider.scopes_at(&resource));
-    if useful.is_empty() {
-        return Err(RequestError::ScopeElsewhere(scopes));
-    }
-    let scopes = useful;
-    let beyond = ceiling
-        .map(|ceiling| scopes.difference(ceiling))
-        .unwrap_or_default();
-    if !beyond.is_empty() {
-        return Err(RequestError::ScopeBeyondClient(beyond));
-    }
+    let AuthorizeRequest {
+        challenge,
+        scopes,
+        resource,
+        state,
+        prompt,
+    } = request;
+    let Asked { resource, scopes } =
+        resources::ask(tx, provider, &target.client, scopes, resource)?;
     Ok(Authorization {
         target,
         scopes,
         resource,
-        challenge: request.challenge,
-        state: request.state,
-        prompt: request.prompt,
+        challenge,
+        state,
+        prompt,
     })
-}
-
-/// What a client gets that asks for nothing.
-pub fn minimal_scopes() -> ScopeSet {
-    let minimal = SCOPES.iter().filter(|scope| scope.minimal == Minimal::Yes);
-    ScopeSet::of(minimal.map(|scope| scope.name))
-}
-
-/// The most that a client may ask for: only for one that an administrator made.
-fn ceiling(client: &Client) -> Option<&ScopeSet> {
-    match client.origin {
-        ClientOrigin::Administrator => client.metadata.scope.as_ref(),
-        ClientOrigin::SelfRegistered => None,
-    }
 }
 
 /// The live grant of `user_id` that already covers `authorization`, where one may be remembered.
@@ -286,8 +220,8 @@ pub fn remembered(
         .find(|grant| {
             grant.client_id == target.client.id
                 && grant.created_at >= target.client.updated_at
-                && grant.redirect_uri == target.redirect_uri
-                && grant.resource == authorization.resource
+                && grant.redirect_uri.as_ref() == Some(&target.redirect_uri)
+                && grant.resource == *authorization.resource.identifier()
                 && authorization.scopes.is_subset(&grant.scopes)
                 && !grant.expires_at.has_passed(now)
         }))
@@ -398,7 +332,7 @@ fn consent_tag(
             target.redirect_uri.as_str().as_bytes(),
             &[u8::from(target.named == Named::ByRequest)],
             challenge.as_str().as_bytes(),
-            resource.as_str().as_bytes(),
+            resource.identifier().as_str().as_bytes(),
             scopes.to_string().as_bytes(),
             &[u8::from(state.is_some())],
             state.as_deref().unwrap_or_default().as_bytes(),
@@ -442,40 +376,19 @@ pub fn allow(
     if !wider.is_empty() {
         return Err(ConsentError::Wider(wider));
     }
-    approve_client(tx, now, authorization)?;
+    let shown = &authorization.target.client;
+    approve_client(tx, now, shown.id, shown.updated_at)?;
     let grant = Grant {
         id: Id::generate(now, entropy),
         user_id: person.user_id,
         client_id: authorization.target.client.id,
         scopes: chosen,
-        resource: authorization.resource.clone(),
-        redirect_uri: authorization.target.redirect_uri.clone(),
+        resource: authorization.resource.identifier().clone(),
+        redirect_uri: Some(authorization.target.redirect_uri.clone()),
         created_at: now,
         expires_at: now.after(provider.lifetimes.refresh_absolute_ttl),
     };
-    for ended in grants::make_room(tx, grant.user_id, grant.client_id)? {
-        audit::record(
-            tx,
-            moment.by,
-            Action::GrantRevoked,
-            Object::Grant(ended.id),
-            [],
-        )?;
-    }
-    grants::add(tx, &grant)?;
-    let changes = [
-        Change::to("client_id", &grant.client_id),
-        Change::to("scope", &grant.scopes),
-        Change::to("resource", &grant.resource),
-        Change::to("redirect_uri", &grant.redirect_uri),
-    ];
-    audit::record(
-        tx,
-        moment.by,
-        Action::ConsentGiven,
-        Object::Grant(grant.id),
-        changes,
-    )?;
+    add_grant(tx, moment, &grant)?;
     let scopes = grant.scopes.clone();
     Ok(issue_code(
         tx,
@@ -499,7 +412,7 @@ pub fn deny(
     let client_id = authorization.target.client.id;
     let changes = [
         Change::to("scope", &authorization.scopes),
-        Change::to("resource", &authorization.resource),
+        Change::to("resource", authorization.resource.identifier()),
     ];
     audit::record(
         tx,
@@ -528,20 +441,52 @@ pub fn allow_again(
 
 /// A client that a user approved is never pruned; one that changed since the page was shown was
 /// not what they approved.
-fn approve_client(
+pub(super) fn approve_client(
     tx: &mut WriteTx<'_>,
     now: Timestamp,
-    authorization: &Authorization,
+    shown_id: Id,
+    shown_as_of: Timestamp,
 ) -> Result<(), ConsentError> {
-    let shown = &authorization.target.client;
-    let mut client = clients::find(tx, shown.id)?
-        .filter(|client| client.updated_at == shown.updated_at)
+    let mut client = clients::find(tx, shown_id)?
+        .filter(|client| client.updated_at == shown_as_of)
         .ok_or(ConsentError::ClientChanged)?;
     if client.approved_at.is_none() {
         client.approved_at = Some(now);
         clients::put(tx, &client)?;
     }
     Ok(())
+}
+
+/// Keeps what a person allows, in the place of what they or the client have too much of.
+pub(super) fn add_grant(
+    tx: &mut WriteTx<'_>,
+    moment: Moment<'_>,
+    grant: &Grant,
+) -> Result<(), StoreError> {
+    for ended in grants::make_room(tx, grant.user_id, grant.client_id)? {
+        audit::record(
+            tx,
+            moment.by,
+            Action::GrantRevoked,
+            Object::Grant(ended.id),
+            [],
+        )?;
+    }
+    grants::add(tx, grant)?;
+    let changes = [
+        Change::to("client_id", &grant.client_id),
+        Change::to("scope", &grant.scopes),
+        Change::to("resource", &grant.resource),
+    ];
+    let redirect_uri = grant.redirect_uri.as_ref();
+    let redirect_uri = redirect_uri.map(|uri| Change::to("redirect_uri", uri));
+    audit::record(
+        tx,
+        moment.by,
+        Action::ConsentGiven,
+        Object::Grant(grant.id),
+        changes.into_iter().chain(redirect_uri),
+    )
 }
 
 fn issue_code(
@@ -569,7 +514,7 @@ fn issue_code(
         session_id: person.session_id,
         redirect_uri: (target.named == Named::ByRequest).then(|| target.redirect_uri.clone()),
         challenge: authorization.challenge.clone(),
-        resource: authorization.resource.clone(),
+        resource: authorization.resource.identifier().clone(),
         scopes,
         state_digest: authorization
             .state

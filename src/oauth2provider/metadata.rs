@@ -24,12 +24,15 @@ pub struct ServerMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     registration_endpoint: Option<String>,
     revocation_endpoint: String,
+    introspection_endpoint: String,
+    device_authorization_endpoint: String,
     response_types_supported: [&'static str; 1],
     response_modes_supported: [&'static str; 1],
     grant_types_supported: Vec<&'static str>,
     code_challenge_methods_supported: [&'static str; 1],
     token_endpoint_auth_methods_supported: Vec<&'static str>,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     scopes_supported: Vec<&'static str>,
     authorization_response_iss_parameter_supported: bool,
     client_id_metadata_document_supported: bool,
@@ -85,10 +88,17 @@ impl Provider {
             registration_endpoint: (registration == Registration::Open)
                 .then(|| url("/oauth2/register")),
             revocation_endpoint: url("/oauth2/revoke"),
+            introspection_endpoint: url("/oauth2/introspect"),
+            device_authorization_endpoint: url("/oauth2/device_authorization"),
             response_types_supported: ["code"],
             response_modes_supported: ["query"],
             grant_types_supported: GrantType::ALL.iter().map(|grant| grant.as_str()).collect(),
             code_challenge_methods_supported: ["S256"],
+            introspection_endpoint_auth_methods_supported: AuthMethod::ALL
+                .iter()
+                .filter(|method| **method != AuthMethod::None)
+                .map(|method| method.as_str())
+                .collect(),
             token_endpoint_auth_methods_supported: auth_methods.clone(),
             revocation_endpoint_auth_methods_supported: auth_methods,
             scopes_supported: SCOPES.iter().map(|scope| scope.name).collect(),

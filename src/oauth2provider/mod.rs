@@ -6,8 +6,11 @@
 pub mod app_secrets;
 pub mod apps;
 pub mod authorize;
+pub mod device;
+pub mod introspect;
 pub mod metadata;
 pub mod registration;
+pub mod resources;
 pub mod revoke;
 pub mod rotation;
 pub mod tokens;

@@ -10,13 +10,13 @@ use crate::{
         credential::{Credential, CredentialKind},
         id::Id,
         oauth2::{
-            client::{Client, GrantType},
+            client::{Client, ClientOrigin, GrantType},
             code::{AuthorizationCode, CodeStage},
             pkce::CodeVerifier,
             redirect_uri::RedirectUri,
             resource::ResourceUri,
             scope::ScopeSet,
-            token::{AccessToken, RefreshChain, TokenFamily},
+            token::{AccessToken, Holder, RefreshChain, TokenFamily},
         },
         timestamp::Timestamp,
         user::User,
@@ -25,6 +25,7 @@ use crate::{
         Moment, Provider,
         app_secrets::{self, LAST_USE_PRECISION},
         apps::ProvenClient,
+        resources::{self, Asked, RequestError},
         rotation::{Position, position, successor},
     },
     store::{Read, StoreError, WriteTx, clients, codes, grants, tokens, users},
@@ -43,7 +44,7 @@ pub struct Issued {
     pub scopes: ScopeSet,
 }
 
-/// Why a code or a refresh token gives nothing.
+/// Why a client gets no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// No such code, or not its secret.
@@ -85,6 +86,46 @@ pub enum TokenError {
     /// The client may not use the grant type.
     #[error("expected a grant type that the client is registered for, found {0}")]
     GrantTypeNotAllowed(&'static str),
+    /// An administrator gave the client no scope, so there is nothing it may do by itself.
+    #[error("expected a client with a scope, which an administrator gives; found one without")]
+    ScopeNotGiven,
+    /// It asks for something that it cannot be given.
+    #[error("{description}")]
+    Request {
+        /// The error's word on the wire.
+        code: &'static str,
+        /// What was expected and what was found.
+        description: String,
+    },
+    /// No such device code, or not its secret.
+    #[error("the device code is unknown; ask for a new one")]
+    DeviceUnknown,
+    /// Issued to another client.
+    #[error("the device code was issued to another client")]
+    DeviceForeign,
+    /// Nobody has answered.
+    #[error("the person has not answered yet")]
+    DevicePending,
+    /// Nobody has answered, and the device asks too often.
+    #[error(
+        "the person has not answered yet; wait {interval_seconds} seconds between two requests"
+    )]
+    DeviceTooFast {
+        /// What the device has to keep from now on.
+        interval_seconds: u32,
+    },
+    /// The person said no.
+    #[error("the person did not allow it")]
+    DeviceDenied,
+    /// Too late.
+    #[error("the device code has expired; ask for a new one")]
+    DeviceExpired,
+    /// It gave its tokens before; they are revoked.
+    #[error("the device code was used before; everything that it gave is revoked")]
+    DeviceReplayed,
+    /// The resource server has been removed from the box.
+    #[error("resource: expected a resource that this server protects, found {0}")]
+    ResourceGone(ResourceUri),
     /// More than was granted.
     #[error("scope: expected at most what was granted, found also {0}")]
     ScopeWider(ScopeSet),
@@ -103,14 +144,21 @@ impl TokenError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::GrantTypeNotAllowed(_) => "unauthorized_client",
-            Self::ScopeWider(_) => "invalid_scope",
-            Self::ResourceDiffers { .. } => "invalid_target",
+            Self::ScopeWider(_) | Self::ScopeNotGiven => "invalid_scope",
+            Self::ResourceDiffers { .. } | Self::ResourceGone(_) => "invalid_target",
+            Self::Request { code, .. } => code,
+            // RFC 8628 §3.5.
+            Self::DevicePending => "authorization_pending",
+            Self::DeviceTooFast { .. } => "slow_down",
+            Self::DeviceDenied => "access_denied",
+            Self::DeviceExpired => "expired_token",
             _ => "invalid_grant",
         }
     }
 }
 
-type Outcome<T> = Result<Result<T, TokenError>, StoreError>;
+/// A refusal may have changed something, so it is a value; a fault has changed nothing.
+pub type Outcome<T> = Result<Result<T, TokenError>, StoreError>;
 
 /// What a client presents to exchange a code.
 #[derive(Debug)]
@@ -173,9 +221,9 @@ pub fn exchange_code(
             return Ok(Err(TokenError::CodeReplayed));
         }
     }
-    let issued = match check_code(tx, now, client, &code, exchange)? {
+    let issued = match check_code(now, client, &code, exchange) {
         Err(refusal) => Err(refusal),
-        Ok(()) => Ok(begin_family(tx, moment, proven, &code)?),
+        Ok(entitlement) => begin_family(tx, moment, proven, entitlement)?,
     };
     code.stage = match &issued {
         Err(_) => CodeStage::Spent,
@@ -187,27 +235,27 @@ pub fn exchange_code(
     Ok(issued.map(|(_, issued)| issued))
 }
 
+/// What a code gives to whoever may have it.
 fn check_code(
-    tx: &dyn Read,
     now: Timestamp,
     client: &Client,
     code: &AuthorizationCode,
     exchange: &CodeExchange,
-) -> Outcome<()> {
+) -> Result<Entitlement, TokenError> {
     // Threats 6 and 8: each of these on its own is enough to refuse.
     if code.client_id != client.id {
-        return Ok(Err(TokenError::CodeForeign));
+        return Err(TokenError::CodeForeign);
     }
     if code.expires_at.has_passed(now) {
-        return Ok(Err(TokenError::CodeExpired));
+        return Err(TokenError::CodeExpired);
     }
     // RFC 6749 §4.1.3: required, and identical, if it was in the authorization request.
     if code.redirect_uri.is_some() && code.redirect_uri != exchange.redirect_uri {
-        return Ok(Err(TokenError::RedirectMismatch));
+        return Err(TokenError::RedirectMismatch);
     }
     // RFC 7636 §4.6: "If the values are not equal, an error … MUST be returned".
     if !code.challenge.is_met_by(&exchange.verifier) {
-        return Ok(Err(TokenError::VerifierMismatch));
+        return Err(TokenError::VerifierMismatch);
     }
     if let Some(found) = exchange
         .resource
@@ -215,34 +263,74 @@ fn check_code(
         .filter(|found| **found != code.resource)
     {
         let (expected, found) = (code.resource.clone(), found.clone());
-        return Ok(Err(TokenError::ResourceDiffers { expected, found }));
+        return Err(TokenError::ResourceDiffers { expected, found });
     }
-    if live_user_of(tx, now, code.grant_id, code.user_id)?.is_none() {
-        return Ok(Err(TokenError::GrantEnded));
-    }
-    Ok(Ok(()))
+    Ok(Entitlement {
+        holder: Holder::Person {
+            user_id: code.user_id,
+            grant_id: code.grant_id,
+        },
+        resource: code.resource.clone(),
+        scopes: code.scopes.clone(),
+    })
 }
 
-/// Who a grant is from, while it lives and they may sign in.
-fn live_user_of(
+/// In whose name a token works, now.
+#[derive(Clone, Debug)]
+pub enum LiveHolder {
+    /// A person's, who may sign in.
+    Person {
+        /// Who.
+        user: Box<User>,
+        /// What they gave, and have not taken back.
+        grant_id: Id,
+    },
+    /// The client's own.
+    Client,
+}
+
+/// In whose name a family works. `None` once the grant has ended or its person may no longer sign
+/// in, or the client is gone that it belongs to.
+pub fn live_holder(
     tx: &dyn Read,
     now: Timestamp,
-    grant_id: Id,
-    user_id: Id,
-) -> Result<Option<User>, StoreError> {
-    let grant = grants::find(tx, grant_id)?.filter(|grant| !grant.expires_at.has_passed(now));
-    if grant.is_none() {
-        return Ok(None);
+    family: &TokenFamily,
+) -> Result<Option<LiveHolder>, StoreError> {
+    match family.holder {
+        Holder::Client => {
+            let client = clients::find(tx, family.client_id)?;
+            let may = client.is_some_and(|client| may_act_for_itself(&client));
+            Ok(may.then_some(LiveHolder::Client))
+        }
+        Holder::Person { user_id, grant_id } => {
+            let grant = grants::find(tx, grant_id)?;
+            if grant.is_none_or(|grant| grant.expires_at.has_passed(now)) {
+                return Ok(None);
+            }
+            let user = users::find(tx, user_id)?.filter(|user| user.disabled_at.is_none());
+            let user = user.map(Box::new);
+            Ok(user.map(|user| LiveHolder::Person { user, grant_id }))
+        }
     }
-    Ok(users::find(tx, user_id)?.filter(|user| user.disabled_at.is_none()))
 }
 
-fn begin_family(
+/// What a family is begun with.
+pub(super) struct Entitlement {
+    /// In whose name.
+    pub(super) holder: Holder,
+    /// Where.
+    pub(super) resource: ResourceUri,
+    /// What.
+    pub(super) scopes: ScopeSet,
+}
+
+/// Begins a family, with a refresh token for a client that may refresh for a person.
+pub(super) fn begin_family(
     tx: &mut WriteTx<'_>,
     moment: Moment<'_>,
     proven: &ProvenClient,
-    code: &AuthorizationCode,
-) -> Result<(Id, Issued), StoreError> {
+    entitlement: Entitlement,
+) -> Outcome<(Id, Issued)> {
     let client = &proven.client;
     let Moment {
         provider,
@@ -250,8 +338,14 @@ fn begin_family(
         entropy,
         ..
     } = moment;
+    let Entitlement {
+        holder,
+        resource,
+        scopes,
+    } = entitlement;
     let lifetimes = &provider.lifetimes;
-    let refreshes = client.metadata.allows(GrantType::RefreshToken);
+    // RFC 6749 §4.4.3: for a client's own token "A refresh token SHOULD NOT be included".
+    let refreshes = holder != Holder::Client && client.metadata.allows(GrantType::RefreshToken);
     let refresh_token = Credential::generate(CredentialKind::RefreshToken, now, entropy);
     let ttl = if refreshes {
         lifetimes.refresh_absolute_ttl
@@ -260,11 +354,10 @@ fn begin_family(
     };
     let family = TokenFamily {
         id: refresh_token.id(),
-        grant_id: code.grant_id,
-        user_id: code.user_id,
+        holder,
         client_id: client.id,
-        resource: code.resource.clone(),
-        scopes: code.scopes.clone(),
+        resource: resource.clone(),
+        scopes: scopes.clone(),
         expires_at: now.after(ttl),
         refresh: refreshes.then(|| RefreshChain {
             generation: 0,
@@ -274,9 +367,27 @@ fn begin_family(
         }),
         secret_id: proven.secret_id,
     };
+    if let Err(refusal) = check_family(tx, moment, &family)? {
+        return Ok(Err(refusal));
+    }
     tokens::add_family(tx, &family)?;
+    note_issue(tx, moment, &family)?;
+    note_use(tx, now, proven)?;
+    let refresh_token = refreshes.then_some(refresh_token);
+    let issued = issue_access_token(tx, moment, &family, scopes, resource, refresh_token)?;
+    Ok(Ok((family.id, issued)))
+}
+
+fn note_issue(
+    tx: &mut WriteTx<'_>,
+    moment: Moment<'_>,
+    family: &TokenFamily,
+) -> Result<(), StoreError> {
+    let user = match family.holder {
+        Holder::Person { user_id, .. } => Some(Change::to("user_id", &user_id)),
+        Holder::Client => None,
+    };
     let changes = [
-        Change::to("user_id", &family.user_id),
         Change::to("scope", &family.scopes),
         Change::to("resource", &family.resource),
     ];
@@ -285,13 +396,66 @@ fn begin_family(
         moment.by,
         Action::TokenIssued,
         Object::Family(family.id),
-        changes,
-    )?;
-    note_use(tx, now, proven)?;
-    let refresh_token = refreshes.then_some(refresh_token);
-    let (scopes, resource) = (code.scopes.clone(), code.resource.clone());
-    let issued = issue_access_token(tx, moment, &family, scopes, resource, refresh_token)?;
-    Ok((family.id, issued))
+        user.into_iter().chain(changes),
+    )
+}
+
+/// What has to hold whenever anything is issued in a family: somebody still stands behind it, and
+/// what it is for is still there.
+fn check_family(tx: &dyn Read, moment: Moment<'_>, family: &TokenFamily) -> Outcome<()> {
+    if live_holder(tx, moment.now, family)?.is_none() {
+        return Ok(Err(TokenError::GrantEnded));
+    }
+    if resources::find(tx, moment.provider, &family.resource)?.is_none() {
+        return Ok(Err(TokenError::ResourceGone(family.resource.clone())));
+    }
+    Ok(Ok(()))
+}
+
+/// Issues a token in the client's own name: no person, no grant, no refresh token.
+///
+/// Only a confidential client that an administrator made, gave this grant type and gave a scope
+/// gets one: what nobody allowed, nobody may do.
+///
+/// # Source
+/// RFC 6749 §4.4; OAuth 2.1 §4.2: "MUST only be used by confidential clients".
+pub fn issue_to_client(
+    tx: &mut WriteTx<'_>,
+    moment: Moment<'_>,
+    proven: &ProvenClient,
+    scopes: Option<ScopeSet>,
+    resource: Option<ResourceUri>,
+) -> Outcome<Issued> {
+    let client = &proven.client;
+    if !may_act_for_itself(client) {
+        let found = GrantType::ClientCredentials.as_str();
+        return Ok(Err(TokenError::GrantTypeNotAllowed(found)));
+    }
+    if client.metadata.scope.is_none() {
+        return Ok(Err(TokenError::ScopeNotGiven));
+    }
+    let asked = match resources::ask(tx, moment.provider, client, scopes, resource) {
+        Ok(asked) => asked,
+        Err(RequestError::Store(fault)) => return Err(fault),
+        Err(refusal) => {
+            let (code, description) = (refusal.code(), refusal.to_string());
+            return Ok(Err(TokenError::Request { code, description }));
+        }
+    };
+    let Asked { resource, scopes } = asked;
+    let entitlement = Entitlement {
+        holder: Holder::Client,
+        resource: resource.identifier().clone(),
+        scopes,
+    };
+    let begun = begin_family(tx, moment, proven, entitlement)?;
+    Ok(begun.map(|(_, issued)| issued))
+}
+
+fn may_act_for_itself(client: &Client) -> bool {
+    client.origin == ClientOrigin::Administrator
+        && !client.is_public()
+        && client.metadata.allows(GrantType::ClientCredentials)
 }
 
 fn issue_access_token(
@@ -404,7 +568,7 @@ pub fn refresh(
         }
         Position::Current | Position::JustReplaced => {}
     }
-    let (scopes, resource) = match check_refresh(tx, now, provider, &family, &chain, refresh)? {
+    let (scopes, resource) = match check_refresh(tx, moment, &family, &chain, refresh)? {
         Err(refusal) => return Ok(Err(refusal)),
         Ok(narrowed) => narrowed,
     };
@@ -430,17 +594,17 @@ pub fn refresh(
 
 fn check_refresh(
     tx: &dyn Read,
-    now: Timestamp,
-    provider: &Provider,
+    moment: Moment<'_>,
     family: &TokenFamily,
     chain: &RefreshChain,
     refresh: &Refresh,
 ) -> Outcome<(ScopeSet, ResourceUri)> {
+    let Moment { provider, now, .. } = moment;
     if chain.idle_expires_at.has_passed(now) || family.expires_at.has_passed(now) {
         return Ok(Err(TokenError::RefreshExpired));
     }
-    if live_user_of(tx, now, family.grant_id, family.user_id)?.is_none() {
-        return Ok(Err(TokenError::GrantEnded));
+    if let Err(refusal) = check_family(tx, moment, family)? {
+        return Ok(Err(refusal));
     }
     if !app_secrets::is_live(tx, family.client_id, family.secret_id)? {
         return Ok(Err(TokenError::SecretRemoved));
@@ -487,7 +651,8 @@ pub struct Access {
     pub scopes: ScopeSet,
 }
 
-/// Why an access token opens nothing here. All of it is `invalid_token` (RFC 6750 §3.1).
+/// Why an access token opens nothing here. `invalid_token` (RFC 6750 §3.1), unless it says
+/// otherwise.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AccessError {
     /// Not a token, or a damaged one.
@@ -505,12 +670,50 @@ pub enum AccessError {
     /// It is for another resource.
     #[error("the access token is for another audience")]
     OtherAudience,
+    /// It is a client's own, and what it would open is a person's. `insufficient_scope`.
+    #[error("expected a token that a person allowed, found one that a client got for itself")]
+    NoPerson,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What `token` opens at `resource`.
+/// A token that works, and what stands behind it.
+#[derive(Clone, Debug)]
+pub struct LiveToken {
+    /// The token.
+    pub record: AccessToken,
+    /// Its family.
+    pub family: TokenFamily,
+    /// In whose name it works.
+    pub holder: LiveHolder,
+}
+
+/// The token that `token` is, if it works anywhere.
+pub fn find_live(
+    tx: &dyn Read,
+    now: Timestamp,
+    token: &Credential,
+) -> Result<LiveToken, AccessError> {
+    let record = tokens::find_access_token(tx, token.id())?
+        .filter(|record| record.digest == token.digest())
+        .ok_or(AccessError::Unknown)?;
+    if record.expires_at.has_passed(now) {
+        return Err(AccessError::Expired);
+    }
+    let family = tokens::find_family(tx, record.family_id)?.ok_or(AccessError::Revoked)?;
+    if !app_secrets::is_live(tx, family.client_id, record.secret_id)? {
+        return Err(AccessError::Revoked);
+    }
+    let holder = live_holder(tx, now, &family)?.ok_or(AccessError::Revoked)?;
+    Ok(LiveToken {
+        record,
+        family,
+        holder,
+    })
+}
+
+/// What `token` opens at `resource` of this deployment, where everything is some person's.
 ///
 /// # Source
 /// RFC 6750 §3; RFC 8707 §3 (audience); threats 30 and 35.
@@ -521,24 +724,17 @@ pub fn check_access(
     token: &Credential,
     resource: &ResourceUri,
 ) -> Result<Access, AccessError> {
-    let record = tokens::find_access_token(tx, token.id())?
-        .filter(|record| record.digest == token.digest())
-        .ok_or(AccessError::Unknown)?;
-    if record.expires_at.has_passed(now) {
-        return Err(AccessError::Expired);
-    }
-    if !provider.accepts(&record.resource, resource) {
+    let live = find_live(tx, now, token)?;
+    if !provider.accepts(&live.record.resource, resource) {
         return Err(AccessError::OtherAudience);
     }
-    let family = tokens::find_family(tx, record.family_id)?.ok_or(AccessError::Revoked)?;
-    if !app_secrets::is_live(tx, family.client_id, record.secret_id)? {
-        return Err(AccessError::Revoked);
+    match live.holder {
+        LiveHolder::Client => Err(AccessError::NoPerson),
+        LiveHolder::Person { user, grant_id } => Ok(Access {
+            user: *user,
+            client_id: live.family.client_id,
+            grant_id,
+            scopes: live.record.scopes,
+        }),
     }
-    let user = live_user_of(tx, now, family.grant_id, family.user_id)?;
-    Ok(Access {
-        user: user.ok_or(AccessError::Revoked)?,
-        client_id: family.client_id,
-        grant_id: family.grant_id,
-        scopes: record.scopes,
-    })
 }

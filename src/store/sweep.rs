@@ -11,13 +11,16 @@ use crate::{
         id::Id,
         oauth2::{
             code::AuthorizationCode,
-            token::{AccessToken, TokenFamily},
+            device::DeviceAuthorization,
+            token::{AccessToken, Holder, TokenFamily},
         },
         timestamp::Timestamp,
     },
     store::{
-        Keys, Read, StoreError, Table, WriteTx, clients, codec, codes::CODE_KEPT, grants, sessions,
-        tokens,
+        Keys, Read, StoreError, Table, WriteTx, clients, codec,
+        codes::CODE_KEPT,
+        devices::{self, DEVICE_KEPT},
+        grants, sessions, tokens,
     },
 };
 
@@ -90,6 +93,7 @@ pub fn step(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<Step, StoreError> {
     step.rows += step_codes(tx, now)?;
     step.rows += step_consents(tx, now)?;
     step.rows += step_access_tokens(tx, now)?;
+    step.rows += step_devices(tx, now)?;
     Ok(step)
 }
 
@@ -161,12 +165,15 @@ fn end_of_client(tx: &dyn Read, id: Id, now: Timestamp) -> Result<Option<Timesta
         .map(|_| now))
 }
 
-/// A family ends with its grant, whatever its own end says.
+/// A family ends with its grant, if it has one, whatever its own end says.
 fn end_of_family_and_grant(tx: &dyn Read, id: Id) -> Result<Option<Timestamp>, StoreError> {
     let Some(family) = tokens::find_family(tx, id)? else {
         return Ok(None);
     };
-    let grant = grants::find(tx, family.grant_id)?;
+    let Holder::Person { grant_id, .. } = family.holder else {
+        return Ok(Some(end_of_family(&family)));
+    };
+    let grant = grants::find(tx, grant_id)?;
     Ok(Some(grant.map_or(Timestamp::EPOCH, |grant| {
         end_of_family(&family).min(grant.expires_at)
     })))
@@ -207,6 +214,19 @@ fn step_access_tokens(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<usize, Sto
         let token: AccessToken = codec::decode(value)?;
         Ok(token.expires_at.has_passed(now))
     })
+}
+
+fn step_devices(tx: &mut WriteTx<'_>, now: Timestamp) -> Result<usize, StoreError> {
+    let mut removed = 0;
+    for (_, value) in tx.scan(Table::Devices, &Keys::ALL, STEP_ROWS_MAX)? {
+        let device: DeviceAuthorization = codec::decode(&value)?;
+        if !device.expires_at.after(DEVICE_KEPT).has_passed(now) {
+            break;
+        }
+        devices::remove(tx, &device);
+        removed += 1;
+    }
+    Ok(removed)
 }
 
 /// Removes the oldest rows of a table up to the first that has not ended.

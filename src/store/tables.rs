@@ -32,6 +32,14 @@ pub enum Table {
     TokenFamilies,
     /// Access tokens.
     AccessTokens,
+    /// What devices asked for.
+    Devices,
+    /// The same by the code that a person types.
+    DevicesByUserCode,
+    /// Other servers whose tokens are issued here.
+    ResourceServers,
+    /// The same by the audience of their tokens.
+    ResourceServersByIdentifier,
     /// Who did what, linked into a chain.
     Audit,
     /// What ends when, of whatever is not swept in the order of its key.
@@ -115,6 +123,30 @@ pub const TABLES: &[TableDefinition] = &[
         "access_tokens_v1",
         "token id",
         "AccessToken",
+    ),
+    row(
+        Table::Devices,
+        "devices_v1",
+        "device code id",
+        "DeviceAuthorization",
+    ),
+    row(
+        Table::DevicesByUserCode,
+        "devices_by_user_code_v1",
+        "keyed digest of the user code",
+        "device code id",
+    ),
+    row(
+        Table::ResourceServers,
+        "resource_servers_v1",
+        "resource server id",
+        "ResourceServer",
+    ),
+    row(
+        Table::ResourceServersByIdentifier,
+        "resource_servers_by_identifier_v1",
+        "resource identifier",
+        "resource server id",
     ),
     row(Table::Audit, "audit_v1", "number, 8 bytes", "ChainedEntry"),
     row(Table::Expiry, "expiry_v1", "instant, kind, id", "empty"),

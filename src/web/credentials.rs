@@ -5,7 +5,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{
-    HeaderValue,
+    HeaderValue, StatusCode,
     header::{AUTHORIZATION, SET_COOKIE, WWW_AUTHENTICATE},
 };
 
@@ -84,6 +84,8 @@ pub(super) enum BearerRefusal {
     Missing,
     /// It has one that opens nothing here.
     Wrong(String),
+    /// It has one that a client got for itself, and what it would open is a person's.
+    NoPerson,
     /// It cannot be known.
     Fault(StoreError),
 }
@@ -155,6 +157,7 @@ impl Web {
             .map_err(|refusal| match refusal {
                 BearerRefusal::Missing => self.challenge(path, None),
                 BearerRefusal::Wrong(why) => self.challenge(path, Some(&why)),
+                BearerRefusal::NoPerson => no_person(),
                 BearerRefusal::Fault(fault) => refusals::fault(self, head, &fault),
             })
     }
@@ -181,6 +184,7 @@ impl Web {
         });
         access.map_err(|error| match error {
             AccessError::Store(fault) => BearerRefusal::Fault(fault),
+            AccessError::NoPerson => BearerRefusal::NoPerson,
             wrong => BearerRefusal::Wrong(wrong.to_string()),
         })
     }
@@ -312,6 +316,13 @@ impl Web {
         };
         self.provider.key.verify(Purpose::FormToken, parts, &tag)
     }
+}
+
+/// 403 for a client's own token. Not 401: another token of its own would not do either, so it must
+/// not be told to fetch one.
+fn no_person() -> Response {
+    let why = AccessError::NoPerson.to_string();
+    OAuthError::new(StatusCode::FORBIDDEN, "insufficient_scope", why).into_response()
 }
 
 const FORM_COOKIE_BYTES: usize = 16;

@@ -60,13 +60,15 @@ enum Reader {
 }
 
 /// Paths that only OAuth clients call.
-const CLIENT_PATHS: [&str; 7] = [
+const CLIENT_PATHS: [&str; 9] = [
     "/oauth2/token",
     "/oauth2/tokens",
     "/token",
     "/oauth2/register",
     "/register",
     "/oauth2/revoke",
+    "/oauth2/introspect",
+    "/oauth2/device_authorization",
     "/oauth2/clients/",
 ];
 /// Paths that only programs call.

@@ -26,7 +26,7 @@ use crate::{
         digest::Digest,
         entropy::{Entropy, random},
     },
-    model::{oauth2::client::Client, timestamp::Timestamp},
+    model::{id::Id, timestamp::Timestamp},
 };
 
 /// Buckets of one limit at the most.
@@ -45,8 +45,14 @@ pub enum Endpoint {
     Token,
     /// `POST /oauth2/revoke`.
     Revocation,
+    /// `POST /oauth2/introspect`.
+    Introspection,
     /// `POST /oauth2/register`.
     Registration,
+    /// `POST /oauth2/device_authorization`.
+    DeviceAuthorization,
+    /// A try at the code that a device shows.
+    DeviceCode,
 }
 
 /// Who has an allowance of their own.
@@ -58,6 +64,8 @@ pub enum Per {
     Address,
     /// Each client; a public one at each address, because anybody can use its name.
     Client,
+    /// Each browser session.
+    Session,
     /// All callers together.
     Box,
 }
@@ -114,6 +122,44 @@ pub const LIMITS: &[Limit] = &[
         Duration::from_millis(200),
     ),
     limit(
+        Endpoint::Introspection,
+        Per::Address,
+        1_000,
+        Duration::from_millis(10),
+    ),
+    limit(
+        Endpoint::Introspection,
+        Per::Client,
+        1_000,
+        Duration::from_millis(10),
+    ),
+    limit(
+        Endpoint::DeviceAuthorization,
+        Per::Address,
+        60,
+        Duration::from_secs(10),
+    ),
+    limit(
+        Endpoint::DeviceAuthorization,
+        Per::Client,
+        60,
+        Duration::from_secs(10),
+    ),
+    limit(
+        Endpoint::DeviceCode,
+        Per::Address,
+        30,
+        Duration::from_secs(10),
+    ),
+    // With 25.6 billion codes, 10,000 of them in use and 100,000 sessions that try, one is hit in a
+    // month.
+    limit(
+        Endpoint::DeviceCode,
+        Per::Session,
+        10,
+        Duration::from_mins(1),
+    ),
+    limit(
         Endpoint::Registration,
         Per::Address,
         60,
@@ -136,8 +182,12 @@ pub enum Subject<'a> {
     Account(&'a str),
     /// Somebody at this address.
     Address(IpAddr),
-    /// This client, authenticated, at this address.
-    Client(&'a Client, IpAddr),
+    /// This client, or this resource server, which showed its secret.
+    Client(Id),
+    /// Somebody at this address who gave the name of this client, which has no secret.
+    PublicClient(Id, IpAddr),
+    /// This browser session.
+    Session(Id),
     /// Anybody.
     Everybody,
 }
@@ -147,7 +197,8 @@ impl Subject<'_> {
         match self {
             Self::Account(_) => Per::Account,
             Self::Address(_) => Per::Address,
-            Self::Client(..) => Per::Client,
+            Self::Client(_) | Self::PublicClient(..) => Per::Client,
+            Self::Session(_) => Per::Session,
             Self::Everybody => Per::Box,
         }
     }
@@ -157,10 +208,8 @@ impl Subject<'_> {
         match self {
             Self::Account(name) => name.trim().to_ascii_lowercase().into_bytes(),
             Self::Address(address) => address_key(address).to_vec(),
-            Self::Client(client, address) if client.is_public() => {
-                [*client.id.as_bytes(), address_key(address)].concat()
-            }
-            Self::Client(client, _) => client.id.as_bytes().to_vec(),
+            Self::PublicClient(id, address) => [*id.as_bytes(), address_key(address)].concat(),
+            Self::Client(id) | Self::Session(id) => id.as_bytes().to_vec(),
             Self::Everybody => Vec::new(),
         }
     }
@@ -265,6 +314,18 @@ impl Throttle {
         self.check(now, Endpoint::SignIn, Subject::Address(address))?;
         self.check(now, Endpoint::SignIn, Subject::Account(account))
     }
+
+    /// Takes one try of the browser session `session_id` at `address` at the code of a device (RFC
+    /// 8628 §5.1; threat 14).
+    pub fn check_device_code(
+        &self,
+        now: Timestamp,
+        session_id: Id,
+        address: IpAddr,
+    ) -> Result<(), Wait> {
+        self.check(now, Endpoint::DeviceCode, Subject::Address(address))?;
+        self.check(now, Endpoint::DeviceCode, Subject::Session(session_id))
+    }
 }
 
 impl Buckets {
@@ -300,10 +361,6 @@ mod tests {
     use super::*;
     use crate::{
         config::{Config, flags::Flags},
-        model::{
-            id::Id,
-            oauth2::client::{AuthMethod, ClientMetadata, ClientName, ClientOrigin, GrantType},
-        },
         runtime::entropy::SeededEntropy,
         store::clients::CLIENTS_MAX,
     };
@@ -320,31 +377,8 @@ mod tests {
         Ipv4Addr::new(192, 0, 2, last).into()
     }
 
-    fn client(number: u8, auth_method: AuthMethod) -> Client {
-        Client {
-            id: Id::from_bytes([number; 16]),
-            origin: ClientOrigin::SelfRegistered,
-            metadata: ClientMetadata {
-                name: ClientName::parse("Test").expect("a name"),
-                redirect_uris: vec![],
-                auth_method,
-                grant_types: vec![GrantType::AuthorizationCode],
-                scope: None,
-                client_uri: None,
-                logo_uri: None,
-                tos_uri: None,
-                policy_uri: None,
-                software_id: None,
-                software_version: None,
-                contacts: vec![],
-                application_type: None,
-            },
-            registration_digest: None,
-            created_at: at(0),
-            updated_at: at(0),
-            approved_at: None,
-            last_used_at: None,
-        }
+    fn id(number: u8) -> Id {
+        Id::from_bytes([number; 16])
     }
 
     /// Calls of `subject` that are let through at one moment.
@@ -361,10 +395,6 @@ mod tests {
 
     #[test]
     fn every_limit_stands_once_and_is_kept_for_each_who_calls() {
-        let (secret, other) = (
-            client(1, AuthMethod::ClientSecretBasic),
-            client(2, AuthMethod::ClientSecretBasic),
-        );
         for (place, row) in LIMITS.iter().enumerate() {
             let same = |other: &Limit| (other.endpoint, other.per) == (row.endpoint, row.per);
             assert_eq!(
@@ -378,10 +408,8 @@ mod tests {
                     let other = Subject::Address(address(2));
                     (Subject::Address(address(1)), Some(other))
                 }
-                Per::Client => {
-                    let other = Subject::Client(&other, address(1));
-                    (Subject::Client(&secret, address(1)), Some(other))
-                }
+                Per::Client => (Subject::Client(id(1)), Some(Subject::Client(id(2)))),
+                Per::Session => (Subject::Session(id(1)), Some(Subject::Session(id(2)))),
                 Per::Box => (Subject::Everybody, None),
             };
             let (throttle, burst) = (throttle(), row.burst.get());
@@ -445,16 +473,30 @@ mod tests {
     /// Whoever knows a public client's name could otherwise keep all its users out.
     #[test]
     fn a_stranger_does_not_use_up_the_allowance_of_a_public_client() {
-        let (throttle, public) = (throttle(), client(1, AuthMethod::None));
-        let of = |last| Subject::Client(&public, address(last));
+        let throttle = throttle();
+        let of = |last| Subject::PublicClient(id(1), address(last));
         allowed(&throttle, at(0), Endpoint::Token, of(1));
         assert!(throttle.check(at(0), Endpoint::Token, of(1)).is_err());
         assert_eq!(throttle.check(at(0), Endpoint::Token, of(2)), Ok(()));
+    }
 
-        let secret = client(2, AuthMethod::ClientSecretBasic);
-        let of = |last| Subject::Client(&secret, address(last));
-        allowed(&throttle, at(0), Endpoint::Token, of(1));
-        assert!(throttle.check(at(0), Endpoint::Token, of(2)).is_err());
+    /// Threat 14: guesses at the code of somebody's device.
+    #[test]
+    fn a_browser_that_guesses_codes_rests_wherever_it_goes() {
+        let throttle = throttle();
+        for attempt in 0..10 {
+            let guess = throttle.check_device_code(at(0), id(1), address(attempt));
+            assert_eq!(guess, Ok(()));
+        }
+        assert!(
+            throttle
+                .check_device_code(at(0), id(1), address(99))
+                .is_err()
+        );
+        assert_eq!(
+            throttle.check_device_code(at(0), id(2), address(99)),
+            Ok(())
+        );
     }
 
     #[test]
@@ -510,12 +552,16 @@ mod tests {
                 Endpoint::SignIn => "A try at a password",
                 Endpoint::Token => "`POST /oauth2/token`",
                 Endpoint::Revocation => "`POST /oauth2/revoke`",
+                Endpoint::Introspection => "`POST /oauth2/introspect`",
                 Endpoint::Registration => "`POST /oauth2/register`",
+                Endpoint::DeviceAuthorization => "`POST /oauth2/device_authorization`",
+                Endpoint::DeviceCode => "A try at the code of a device",
             };
             let whom = match row.per {
                 Per::Account => "each account name",
                 Per::Address => "each address",
                 Per::Client => "each client",
+                Per::Session => "each browser session",
                 Per::Box => "all together",
             };
             let (burst, period) = (row.burst, humantime::format_duration(row.period));

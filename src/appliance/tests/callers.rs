@@ -98,6 +98,12 @@ const EXPECTED: &[Row] = &[
     ),
     (
         "POST",
+        "/oauth2/introspect",
+        [400, 401, 401, 401, 400, 403, 403, 400, 400, 400],
+    ),
+    ("POST", "/oauth2/device_authorization", CODE),
+    (
+        "POST",
         "/mcp",
         [401, 401, 200, 401, 401, 403, 403, 401, 401, 401],
     ),
@@ -126,6 +132,15 @@ const EXPECTED: &[Row] = &[
         "/sign-out",
         [303, 303, 303, 303, 303, 403, 403, 403, 303, 303],
     ),
+    ("GET", "/device", ASKING),
+    ("POST", "/device", [403; 10]),
+    (
+        "GET",
+        "/device/consent",
+        [303, 303, 303, 303, 303, 403, 403, 303, 303, 303],
+    ),
+    ("POST", "/device/consent", [403; 10]),
+    ("GET", "/device/answered", ASKING),
     ("GET", "/account", ASKING),
     (
         "POST",

@@ -5,6 +5,7 @@
 //! [`client_app::ClientApp`] an OAuth client. Each test stands for a row of the wire contract or
 //! of the list of threats, which its comment names.
 
+mod administered;
 mod browser;
 mod client_app;
 mod house;
@@ -17,11 +18,14 @@ mod bearer;
 mod callers;
 mod claim;
 mod client_authentication;
+mod client_credentials;
 mod codes;
 mod consent;
+mod device;
 mod discovery;
 mod faults;
 mod headers;
+mod introspect;
 mod rate_limits;
 mod refresh;
 mod registration;

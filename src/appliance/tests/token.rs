@@ -114,7 +114,7 @@ async fn a_grant_type_is_known_and_allowed() {
     for unknown in [
         "password",
         "implicit",
-        "client_credentials",
+        "urn:ietf:params:oauth:grant-type:jwt-bearer",
         "AUTHORIZATION_CODE",
         "\0",
         "é",
@@ -125,6 +125,8 @@ async fn a_grant_type_is_known_and_allowed() {
             .await
             .refused(400, "unsupported_grant_type");
     }
+    let own = app.exchange("x").with("grant_type", "client_credentials");
+    house.token(&own).await.refused(400, "unauthorized_client");
 }
 
 /// Contract §3: form-encoded, and nothing else (`mcp.md` D2 has every client send that).

@@ -220,7 +220,7 @@ fn grant(access: &Access) -> Grant {
         client_id: access.client_id,
         scopes: access.scopes.clone(),
         resource: provider(PUBLIC_URL).resource_at(MCP_PATH),
-        redirect_uri: "https://app.example/cb".parse().expect("a redirect URI"),
+        redirect_uri: Some("https://app.example/cb".parse().expect("a redirect URI")),
         created_at: NOW,
         expires_at: NOW.after(A_DAY),
     }

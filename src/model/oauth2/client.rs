@@ -78,17 +78,30 @@ pub enum GrantType {
     AuthorizationCode,
     /// `refresh_token`.
     RefreshToken,
+    /// `client_credentials`: only for a client that an administrator made.
+    ClientCredentials,
+    /// RFC 8628.
+    DeviceCode,
 }
 
 impl GrantType {
     /// Every type that this deployment serves.
-    pub const ALL: [Self; 2] = [Self::AuthorizationCode, Self::RefreshToken];
+    pub const ALL: [Self; 4] = [
+        Self::AuthorizationCode,
+        Self::RefreshToken,
+        Self::ClientCredentials,
+        Self::DeviceCode,
+    ];
+    /// What an administrator's client may use unless they say otherwise.
+    pub const OF_AN_APP: [Self; 2] = [Self::AuthorizationCode, Self::RefreshToken];
 
     /// Its word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AuthorizationCode => "authorization_code",
             Self::RefreshToken => "refresh_token",
+            Self::ClientCredentials => "client_credentials",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
         }
     }
 

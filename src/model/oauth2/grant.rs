@@ -23,8 +23,8 @@ pub struct Grant {
     pub scopes: ScopeSet,
     /// Where.
     pub resource: ResourceUri,
-    /// Where the browser was sent back to when it was given.
-    pub redirect_uri: RedirectUri,
+    /// Where the browser was sent back to when it was given; nowhere for a device, which asks.
+    pub redirect_uri: Option<RedirectUri>,
     /// When it was given.
     pub created_at: Timestamp,
     /// When it ends in any case.

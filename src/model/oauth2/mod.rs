@@ -2,9 +2,11 @@
 
 pub mod client;
 pub mod code;
+pub mod device;
 pub mod grant;
 pub mod pkce;
 pub mod redirect_uri;
 pub mod resource;
+pub mod resource_server;
 pub mod scope;
 pub mod token;

@@ -37,10 +37,8 @@ pub struct AccessToken {
 pub struct TokenFamily {
     /// The store's key, and the public part of its refresh tokens.
     pub id: Id,
-    /// The grant it was issued under; it works only while that exists.
-    pub grant_id: Id,
-    /// Who allowed it.
-    pub user_id: Id,
+    /// In whose name it works.
+    pub holder: Holder,
     /// Whose it is.
     pub client_id: Id,
     /// The widest audience that its access tokens may have.
@@ -54,6 +52,20 @@ pub struct TokenFamily {
     /// The client's secret that the current refresh token was issued under; it works only while
     /// that exists.
     pub secret_id: Option<Id>,
+}
+
+/// In whose name a token works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Holder {
+    /// A person's, who allowed it.
+    Person {
+        /// Who.
+        user_id: Id,
+        /// The grant it was issued under; it works only while that exists.
+        grant_id: Id,
+    },
+    /// The client's own (RFC 6749 §4.4): nobody was asked.
+    Client,
 }
 
 /// Where the chain of a family's refresh tokens stands.

@@ -11,7 +11,8 @@ use std::fmt::{Debug, Write as _};
 use serde::Serialize;
 
 use super::samples::{
-    access_token, at, client, client_secret, code, family, grant, id, session, user,
+    access_token, at, client, client_secret, code, device, family, grant, id, resource_server,
+    session, user,
 };
 use crate::{
     crypto::digest::Digest,
@@ -21,6 +22,8 @@ use crate::{
         oauth2::{
             client::{AuthMethod, ClientOrigin, GrantType},
             code::CodeStage,
+            device::DeviceStage,
+            token::{Holder, TokenFamily},
         },
         user::Role,
     },
@@ -85,7 +88,7 @@ fn a_grant_keeps_its_layout() {
         &grant(id(at(7), 1), id(at(8), 2), id(at(9), 3), at(10)),
         "01000000001b5801010101010101010101000000001f400202020202020202020200000000232803\
          030303030303030303020b6772616e74733a7265616409757365723a726561641368747470733a2f\
-         2f626f782e6c616e2f6d63700c637572736f723a2f2f782f79fbe803fb1027",
+         2f626f782e6c616e2f6d6370010c637572736f723a2f2f782f79fbe803fb1027",
     );
 }
 
@@ -107,11 +110,11 @@ fn an_authorization_code_keeps_its_layout() {
 fn a_token_family_keeps_its_layout() {
     assert_golden(
         &family(id(at(7), 1), id(at(8), 2), at(9)),
-        "01000000001b5801010101010101010101000000001f400202020202020202020202020202020202\
-         020202020202020202030303030303030303030303030303031368747470733a2f2f626f782e6c61\
-         6e2f6d63700109757365723a72656164fc00ca9a3b01fb2c01ca358758f6d27e6cf45272937977a7\
-         48fd88391db679ceda7dc7bf1f005ee87901beead77994cf573341ec17b58bbf7eb34d2711c993c1\
-         d976b128b3188dc1829afbd007fb282300",
+        "01000000001b58010101010101010101010002020202020202020202020202020202000000001f40\
+         02020202020202020202030303030303030303030303030303031368747470733a2f2f626f782e6c\
+         616e2f6d63700109757365723a72656164fc00ca9a3b01fb2c01ca358758f6d27e6cf45272937977\
+         a748fd88391db679ceda7dc7bf1f005ee87901beead77994cf573341ec17b58bbf7eb34d2711c993\
+         c1d976b128b3188dc1829afbd007fb282300",
     );
 }
 
@@ -122,6 +125,42 @@ fn an_access_token_keeps_its_layout() {
         "01000000001b580101010101010101010167586e98fad27da0b9968bc039a1ef34c939b9b8e523a8\
          bef89d478608c5ecf6050505050505050505050505050505051368747470733a2f2f626f782e6c61\
          6e2f6d63700109757365723a72656164fb28230106060606060606060606060606060606",
+    );
+}
+
+#[test]
+fn a_clients_own_family_keeps_its_layout() {
+    let own = TokenFamily {
+        holder: Holder::Client,
+        refresh: None,
+        ..family(id(at(7), 1), id(at(8), 2), at(9))
+    };
+    assert_golden(
+        &own,
+        "01000000001b58010101010101010101010103030303030303030303030303030303136874747073\
+         3a2f2f626f782e6c616e2f6d63700109757365723a72656164fc00ca9a3b0000",
+    );
+}
+
+#[test]
+fn a_device_authorization_keeps_its_layout() {
+    assert_golden(
+        &device(id(at(7), 1), 11, at(9)),
+        "01000000001b58010101010101010101012b4c342f5433ebe591a1da77e013d1b72475562d48578d\
+         ca8b84bac6651c3cb9e7cf46a078fed4fafd0b5e3aff144802b853f8ae459a4f0c14add3314b7cc3\
+         a603030303030303030303030303030303fbd0070109757365723a726561641368747470733a2f2f\
+         626f782e6c616e2f6d6370fb28230501fbb80b0405050505050505050505050505050505",
+    );
+}
+
+#[test]
+fn a_resource_server_keeps_its_layout() {
+    assert_golden(
+        &resource_server(id(at(7), 1), "https://files.lan/mcp"),
+        "01000000001b58010101010101010101011568747470733a2f2f66696c65732e6c616e2f6d637006\
+         06060606060606060606060606060601ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef\
+         8f9805daca546b020a66696c65733a72656164010e73656520796f75722066696c65730b66696c65\
+         733a777269746500fbe803",
     );
 }
 
@@ -193,10 +232,7 @@ fn variants_keep_their_numbers() {
         .map(number),
         [0, 1, 2]
     );
-    assert_eq!(
-        [GrantType::AuthorizationCode, GrantType::RefreshToken].map(number),
-        [0, 1]
-    );
+    assert_eq!(GrantType::ALL.map(number), [0, 1, 2, 3]);
     assert_eq!(
         [
             CodeStage::Issued,
@@ -205,5 +241,21 @@ fn variants_keep_their_numbers() {
         ]
         .map(number),
         [0, 1, 2]
+    );
+    let (session_id, grant_id, user_id) = (family_id, family_id, family_id);
+    assert_eq!(
+        [
+            DeviceStage::Waiting,
+            DeviceStage::Opened { session_id },
+            DeviceStage::Denied,
+            DeviceStage::Allowed { grant_id },
+            DeviceStage::Exchanged { family_id }
+        ]
+        .map(number),
+        [0, 1, 2, 3, 4]
+    );
+    assert_eq!(
+        [Holder::Person { user_id, grant_id }, Holder::Client].map(number),
+        [0, 1]
     );
 }

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::samples::{
-    at, client, client_secret, family, grant, id, read, session, store, user, write,
+    at, client, client_secret, device, family, grant, id, read, resource_server, session, store,
+    user, write,
 };
 use crate::{
     model::{
@@ -13,7 +14,9 @@ use crate::{
         oauth2::{
             client::{Client, ClientSecret},
             code::AuthorizationCode,
+            device::DeviceAuthorization,
             grant::Grant,
+            resource_server::ResourceServer,
             token::{AccessToken, TokenFamily},
         },
         session::Session,
@@ -23,7 +26,7 @@ use crate::{
     store::{
         Keys, Read, Store, StoreError, TABLES, Table, WriteTx, audit, clients,
         codec::{self, Record},
-        grants, sessions, sweep, tokens, users,
+        devices, grants, resource_servers, sessions, sweep, tokens, users,
     },
 };
 
@@ -52,6 +55,10 @@ pub(super) fn contradictions(tx: &dyn Read) -> Result<Vec<String>, StoreError> {
             Table::Codes => check_records::<AuthorizationCode>(tx, |code| code.id, &mut say)?,
             Table::TokenFamilies => check_families(tx, &mut say)?,
             Table::AccessTokens => check_records::<AccessToken>(tx, |token| token.id, &mut say)?,
+            Table::Devices => check_devices(tx, &mut say)?,
+            Table::DevicesByUserCode => check_user_codes(tx, &mut say)?,
+            Table::ResourceServers => check_servers(tx, &mut say)?,
+            Table::ResourceServersByIdentifier => check_identifiers(tx, &mut say)?,
             Table::Audit => check_audit(tx, &mut say)?,
             Table::Expiry => check_expiry(tx, &mut say)?,
         }
@@ -197,6 +204,49 @@ fn check_families(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
+fn check_devices(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    check_records::<DeviceAuthorization>(tx, |device| device.id, say)?;
+    for device in records::<DeviceAuthorization>(tx)? {
+        let found = devices::find_by_user_code(tx, &device.user_code_digest)?;
+        if found.is_none_or(|found| found.id != device.id) {
+            say(format!("{} is not found by its user code", device.id));
+        }
+    }
+    Ok(())
+}
+
+fn check_user_codes(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    for (code, id) in tx.scan(Table::DevicesByUserCode, &Keys::ALL, usize::MAX)? {
+        let device = devices::find(tx, codec::id(Table::DevicesByUserCode, &id)?)?;
+        if device.is_none_or(|device| device.user_code_digest.as_bytes()[..] != code) {
+            say(format!("{code:02x?} names no device that has it"));
+        }
+    }
+    Ok(())
+}
+
+fn check_servers(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    check_records::<ResourceServer>(tx, |server| server.id, say)?;
+    for server in records::<ResourceServer>(tx)? {
+        let found = resource_servers::find_by_identifier(tx, server.identifier.as_resource())?;
+        if found.is_none_or(|found| found.id != server.id) {
+            say(format!("{} is not found by its identifier", server.id));
+        }
+    }
+    Ok(())
+}
+
+fn check_identifiers(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    let table = Table::ResourceServersByIdentifier;
+    for (identifier, id) in tx.scan(table, &Keys::ALL, usize::MAX)? {
+        let server = resource_servers::find(tx, codec::id(table, &id)?)?;
+        if server.is_none_or(|server| server.identifier.to_string().as_bytes() != identifier) {
+            say(format!("{identifier:02x?} names no server that has it"));
+        }
+    }
+    Ok(())
+}
+
 fn check_expiry(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
     for row in rows(tx, Table::Expiry)? {
         if row.len() != 25 || !(1..=4).contains(&row[8]) {
@@ -226,11 +276,24 @@ pub(super) fn assert_sound(store: &Store) {
     assert_eq!(read(store, contradictions), Vec::<String>::new());
 }
 
+/// One row of everything.
+fn fill(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
+    users::put(tx, &user(id(at(1), 1), "ada"))?;
+    sessions::add(tx, &session(id(at(1), 3), id(at(1), 1), at(50)))?;
+    clients::put(tx, &client(id(at(1), 2), None))?;
+    clients::put_secret(tx, &client_secret(id(at(1), 4), id(at(1), 2)))?;
+    grants::add(tx, &grant(id(at(1), 5), id(at(1), 1), id(at(1), 2), at(50)))?;
+    devices::add(tx, &device(id(at(1), 7), 1, at(50)))?;
+    let server = resource_server(id(at(1), 8), "https://files.lan");
+    resource_servers::add(tx, &server)?;
+    tokens::add_family(tx, &family(id(at(1), 6), id(at(1), 5), at(50)))
+}
+
 /// The checker itself: each kind of damage is found where it is.
 #[test]
 fn what_contradicts_itself_is_found() {
     type Damage = fn(&mut WriteTx<'_>);
-    let damages: [(&str, Damage); 8] = [
+    let damages: [(&str, Damage); 12] = [
         ("users_v1", |tx| tx.remove(Table::UsersByName, b"ada")),
         ("users_by_name_v1", |tx| {
             tx.put(Table::UsersByName, b"eve", id(at(1), 1).as_bytes().to_vec());
@@ -264,20 +327,27 @@ fn what_contradicts_itself_is_found() {
             .concat();
             tx.remove(Table::Expiry, &row);
         }),
+        ("devices_v1", |tx| {
+            let code = device(id(at(1), 7), 1, at(50)).user_code_digest;
+            tx.remove(Table::DevicesByUserCode, code.as_bytes());
+        }),
+        ("devices_by_user_code_v1", |tx| {
+            tx.remove(Table::Devices, id(at(1), 7).as_bytes());
+        }),
+        ("resource_servers_v1", |tx| {
+            let table = Table::ResourceServersByIdentifier;
+            tx.remove(table, b"https://files.lan");
+        }),
+        ("resource_servers_by_identifier_v1", |tx| {
+            tx.remove(Table::ResourceServers, id(at(1), 8).as_bytes());
+        }),
         ("expiry_v1", |tx| {
             tx.put(Table::Expiry, b"short", Vec::new());
         }),
     ];
     for (table, damage) in damages {
         let store = store();
-        write(&store, |tx| {
-            users::put(tx, &user(id(at(1), 1), "ada"))?;
-            sessions::add(tx, &session(id(at(1), 3), id(at(1), 1), at(50)))?;
-            clients::put(tx, &client(id(at(1), 2), None))?;
-            clients::put_secret(tx, &client_secret(id(at(1), 4), id(at(1), 2)))?;
-            grants::add(tx, &grant(id(at(1), 5), id(at(1), 1), id(at(1), 2), at(50)))?;
-            tokens::add_family(tx, &family(id(at(1), 6), id(at(1), 5), at(50)))
-        });
+        write(&store, fill);
         assert_sound(&store);
         write(&store, move |tx| {
             damage(tx);

@@ -9,7 +9,11 @@ use super::{
     samples::{at, client, client_secret, family, grant, id, read, session, store, user, write},
 };
 use crate::{
-    model::{id::Id, oauth2::client::ClientSecret, timestamp::Timestamp},
+    model::{
+        id::Id,
+        oauth2::{client::ClientSecret, token::Holder},
+        timestamp::Timestamp,
+    },
     store::{
         Keys, StoreError, Table, WriteTx, clients, clients::SECRETS_PER_CLIENT_MAX, grants,
         sessions, sweep, tokens, users,
@@ -133,7 +137,10 @@ fn perform(tx: &mut WriteTx<'_>, operation: Operation, now: Timestamp) -> Result
             let Some(found) = tokens::find_family(tx, name(6, number))? else {
                 return Ok(());
             };
-            tokens::put_family(tx, &family(found.id, found.grant_id, now.after(LIFETIME)))
+            let Holder::Person { grant_id, .. } = found.holder else {
+                return Ok(());
+            };
+            tokens::put_family(tx, &family(found.id, grant_id, now.after(LIFETIME)))
         }
         Operation::RemoveFamily { family } => {
             tokens::remove_family(tx, name(6, family));

@@ -10,10 +10,12 @@ use crate::{
                 GrantType,
             },
             code::{AuthorizationCode, CodeStage},
+            device::{DeviceAuthorization, DeviceStage},
             grant::Grant,
             resource::ResourceUri,
+            resource_server::{ResourceServer, ServerScope},
             scope::ScopeSet,
-            token::{AccessToken, Predecessor, RefreshChain, TokenFamily},
+            token::{AccessToken, Holder, Predecessor, RefreshChain, TokenFamily},
         },
         session::Session,
         timestamp::Timestamp,
@@ -102,7 +104,7 @@ pub(super) fn client(id: Id, approved_at: Option<Timestamp>) -> Client {
             name: ClientName::parse("Claude").expect("a name"),
             redirect_uris: vec!["http://localhost/cb".parse().expect("a redirect URI")],
             auth_method: AuthMethod::ClientSecretBasic,
-            grant_types: GrantType::ALL.to_vec(),
+            grant_types: GrantType::OF_AN_APP.to_vec(),
             scope: Some(ScopeSet::of(["user:read"])),
             client_uri: Some("https://a.example".to_owned()),
             logo_uri: None,
@@ -138,7 +140,7 @@ pub(super) fn grant(id: Id, user_id: Id, client_id: Id, expires_at: Timestamp) -
         client_id,
         scopes: ScopeSet::of(["user:read", "grants:read"]),
         resource: resource(),
-        redirect_uri: "cursor://x/y".parse().expect("a redirect URI"),
+        redirect_uri: Some("cursor://x/y".parse().expect("a redirect URI")),
         created_at: at(1),
         expires_at,
     }
@@ -166,6 +168,38 @@ pub(super) fn code(id: Id, expires_at: Timestamp) -> AuthorizationCode {
     }
 }
 
+pub(super) fn device(id: Id, user_code: u8, expires_at: Timestamp) -> DeviceAuthorization {
+    DeviceAuthorization {
+        id,
+        digest: digest(9),
+        user_code_digest: digest(user_code),
+        client_id: Id::from_bytes([3; 16]),
+        client_updated_at: at(2),
+        scopes: ScopeSet::of(["user:read"]),
+        resource: resource(),
+        expires_at,
+        interval_seconds: 5,
+        polled_at: Some(at(3)),
+        stage: DeviceStage::Exchanged {
+            family_id: Id::from_bytes([5; 16]),
+        },
+    }
+}
+
+pub(super) fn resource_server(id: Id, identifier: &str) -> ResourceServer {
+    ResourceServer {
+        id,
+        identifier: identifier.parse().expect("an identifier"),
+        secret_id: Id::from_bytes([6; 16]),
+        secret_digest: digest(10),
+        scopes: vec![
+            ServerScope::new("files:read", Some("see your files")).expect("a scope"),
+            ServerScope::new("files:write", None).expect("a scope"),
+        ],
+        created_at: at(1),
+    }
+}
+
 pub(super) fn access_token(id: Id, expires_at: Timestamp) -> AccessToken {
     AccessToken {
         id,
@@ -181,8 +215,10 @@ pub(super) fn access_token(id: Id, expires_at: Timestamp) -> AccessToken {
 pub(super) fn family(id: Id, grant_id: Id, idle_expires_at: Timestamp) -> TokenFamily {
     TokenFamily {
         id,
-        grant_id,
-        user_id: Id::from_bytes([2; 16]),
+        holder: Holder::Person {
+            user_id: Id::from_bytes([2; 16]),
+            grant_id,
+        },
         client_id: Id::from_bytes([3; 16]),
         resource: resource(),
         scopes: ScopeSet::of(["user:read"]),

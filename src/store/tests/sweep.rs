@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use super::samples::{
-    access_token, at, client, client_secret, code, family, grant, id, read, session, store, write,
+    access_token, at, client, client_secret, code, device, family, grant, id, read, session, store,
+    write,
 };
 use crate::{
-    model::{id::Id, timestamp::Timestamp},
+    model::{
+        id::Id,
+        oauth2::token::{Holder, TokenFamily},
+        timestamp::Timestamp,
+    },
     store::{
-        Keys, Store, StoreError, Table, WriteTx, clients, codes, grants, sessions, sweep,
-        sweep::STEP_ROWS_MAX, tokens,
+        Keys, Store, StoreError, Table, WriteTx, clients, codes, devices, devices::DEVICE_KEPT,
+        grants, sessions, sweep, sweep::STEP_ROWS_MAX, tokens,
     },
 };
 
@@ -83,6 +88,26 @@ fn a_grant_leaves_with_both_its_index_rows() {
     let tables = [Table::Grants, Table::GrantsByUser, Table::GrantsByClient];
     assert_leaves_at(at(50), &tables, |tx| {
         grants::add(tx, &grant(id(at(1), 1), user_id(), client_id(), at(50)))
+    });
+}
+
+#[test]
+fn a_device_is_remembered_for_a_while_and_leaves_with_its_user_code() {
+    let tables = [Table::Devices, Table::DevicesByUserCode];
+    assert_leaves_at(at(50).after(DEVICE_KEPT), &tables, |tx| {
+        devices::add(tx, &device(id(at(1), 1), 1, at(50)))
+    });
+}
+
+#[test]
+fn a_clients_own_family_leaves_at_its_end_without_a_grant() {
+    assert_leaves_at(at(1_000_000), &[Table::TokenFamilies], |tx| {
+        let own = TokenFamily {
+            holder: Holder::Client,
+            refresh: None,
+            ..family(id(at(1), 1), id(at(1), 2), at(50))
+        };
+        tokens::add_family(tx, &own)
     });
 }
 

@@ -12,6 +12,7 @@ use crate::{
         id::Id,
         user::{Role, User},
     },
+    oauth2provider::tokens::AccessError,
     web::{
         Web,
         api::error::ApiRefusal,
@@ -98,6 +99,10 @@ impl Web {
             }
             Err(BearerRefusal::Missing) => self.admit_session(head, needs).await,
             Err(BearerRefusal::Wrong(why)) => Err(self.unauthorized(needs, Some(&why))),
+            Err(BearerRefusal::NoPerson) => {
+                let detail = AccessError::NoPerson.to_string();
+                Err(ApiRefusal::forbidden(detail).into_response())
+            }
             Err(BearerRefusal::Fault(fault)) => Err(ApiRefusal::from(fault).into_response()),
         }
     }

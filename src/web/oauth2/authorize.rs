@@ -15,14 +15,14 @@ use crate::{
     model::{
         audit::Actor,
         id::Id,
-        oauth2::{
-            redirect_uri::RedirectUri,
-            scope::{ScopeSet, find_definition},
-        },
+        oauth2::{redirect_uri::RedirectUri, scope::ScopeSet},
     },
-    oauth2provider::authorize::{
-        self, Authorization, AuthorizeRequest, ConsentError, ConsentToken, Person, Prompt, Target,
-        TargetError,
+    oauth2provider::{
+        authorize::{
+            self, Authorization, AuthorizeRequest, ConsentError, ConsentToken, Person, Prompt,
+            Target, TargetError,
+        },
+        resources::{RequestError, Resource},
     },
     store::StoreError,
     web::{
@@ -150,8 +150,12 @@ fn accept(
     };
     let request = parse(params, source).map_err(|(code, why)| refuse(&target, code, &why))?;
     let described = target.clone();
-    authorize::accept(&web.provider, target, request)
-        .map_err(|error| refuse(&described, error.code(), &error.to_string()))
+    web.store
+        .read(|tx| authorize::accept(tx, &web.provider, target, request))
+        .map_err(|error| match error {
+            RequestError::Store(fault) => refusals::fault(web, head, &fault),
+            wrong => refuse(&described, wrong.code(), &wrong.to_string()),
+        })
 }
 
 /// The client and where its answer goes. Until this is settled, nobody is sent anywhere.
@@ -303,7 +307,8 @@ fn redirect_code(web: &Web, authorization: &Authorization, code: &str) -> Respon
     )
 }
 
-fn person(session: &LiveSession) -> Person {
+/// Who answers a page of that session.
+pub fn person(session: &LiveSession) -> Person {
     Person {
         user_id: session.user.id,
         session_id: session.session.id,
@@ -383,7 +388,7 @@ async fn decide(
         return message::foreign_form(web, head);
     };
     let decision = form.get("decision").ok().flatten();
-    let chosen = chosen_scopes(form, &authorization.scopes);
+    let chosen = chosen_scopes(form, &authorization.resource, &authorization.scopes);
     let (person, asked) = (person(&session), authorization.clone());
     let decided: Result<Option<String>, ConsentError> = match decision {
         // With every box unticked and nothing that only reads, nothing is left to allow.
@@ -413,16 +418,16 @@ async fn decide(
     }
 }
 
-/// What stayed ticked, and what cannot be unticked. The form can name more; [`authorize::allow`]
-/// refuses that.
-fn chosen_scopes(form: &Params, offered: &ScopeSet) -> ScopeSet {
-    let fixed = offered.iter().filter(|name| !can_untick(name));
+/// What stayed ticked, and what cannot be unticked. The form can name more; the service refuses
+/// that.
+pub fn chosen_scopes(form: &Params, resource: &Resource, offered: &ScopeSet) -> ScopeSet {
+    let fixed = offered.iter().filter(|name| !can_untick(resource, name));
     ScopeSet::of(form.all("scope").into_iter().chain(fixed))
 }
 
 /// Whether a person may leave a scope out: one that changes something.
-pub fn can_untick(name: &str) -> bool {
-    find_definition(name).is_none_or(|scope| !scope.effect.is_read_only())
+pub fn can_untick(resource: &Resource, name: &str) -> bool {
+    !resource.effect_of(name).is_read_only()
 }
 
 fn print_consent_token(token: &ConsentToken) -> String {

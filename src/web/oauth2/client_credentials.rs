@@ -1,4 +1,4 @@
-//! How a client says who it is at the token and revocation endpoints (RFC 6749 §2.3.1).
+//! How a client says who it is at the endpoints that only clients call (RFC 6749 §2.3.1).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderValue, header::AUTHORIZATION};
@@ -8,7 +8,11 @@ use crate::{
         params::Params,
         request::{Head, Request},
     },
-    oauth2provider::apps::{self, ClientCredentials, ClientError, ProvenClient},
+    model::oauth2::client::Client,
+    oauth2provider::{
+        apps::{self, ClientCredentials, ClientError, ProvenClient},
+        introspect::{self, Introspector},
+    },
     web::{
         Web,
         oauth2::error::OAuthError,
@@ -30,6 +34,57 @@ pub(super) fn authenticate(
     request: &Request,
     form: &Params,
 ) -> Result<ProvenClient, OAuthError> {
+    let credentials = presented(request, form)?;
+    let authenticated = web.store.read(|tx| apps::authenticate(tx, &credentials));
+    let proven = authenticated.map_err(refused)?;
+    limit(web, endpoint, &request.head, &proven.client)?;
+    Ok(proven)
+}
+
+/// The client or the resource server that asks about a token, proved, unless it asks too often.
+pub(super) fn authenticate_introspector(
+    web: &Web,
+    request: &Request,
+    form: &Params,
+) -> Result<Introspector, OAuthError> {
+    let credentials = presented(request, form)?;
+    let authenticated = web
+        .store
+        .read(|tx| introspect::authenticate(tx, &credentials));
+    let introspector = authenticated.map_err(refused)?;
+    let (endpoint, head) = (Endpoint::Introspection, &request.head);
+    match &introspector {
+        Introspector::Client(client) => limit(web, endpoint, head, client)?,
+        Introspector::Server(server) => {
+            let server = Subject::Client(server.id);
+            let checked = web.throttle.check(head.now, endpoint, server);
+            checked.map_err(OAuthError::too_often)?;
+        }
+    }
+    Ok(introspector)
+}
+
+/// Takes one call of `client`. Whoever knows the name of a public one could keep all others from
+/// using it, so that one has an allowance at each address.
+fn limit(web: &Web, endpoint: Endpoint, head: &Head, client: &Client) -> Result<(), OAuthError> {
+    let subject = if client.is_public() {
+        Subject::PublicClient(client.id, head.remote)
+    } else {
+        Subject::Client(client.id)
+    };
+    let checked = web.throttle.check(head.now, endpoint, subject);
+    checked.map_err(OAuthError::too_often)
+}
+
+fn refused(error: ClientError) -> OAuthError {
+    match error {
+        ClientError::Store(fault) => fault.into(),
+        wrong => OAuthError::invalid_client(wrong.to_string()),
+    }
+}
+
+/// What a form says of who sends it, in the header, in its body, or in both.
+fn presented(request: &Request, form: &Params) -> Result<ClientCredentials, OAuthError> {
     refuse_secret_in_query(&request.head)?;
     let presented = merge(from_header(&request.head)?, from_body(form)?)?;
     let id = presented.id.ok_or_else(|| {
@@ -39,20 +94,10 @@ pub(super) fn authenticate(
     let client_id = id
         .parse()
         .map_err(|_| OAuthError::invalid_client(unknown()))?;
-    let credentials = ClientCredentials {
+    Ok(ClientCredentials {
         client_id,
         secret: presented.secret,
-    };
-    let authenticated = web.store.read(|tx| apps::authenticate(tx, &credentials));
-    let proven = authenticated.map_err(|error| match error {
-        ClientError::Store(fault) => fault.into(),
-        wrong => OAuthError::invalid_client(wrong.to_string()),
-    })?;
-    let Head { now, remote, .. } = request.head;
-    web.throttle
-        .check(now, endpoint, Subject::Client(&proven.client, remote))
-        .map_err(OAuthError::too_often)?;
-    Ok(proven)
+    })
 }
 
 fn unknown() -> String {

@@ -87,6 +87,15 @@ impl OAuthError {
         }
     }
 
+    /// The same with a header.
+    #[must_use]
+    pub fn with_header(self, name: http::HeaderName, value: HeaderValue) -> Self {
+        Self {
+            header: Some((name, value)),
+            ..self
+        }
+    }
+
     /// The error as an answer.
     pub fn into_response(self) -> Response {
         let body = Body {

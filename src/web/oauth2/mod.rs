@@ -2,7 +2,9 @@
 
 pub mod authorize;
 pub mod clients;
+pub mod device_authorization;
 pub mod error;
+pub mod introspect;
 pub mod metadata;
 pub mod register;
 pub mod revoke;

@@ -177,7 +177,7 @@ pub(crate) fn parse_metadata(body: &[u8]) -> Result<ClientMetadata, OAuthError> 
     let fields = Fields(&body);
     let redirect_uris = redirect_uris(&fields)?;
     let grant_types = grant_types(&fields)?;
-    response_types(&fields)?;
+    response_types(&fields, &grant_types)?;
     if redirect_uris.is_empty() && grant_types.contains(&GrantType::AuthorizationCode) {
         return Err(OAuthError::bad_request(
             "invalid_redirect_uri",
@@ -310,26 +310,31 @@ fn redirect_uris(fields: &Fields<'_>) -> Result<Vec<RedirectUri>, OAuthError> {
 }
 
 /// RFC 7591 §2: absent is `authorization_code`. The server "may reject or replace" what it does
-/// not serve; hosts list types that they would use elsewhere, so those are left out.
+/// not serve; hosts list types that they would use elsewhere, so those are left out. So is
+/// `client_credentials`, which acts for nobody: only an administrator gives it.
 fn grant_types(fields: &Fields<'_>) -> Result<Vec<GrantType>, OAuthError> {
     let Some(words) = fields.texts("grant_types", TEXT_LEN_MAX)? else {
         return Ok(vec![GrantType::AuthorizationCode]);
     };
     let mut grant_types: Vec<_> = words.into_iter().filter_map(GrantType::find).collect();
+    grant_types.retain(|grant| *grant != GrantType::ClientCredentials);
     grant_types.sort_unstable();
     grant_types.dedup();
-    if grant_types.contains(&GrantType::AuthorizationCode) {
+    let asks_people =
+        |grant: &GrantType| matches!(grant, GrantType::AuthorizationCode | GrantType::DeviceCode);
+    if grant_types.iter().any(asks_people) {
         Ok(grant_types)
     } else {
         Err(invalid(
-            "grant_types: expected authorization_code among them",
+            "grant_types: expected authorization_code or the device grant among them",
         ))
     }
 }
 
-fn response_types(fields: &Fields<'_>) -> Result<(), OAuthError> {
+fn response_types(fields: &Fields<'_>, grant_types: &[GrantType]) -> Result<(), OAuthError> {
+    let needs_code = grant_types.contains(&GrantType::AuthorizationCode);
     match fields.texts("response_types", TEXT_LEN_MAX)? {
-        Some(words) if !words.contains(&"code") => {
+        Some(words) if needs_code && !words.contains(&"code") => {
             Err(invalid("response_types: expected code among them"))
         }
         _ => Ok(()),

@@ -14,11 +14,12 @@ use crate::{
     model::{
         audit::{Actor, Origin},
         credential::{Credential, CredentialKind},
-        oauth2::{client::GrantType, resource::ResourceUri},
+        oauth2::{client::GrantType, resource::ResourceUri, scope::ScopeSet},
         timestamp::Timestamp,
     },
     oauth2provider::{
         apps::ProvenClient,
+        device,
         tokens::{self, CodeExchange, Issued, Refresh, TokenError},
     },
     web::{
@@ -75,11 +76,12 @@ async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
     let outcome = match GrantType::find(grant_type) {
         Some(GrantType::AuthorizationCode) => exchange_code(web, by, proven, &form).await?,
         Some(GrantType::RefreshToken) => refresh(web, by, proven, &form).await?,
+        Some(GrantType::ClientCredentials) => issue_to_client(web, by, proven, &form).await?,
+        Some(GrantType::DeviceCode) => poll(web, by, proven, &form).await?,
         None => {
-            return Err(OAuthError::bad_request(
-                "unsupported_grant_type",
-                "grant_type: expected authorization_code or refresh_token, found another",
-            ));
+            let known: Vec<_> = GrantType::ALL.iter().map(|grant| grant.as_str()).collect();
+            let why = format!("grant_type: expected one of {}", known.join(", "));
+            return Err(OAuthError::bad_request("unsupported_grant_type", why));
         }
     };
     outcome.map_err(|refusal| OAuthError::bad_request(refusal.code(), refusal.to_string()))
@@ -124,12 +126,7 @@ async fn refresh(
     let token = form
         .get("refresh_token")?
         .ok_or_else(|| missing("refresh_token"))?;
-    let scopes = form
-        .get("scope")?
-        .map(str::parse)
-        .transpose()
-        .map_err(|error| OAuthError::bad_request("invalid_scope", format!("scope: {error}")))?;
-    let resource = resource(form)?;
+    let (scopes, resource) = (scopes(form)?, resource(form)?);
     let Ok(token) = Credential::parse(CredentialKind::RefreshToken, token) else {
         return Ok(Err(TokenError::RefreshUnknown));
     };
@@ -142,6 +139,38 @@ async fn refresh(
         tokens::refresh(tx, moment, &proven, &refresh)
     });
     Ok(refreshed.await?)
+}
+
+async fn issue_to_client(
+    web: &Web,
+    by: Origin,
+    proven: ProvenClient,
+    form: &Params,
+) -> Result<Result<Issued, TokenError>, OAuthError> {
+    let (scopes, resource) = (scopes(form)?, resource(form)?);
+    let issued = web.write(by, move |tx, moment| {
+        tokens::issue_to_client(tx, moment, &proven, scopes, resource)
+    });
+    Ok(issued.await?)
+}
+
+/// RFC 8628 §3.4.
+async fn poll(
+    web: &Web,
+    by: Origin,
+    proven: ProvenClient,
+    form: &Params,
+) -> Result<Result<Issued, TokenError>, OAuthError> {
+    let code = form
+        .get("device_code")?
+        .ok_or_else(|| missing("device_code"))?;
+    let Ok(code) = Credential::parse(CredentialKind::DeviceCode, code) else {
+        return Ok(Err(TokenError::DeviceUnknown));
+    };
+    let polled = web.write(by, move |tx, moment| {
+        device::poll(tx, moment, &proven, &code)
+    });
+    Ok(polled.await?)
 }
 
 fn missing(name: &str) -> OAuthError {
@@ -158,9 +187,15 @@ fn parse<T: FromStr<Err: std::fmt::Display>>(
         .map_err(|error: T::Err| OAuthError::invalid_request(format!("{name}: {error}")))
 }
 
+/// The scopes that a request names, if it names any.
+pub(super) fn scopes(form: &Params) -> Result<Option<ScopeSet>, OAuthError> {
+    let scopes = form.get("scope")?.map(str::parse).transpose();
+    scopes.map_err(|error| OAuthError::bad_request("invalid_scope", format!("scope: {error}")))
+}
+
 /// RFC 8707 §2.2 lets `resource` repeat; a token of ours has one audience, so the values have to
 /// be the same one.
-fn resource(form: &Params) -> Result<Option<ResourceUri>, OAuthError> {
+pub(super) fn resource(form: &Params) -> Result<Option<ResourceUri>, OAuthError> {
     parse_resources(form).map_err(|why| OAuthError::bad_request("invalid_target", why))
 }
 

@@ -22,18 +22,18 @@ use crate::{
         oauth2::{
             client::{Client, ClientOrigin},
             grant::Grant,
+            redirect_uri::RedirectUri,
         },
         session::Session,
         user::NewPassword,
     },
-    oauth2provider::revoke,
+    oauth2provider::{Provider, resources, revoke},
     store::{Read, StoreError, clients},
     web::{
         Web,
         credentials::{Caller, by},
         pages::{
             claim::new_password,
-            consent::words_of,
             message,
             render::{frame, page},
             views::{AccountPage, FieldError, GrantRow, SessionRow, day, minute},
@@ -86,7 +86,9 @@ fn show(
     let rows = web.store.read(|tx| {
         let open = sessions::list(tx, head.now, live.user.id)?;
         let given = revoke::list_grants(tx, head.now, live.user.id)?;
-        let given = given.into_iter().map(|grant| grant_row(tx, &grant));
+        let given = given
+            .into_iter()
+            .map(|grant| grant_row(tx, &web.provider, &grant));
         Ok((
             session_rows(open, live.session.id),
             given.collect::<Result<Vec<_>, _>>()?,
@@ -129,8 +131,10 @@ fn session_rows(open: Vec<Session>, current: Id) -> Vec<SessionRow> {
     rows
 }
 
-fn grant_row(tx: &dyn Read, grant: &Grant) -> Result<GrantRow, StoreError> {
+fn grant_row(tx: &dyn Read, provider: &Provider, grant: &Grant) -> Result<GrantRow, StoreError> {
     let client = clients::find(tx, grant.client_id)?;
+    let resource = resources::find(tx, provider, &grant.resource)?;
+    let words = |name| resource.as_ref().map_or(name, |found| found.words_of(name));
     let origin = match client.as_ref().map(|client| client.origin) {
         Some(ClientOrigin::Administrator) => "set up by an administrator of this box",
         Some(ClientOrigin::SelfRegistered) => "registered itself",
@@ -143,11 +147,11 @@ fn grant_row(tx: &dyn Read, grant: &Grant) -> Result<GrantRow, StoreError> {
             |client| client.metadata.name.to_string(),
         ),
         client_origin_words: origin.to_owned(),
-        redirect_host: grant.redirect_uri.shown_host(),
+        redirect_host: grant.redirect_uri.as_ref().map(RedirectUri::shown_host),
         scopes: grant
             .scopes
             .iter()
-            .map(|name| words_of(name).to_owned())
+            .map(|name| words(name).to_owned())
             .collect(),
         resource: grant.resource.to_string(),
         created_at: minute(grant.created_at),
@@ -159,7 +163,7 @@ fn grant_row(tx: &dyn Read, grant: &Grant) -> Result<GrantRow, StoreError> {
 }
 
 /// The session whose page sent the form, and the form.
-fn signed_form(
+pub(super) fn signed_form(
     web: &Web,
     request: &Request,
     caller: Caller,

@@ -8,12 +8,12 @@ use crate::{
     model::{
         effect::Effect,
         oauth2::{
-            client::ClientOrigin,
+            client::{Client, ClientOrigin},
             redirect_uri::RedirectKind,
-            scope::{ScopeSet, find_definition},
+            scope::ScopeSet,
         },
     },
-    oauth2provider::authorize::Authorization,
+    oauth2provider::{authorize::Authorization, resources::Resource},
     web::{
         Web,
         oauth2::authorize::{AUTHORIZE_PATH, ECHOED, REQUESTED_SCOPE, can_untick},
@@ -36,34 +36,46 @@ pub fn page(
 ) -> String {
     let target = &authorization.target;
     let (client, redirect) = (&target.client, &target.redirect_uri);
-    let metadata = &client.metadata;
-    let host = metadata
-        .client_uri
-        .as_deref()
-        .and_then(|uri| Url::parse(uri).ok());
-    let days = web.provider.lifetimes.refresh_absolute_ttl.as_secs() / DAY_SECONDS;
     text(&ConsentPage {
         frame: frame(web, Some(session)),
-        client_name: metadata.name.to_string(),
-        client_origin: match client.origin {
-            ClientOrigin::Administrator => views::ClientOrigin::Administrator,
-            ClientOrigin::SelfRegistered => views::ClientOrigin::SelfRegistered,
-        },
-        client_host: host.and_then(|url| url.host_str().map(str::to_owned)),
+        client_name: client.metadata.name.to_string(),
+        client_origin: origin(client),
+        client_host: host(client),
         client_since: day(client.created_at),
         redirect_host: redirect.shown_host(),
         redirect_uri: redirect.to_string(),
         loopback_only: redirect.kind() == RedirectKind::Loopback,
         private_scheme: (redirect.kind() == RedirectKind::PrivateUse)
             .then(|| redirect.scheme().to_owned()),
-        resource: authorization.resource.to_string(),
-        scopes: groups(&authorization.scopes),
-        lasts: format!("Until you take it back, at most {} days", days.max(1)),
+        resource: authorization.resource.identifier().to_string(),
+        scopes: groups(&authorization.resource, &authorization.scopes),
+        lasts: lasts(web),
         action: AUTHORIZE_PATH.to_owned(),
         consent_token: consent_token.to_owned(),
         csrf_token: web.csrf_token(session.session.id),
         hidden: hidden(authorization, params),
     })
+}
+
+/// Who says what a client is.
+pub(super) fn origin(client: &Client) -> views::ClientOrigin {
+    match client.origin {
+        ClientOrigin::Administrator => views::ClientOrigin::Administrator,
+        ClientOrigin::SelfRegistered => views::ClientOrigin::SelfRegistered,
+    }
+}
+
+/// The host of a client's own page, as it says.
+pub(super) fn host(client: &Client) -> Option<String> {
+    let uri = client.metadata.client_uri.as_deref();
+    let url = uri.and_then(|uri| Url::parse(uri).ok());
+    url.and_then(|url| url.host_str().map(str::to_owned))
+}
+
+/// For how long a grant that is given now lasts.
+pub(super) fn lasts(web: &Web) -> String {
+    let days = web.provider.lifetimes.refresh_absolute_ttl.as_secs() / DAY_SECONDS;
+    format!("Until you take it back, at most {} days", days.max(1))
 }
 
 /// The request's own parameters, for the form to send back.
@@ -76,7 +88,7 @@ fn hidden(authorization: &Authorization, params: &Params) -> Vec<(String, String
 }
 
 /// The scopes in words, by what they let a client do.
-fn groups(scopes: &ScopeSet) -> Vec<ScopeGroup> {
+pub(super) fn groups(resource: &Resource, scopes: &ScopeSet) -> Vec<ScopeGroup> {
     use ScopeEffect::{Adds, Changes, Destroys, Reads};
     [Reads, Adds, Changes, Destroys]
         .into_iter()
@@ -84,33 +96,27 @@ fn groups(scopes: &ScopeSet) -> Vec<ScopeGroup> {
             effect,
             scopes: scopes
                 .iter()
-                .filter(|name| effect_of(name) == effect)
-                .map(line)
+                .filter(|name| shown_effect(resource.effect_of(name)) == effect)
+                .map(|name| line(resource, name))
                 .collect(),
         })
         .filter(|group| !group.scopes.is_empty())
         .collect()
 }
 
-fn line(name: &str) -> ScopeLine {
+fn line(resource: &Resource, name: &str) -> ScopeLine {
     ScopeLine {
         name: name.to_owned(),
-        words: words_of(name).to_owned(),
-        can_untick: can_untick(name),
+        words: resource.words_of(name).to_owned(),
+        can_untick: can_untick(resource, name),
     }
 }
 
-/// The words for a scope; its name where there are none.
-pub(super) fn words_of(name: &str) -> &str {
-    find_definition(name).map_or(name, |scope| scope.words)
-}
-
-/// What is not known counts as the gravest.
-fn effect_of(name: &str) -> ScopeEffect {
-    match find_definition(name).map(|scope| scope.effect) {
-        Some(Effect::Reads) => ScopeEffect::Reads,
-        Some(Effect::Adds | Effect::AddsOnce) => ScopeEffect::Adds,
-        Some(Effect::Changes) => ScopeEffect::Changes,
-        Some(Effect::Destroys) | None => ScopeEffect::Destroys,
+const fn shown_effect(effect: Effect) -> ScopeEffect {
+    match effect {
+        Effect::Reads => ScopeEffect::Reads,
+        Effect::Adds | Effect::AddsOnce => ScopeEffect::Adds,
+        Effect::Changes => ScopeEffect::Changes,
+        Effect::Destroys => ScopeEffect::Destroys,
     }
 }

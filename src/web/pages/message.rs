@@ -160,6 +160,18 @@ pub fn consent_refused(
     notice(web, head, Some(session), status, words)
 }
 
+/// What follows an answer about a device.
+pub fn device_answered(web: &Web, head: &Head, session: &LiveSession) -> Response {
+    let words = Words {
+        title: "The device has your answer",
+        message: "You can close this page. The device goes on by itself in a few seconds.",
+        detail: None,
+        what_to_do: Some("What you have allowed can be taken back at any time."),
+        link: Some(("/account", "What you have allowed")),
+    };
+    notice(web, head, Some(session), StatusCode::OK, words)
+}
+
 /// A claim link that is used, too old, or not for this box.
 pub fn claim_closed(web: &Web, head: &Head) -> Response {
     let words = Words {

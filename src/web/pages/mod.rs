@@ -4,6 +4,7 @@ pub mod account;
 pub mod assets;
 pub mod claim;
 pub mod consent;
+pub mod device;
 pub mod home;
 pub mod message;
 pub mod sign_in;

@@ -3,8 +3,9 @@
 use askama::Template;
 
 use super::views::{
-    AccountPage, ClaimPage, ClientOrigin, ConsentPage, FieldError, Frame, GrantRow, HomePage,
-    MessagePage, ScopeEffect, ScopeGroup, ScopeLine, SessionRow, SignInPage, SignedIn,
+    AccountPage, ClaimPage, ClientOrigin, ConsentPage, DeviceConsentPage, DevicePage, FieldError,
+    Frame, GrantRow, HomePage, MessagePage, ScopeEffect, ScopeGroup, ScopeLine, SessionRow,
+    SignInPage, SignedIn,
 };
 
 /// Every page in every state, rendered, with a name for the messages of a failed test.
@@ -20,6 +21,9 @@ pub(super) fn rendered() -> Vec<(&'static str, String)> {
         ("consent", consent().render().unwrap()),
         ("consent-loopback", consent_loopback().render().unwrap()),
         ("consent-scheme", consent_scheme().render().unwrap()),
+        ("device", device().render().unwrap()),
+        ("device-refused", device_refused().render().unwrap()),
+        ("device-consent", device_consent().render().unwrap()),
         ("account", account().render().unwrap()),
         ("account-new", account_new().render().unwrap()),
         ("message", message().render().unwrap()),
@@ -182,6 +186,50 @@ pub(super) fn consent_scheme() -> ConsentPage {
     }
 }
 
+fn device() -> DevicePage {
+    DevicePage {
+        frame: signed_in(),
+        csrf_token: "csrf".into(),
+        user_code: "WDJB-MJHT".into(),
+        error: None,
+    }
+}
+
+pub(super) fn device_refused() -> DevicePage {
+    DevicePage {
+        user_code: "WDJB".into(),
+        error: Some("Expected the 8 letters that the device shows.".into()),
+        ..device()
+    }
+}
+
+pub(super) fn device_consent() -> DeviceConsentPage {
+    let ConsentPage {
+        frame,
+        client_name,
+        client_origin,
+        client_host,
+        client_since,
+        resource,
+        scopes,
+        lasts,
+        csrf_token,
+        ..
+    } = consent();
+    DeviceConsentPage {
+        frame,
+        client_name,
+        client_origin,
+        client_host,
+        client_since,
+        user_code: "WDJB-MJHT".into(),
+        resource,
+        scopes,
+        lasts,
+        csrf_token,
+    }
+}
+
 fn group(effect: ScopeEffect, lines: &[(&str, &str)]) -> ScopeGroup {
     ScopeGroup {
         effect,
@@ -205,7 +253,10 @@ pub(super) fn account() -> AccountPage {
         sessions: vec![this_session(), session("s2", "Safari on iPhone")],
         grants: vec![
             grant("g1", "Claude", Some("2026-11-22 09:12 UTC")),
-            grant("g2", "VS Code", None),
+            GrantRow {
+                redirect_host: None,
+                ..grant("g2", "VS Code", None)
+            },
         ],
         notice: Some("The access of Cursor has ended.".into()),
         password_chars_min: 12,
@@ -249,7 +300,7 @@ fn grant(id: &str, client_name: &str, last_used_at: Option<&str>) -> GrantRow {
         id: id.into(),
         client_name: client_name.into(),
         client_origin_words: "It registered itself".into(),
-        redirect_host: "claude.ai".into(),
+        redirect_host: Some("claude.ai".into()),
         scopes: vec![
             "See your name and your role".into(),
             "Revoke what you allowed other apps".into(),

@@ -129,6 +129,46 @@ pub struct ConsentPage {
     pub hidden: Vec<(String, String)>,
 }
 
+/// `/device`: the code that a device shows.
+#[derive(Clone, Debug, Template)]
+#[template(path = "device.html")]
+pub struct DevicePage {
+    /// What surrounds the page; somebody is signed in.
+    pub frame: Frame,
+    /// Bound to the session.
+    pub csrf_token: String,
+    /// What was typed, or what the address has.
+    pub user_code: String,
+    /// Why the last code was refused.
+    pub error: Option<String>,
+}
+
+/// `/device/consent`: whether a device may act for the person who is signed in.
+#[derive(Clone, Debug, Template)]
+#[template(path = "device_consent.html")]
+pub struct DeviceConsentPage {
+    /// What surrounds the page; somebody is signed in.
+    pub frame: Frame,
+    /// As the client calls itself: text of a stranger, up to 128 characters.
+    pub client_name: String,
+    /// Who says so.
+    pub client_origin: ClientOrigin,
+    /// The host of the client's own page, as the client says.
+    pub client_host: Option<String>,
+    /// Since when the client is known here.
+    pub client_since: String,
+    /// What the device shows, for the person to compare.
+    pub user_code: String,
+    /// What the access is for (RFC 8707).
+    pub resource: String,
+    /// In the order of [`ScopeEffect`]; none of them empty.
+    pub scopes: Vec<ScopeGroup>,
+    /// For how long.
+    pub lasts: String,
+    /// Bound to the session.
+    pub csrf_token: String,
+}
+
 /// Where a client came from, which says how far its name can be believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientOrigin {
@@ -226,8 +266,8 @@ pub struct GrantRow {
     pub client_name: String,
     /// Who says so, in words that end without a full stop.
     pub client_origin_words: String,
-    /// Where its answers go.
-    pub redirect_host: String,
+    /// Where its answers go; nowhere for a device.
+    pub redirect_host: Option<String>,
     /// What was allowed, in words.
     pub scopes: Vec<String>,
     /// What the access is for.
@@ -282,13 +322,6 @@ impl ScopeEffect {
     }
 }
 
-impl ConsentPage {
-    fn can_untick_any(&self) -> bool {
-        let mut lines = self.scopes.iter().flat_map(|group| &group.scopes);
-        lines.any(|line| line.can_untick)
-    }
-}
-
 impl ClaimPage {
     fn password_hint(&self) -> String {
         password_hint(self.password_chars_min)
@@ -318,6 +351,12 @@ pub fn minute(at: Timestamp) -> String {
     };
     let (minute, _) = time.rsplit_once(':').unwrap_or((time, ""));
     format!("{day} {minute} UTC")
+}
+
+/// Whether a consent page has anything to untick.
+fn can_untick_any(scopes: &[ScopeGroup]) -> bool {
+    let mut lines = scopes.iter().flat_map(|group| &group.scopes);
+    lines.any(|line| line.can_untick)
 }
 
 /// An address as it is shown: whatever is not plain ASCII by its number.
@@ -375,6 +414,11 @@ mod tests {
             ("claim", claim.render().unwrap()),
             ("sign-in", sign_in.render().unwrap()),
             ("consent", attacked_consent().render().unwrap()),
+            ("device", attacked_device().render().unwrap()),
+            (
+                "device-consent",
+                attacked_device_consent().render().unwrap(),
+            ),
             ("account", attacked_account().render().unwrap()),
             ("message", message.render().unwrap()),
         ]
@@ -395,11 +439,27 @@ mod tests {
         }
     }
 
+    fn attacked_device() -> DevicePage {
+        DevicePage {
+            user_code: ATTACK.into(),
+            ..samples::device_refused()
+        }
+    }
+
+    fn attacked_device_consent() -> DeviceConsentPage {
+        let mut consent = samples::device_consent();
+        consent.client_name = ATTACK.into();
+        consent.client_host = Some(ATTACK.into());
+        consent.resource = ATTACK.into();
+        consent.scopes[1].scopes[0].words = ATTACK.into();
+        consent
+    }
+
     fn attacked_account() -> AccountPage {
         let mut account = samples::account();
         account.sessions[0].browser = ATTACK.into();
         account.grants[0].client_name = ATTACK.into();
-        account.grants[0].redirect_host = ATTACK.into();
+        account.grants[0].redirect_host = Some(ATTACK.into());
         account
     }
 
