@@ -8,7 +8,9 @@ use crate::{
         oauth2::{
             client::{Client, ClientSecret},
             code::AuthorizationCode,
+            device::DeviceAuthorization,
             grant::Grant,
+            resource_server::ResourceServer,
             token::{AccessToken, TokenFamily},
         },
         session::Session,
@@ -34,6 +36,8 @@ const RECORDS: &[fn(&[u8])] = &[
     of::<Settings>,
     of::<ChainedEntry>,
     of::<ChainEnd>,
+    of::<DeviceAuthorization>,
+    of::<ResourceServer>,
 ];
 
 /// Reads `bytes` as a record of the kind that `kind` chooses. What can be read can be written, and

@@ -45,13 +45,13 @@ pub enum Endpoint {
     Token,
     /// `POST /oauth2/revoke`.
     Revocation,
-    /// `POST /oauth2/introspect`.
-    Introspection,
     /// `POST /oauth2/register`.
     Registration,
+    /// `POST /oauth2/introspect`.
+    Introspection,
     /// `POST /oauth2/device_authorization`.
     DeviceAuthorization,
-    /// A try at the code that a device shows.
+    /// A try at the code that a device shows (RFC 8628 §5.1; threat 14).
     DeviceCode,
 }
 
@@ -122,34 +122,35 @@ pub const LIMITS: &[Limit] = &[
         Duration::from_millis(200),
     ),
     limit(
+        Endpoint::Registration,
+        Per::Address,
+        60,
+        Duration::from_secs(20),
+    ),
+    // A resource server asks about every call that it gets.
+    limit(
         Endpoint::Introspection,
         Per::Address,
-        1_000,
-        Duration::from_millis(10),
+        6_000,
+        Duration::from_millis(1),
     ),
     limit(
         Endpoint::Introspection,
         Per::Client,
-        1_000,
-        Duration::from_millis(10),
+        6_000,
+        Duration::from_millis(1),
     ),
     limit(
         Endpoint::DeviceAuthorization,
         Per::Address,
         60,
-        Duration::from_secs(10),
+        Duration::from_secs(2),
     ),
     limit(
         Endpoint::DeviceAuthorization,
         Per::Client,
         60,
-        Duration::from_secs(10),
-    ),
-    limit(
-        Endpoint::DeviceCode,
-        Per::Address,
-        30,
-        Duration::from_secs(10),
+        Duration::from_secs(2),
     ),
     // With 25.6 billion codes, 10,000 of them in use and 100,000 sessions that try, one is hit in a
     // month.
@@ -160,10 +161,10 @@ pub const LIMITS: &[Limit] = &[
         Duration::from_mins(1),
     ),
     limit(
-        Endpoint::Registration,
+        Endpoint::DeviceCode,
         Per::Address,
-        60,
-        Duration::from_secs(20),
+        30,
+        Duration::from_secs(10),
     ),
     // Strangers alone never fill the box: what they register in `client.unapproved_ttl` is less
     // than what it holds.
@@ -186,7 +187,7 @@ pub enum Subject<'a> {
     Client(Id),
     /// Somebody at this address who gave the name of this client, which has no secret.
     PublicClient(Id, IpAddr),
-    /// This browser session.
+    /// Somebody in this browser session.
     Session(Id),
     /// Anybody.
     Everybody,
@@ -314,17 +315,18 @@ impl Throttle {
         self.check(now, Endpoint::SignIn, Subject::Address(address))?;
         self.check(now, Endpoint::SignIn, Subject::Account(account))
     }
+}
 
-    /// Takes one try of the browser session `session_id` at `address` at the code of a device (RFC
-    /// 8628 §5.1; threat 14).
+impl Throttle {
+    /// Takes one try of `session` from `address` at the code that a device shows.
     pub fn check_device_code(
         &self,
         now: Timestamp,
-        session_id: Id,
+        session: Id,
         address: IpAddr,
     ) -> Result<(), Wait> {
         self.check(now, Endpoint::DeviceCode, Subject::Address(address))?;
-        self.check(now, Endpoint::DeviceCode, Subject::Session(session_id))
+        self.check(now, Endpoint::DeviceCode, Subject::Session(session))
     }
 }
 
@@ -409,7 +411,10 @@ mod tests {
                     (Subject::Address(address(1)), Some(other))
                 }
                 Per::Client => (Subject::Client(id(1)), Some(Subject::Client(id(2)))),
-                Per::Session => (Subject::Session(id(1)), Some(Subject::Session(id(2)))),
+                Per::Session => {
+                    let session = |number| Subject::Session(Id::from_bytes([number; 16]));
+                    (session(1), Some(session(2)))
+                }
                 Per::Box => (Subject::Everybody, None),
             };
             let (throttle, burst) = (throttle(), row.burst.get());
@@ -480,25 +485,6 @@ mod tests {
         assert_eq!(throttle.check(at(0), Endpoint::Token, of(2)), Ok(()));
     }
 
-    /// Threat 14: guesses at the code of somebody's device.
-    #[test]
-    fn a_browser_that_guesses_codes_rests_wherever_it_goes() {
-        let throttle = throttle();
-        for attempt in 0..10 {
-            let guess = throttle.check_device_code(at(0), id(1), address(attempt));
-            assert_eq!(guess, Ok(()));
-        }
-        assert!(
-            throttle
-                .check_device_code(at(0), id(1), address(99))
-                .is_err()
-        );
-        assert_eq!(
-            throttle.check_device_code(at(0), id(2), address(99)),
-            Ok(())
-        );
-    }
-
     #[test]
     fn one_customer_is_one_address() {
         let of = |text: &str| address_key(text.parse::<Ipv6Addr>().expect(text).into());
@@ -552,10 +538,10 @@ mod tests {
                 Endpoint::SignIn => "A try at a password",
                 Endpoint::Token => "`POST /oauth2/token`",
                 Endpoint::Revocation => "`POST /oauth2/revoke`",
-                Endpoint::Introspection => "`POST /oauth2/introspect`",
                 Endpoint::Registration => "`POST /oauth2/register`",
+                Endpoint::Introspection => "`POST /oauth2/introspect`",
                 Endpoint::DeviceAuthorization => "`POST /oauth2/device_authorization`",
-                Endpoint::DeviceCode => "A try at the code of a device",
+                Endpoint::DeviceCode => "A try at a device's code",
             };
             let whom = match row.per {
                 Per::Account => "each account name",
@@ -571,6 +557,24 @@ mod tests {
                 "no row | {expected}"
             );
         }
+    }
+
+    /// Threat 14: guesses at the code of somebody's device.
+    #[test]
+    fn a_browser_that_guesses_codes_rests_wherever_it_goes() {
+        let throttle = throttle();
+        let session = |number| Id::from_bytes([number; 16]);
+        let try_code =
+            |number, last| throttle.check_device_code(at(0), session(number), address(last));
+        for attempt in 0..10 {
+            assert_eq!(try_code(1, attempt), Ok(()));
+        }
+        assert!(try_code(1, 99).is_err());
+        assert_eq!(try_code(2, 99), Ok(()));
+        for number in 0..30 {
+            let _ = try_code(100 + number, 7);
+        }
+        assert!(try_code(250, 7).is_err());
     }
 
     #[test]

@@ -61,10 +61,10 @@ pub async fn post(web: Arc<Web>, request: Request, caller: Caller) -> Response {
         Ok(signed) => signed,
         Err(refusal) => return refusal,
     };
-    if let Err(wait) = web
+    let tried = web
         .throttle
-        .check_device_code(head.now, live.session.id, head.remote)
-    {
+        .check_device_code(head.now, live.session.id, head.remote);
+    if let Err(wait) = tried {
         let error = format!("Too many codes. Try again in {} seconds.", wait.seconds);
         let status = StatusCode::TOO_MANY_REQUESTS;
         let mut response = show(&web, status, &live, "", Some(error));
