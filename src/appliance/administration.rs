@@ -85,6 +85,20 @@ pub enum Command {
         /// The audience of its tokens.
         identifier: String,
     },
+    /// Keep a copy of a client's document.
+    ClientPin {
+        /// Where the document is.
+        url: String,
+        /// Its text.
+        document: String,
+    },
+    /// Every copy of a client's document.
+    ClientPins,
+    /// Give up a copy of a client's document.
+    ClientUnpin {
+        /// Where the document is.
+        url: String,
+    },
     /// Check the chain of the audit log.
     AuditVerify,
     /// Search the audit log.
@@ -153,6 +167,10 @@ pub enum Reply {
         /// Its secret, which nobody can read again.
         client_secret: String,
     },
+    /// Every copy of a client's document.
+    Pins(Vec<PinRow>),
+    /// The copy that was pinned.
+    Pin(PinRow),
     /// The audit log holds together.
     AuditVerified {
         /// How many entries it has.
@@ -288,6 +306,20 @@ pub struct ScopeRow {
     pub name: String,
     /// What a person reads at consent.
     pub words: String,
+}
+
+/// A copy of a client's document as `client pins` shows it. Times are RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinRow {
+    /// Where the document is: the client's identifier.
+    pub url: String,
+    /// The name that is shown at consent.
+    pub name: String,
+    /// Where codes may be sent.
+    pub redirect_uris: Vec<String>,
+    /// When it was pinned; none for a copy that is in the binary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned_at: Option<String>,
 }
 
 /// The command was understood and not done; nothing was changed.

@@ -10,7 +10,7 @@ use crate::{
             Answer, AuditChange, AuditRow, ClientRow, Command, Password, Refused, Reply,
             ResourceRow, ScopeRow, UserRow, UserState,
         },
-        data_file, directory,
+        data_file, directory, pins,
     },
     audit::{self, Act},
     config::Config,
@@ -20,11 +20,12 @@ use crate::{
     },
     model::{
         audit::{Actor, AuditEntry, Change, Origin},
-        id::Id,
         oauth2::{
             client::{
                 AuthMethod, Client, ClientMetadata, ClientName, GrantType, REDIRECT_URIS_MAX,
             },
+            client_document::ClientDocument,
+            client_id::ClientId,
             resource::ResourceUri,
             resource_server::{ResourceServer, ServerIdentifier, ServerScope},
             scope::{ScopeSet, find_definition},
@@ -110,6 +111,8 @@ enum Prepared {
     ClientAdd(ClientMetadata),
     /// A resource server that may be added.
     ResourceAdd(ServerIdentifier, Vec<ServerScope>),
+    /// A document that may be kept.
+    ClientPin(ClientDocument),
     /// Nothing was slow.
     Other(Command),
 }
@@ -184,6 +187,9 @@ impl Prepared {
                     .map_err(|error| Refused::because(format!("identifier: {error}")))?;
                 Self::ResourceAdd(identifier, parse_server_scopes(&scopes, &scope_words)?)
             }
+            Command::ClientPin { url, document } => {
+                Self::ClientPin(pins::parse_document(&url, &document)?)
+            }
             other => Self::Other(other),
         })
     }
@@ -236,6 +242,7 @@ impl Prepared {
                     client_secret: secret.reveal(),
                 })
             }
+            Self::ClientPin(document) => pins::pin(tx, act, document),
             Self::Other(command) => execute_quick(tx, act, command),
         }
     }
@@ -257,6 +264,7 @@ fn query(tx: &dyn Read, command: &Command) -> Result<Option<Reply>, Refused> {
             let servers = resource_servers::list(tx)?;
             Reply::Resources(servers.iter().map(resource_row).collect())
         }
+        Command::ClientPins => pins::list(tx)?,
         Command::AuditVerify => {
             let verified = audit::verify(tx).map_err(Refused::because)?;
             Reply::AuditVerified {
@@ -300,6 +308,7 @@ fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer
             apps::remove(tx, act, client.id)?;
         }
         Command::ResourceRemove { identifier } => remove_resource(tx, act, &identifier)?,
+        Command::ClientUnpin { url } => pins::unpin(tx, act, &url)?,
         prepared => {
             let name = std::mem::discriminant(&prepared);
             return Err(Refused::because(format!(
@@ -328,9 +337,9 @@ fn user_name(text: &str) -> Result<UserName, Refused> {
 
 fn find_client(tx: &dyn Read, id: &str) -> Result<Client, Refused> {
     let found = id
-        .parse::<Id>()
+        .parse::<ClientId>()
         .ok()
-        .map(|id| clients::find(tx, id))
+        .map(|id| clients::find_named(tx, &id))
         .transpose()?
         .flatten();
     found.ok_or_else(|| {
@@ -474,7 +483,7 @@ fn audit_row(entry: AuditEntry) -> AuditRow {
 fn client_row(client: &Client) -> ClientRow {
     let metadata = &client.metadata;
     ClientRow {
-        client_id: client.id.to_string(),
+        client_id: client.client_id().to_string(),
         name: metadata.name.to_string(),
         origin: client.origin.as_str().to_owned(),
         public: client.is_public(),

@@ -8,6 +8,8 @@ pub mod socket;
 
 mod application;
 mod execute;
+mod outbound;
+mod pins;
 mod start;
 
 #[cfg(test)]
@@ -18,6 +20,7 @@ use std::{path::PathBuf, sync::Arc};
 use ipnet::IpNet;
 
 pub use execute::administer_offline;
+pub use outbound::EgressCaError;
 pub use start::{Ready, StartError, serve};
 
 use crate::{config::Switch, mcp::Mcp, runtime::clock::Clock, web::Web};

@@ -17,6 +17,7 @@ use crate::{
         administration::{Answer, Command, Refused},
         data_file, directory,
         execute::{Begun, begin},
+        outbound::{self, EgressCaError},
         socket,
     },
     audit,
@@ -38,6 +39,7 @@ use crate::{
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
         logs::{self, LogsError},
+        outbound::Outbound,
         signals::{Reload, Stop},
     },
     store::{Store, StoreError, meta},
@@ -67,6 +69,9 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// Whom to trust beside the machine's own authorities cannot be read.
+    #[error(transparent)]
+    EgressCa(#[from] EgressCaError),
     /// The log cannot be started.
     #[error(transparent)]
     Logs(#[from] LogsError),
@@ -139,6 +144,7 @@ async fn run(
             .as_deref()
             .and_then(Certificates::ca_pem)
             .map(str::to_owned),
+        outbound::open(config)?,
     )?;
     let admin = socket::Listener::bind(&config.data_dir)?;
 
@@ -315,6 +321,7 @@ pub(super) fn build(
     entropy: &Arc<dyn Entropy>,
     clock: &Arc<dyn Clock>,
     ca_pem: Option<String>,
+    outbound: Outbound,
 ) -> Result<Arc<Appliance>, StartError> {
     let (experiments, unknown) = Experiments::parse(&config.experiments);
     for name in unknown {
@@ -337,6 +344,7 @@ pub(super) fn build(
         },
         passwords: PasswordDesk::new(),
         ca_pem,
+        outbound,
         probe: Probe::default(),
         experiments,
     });

@@ -1,5 +1,11 @@
 //! `keystead client`.
 
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
 use clap::Subcommand;
 
 use crate::{
@@ -62,6 +68,32 @@ Examples:
         /// The client's identifier
         id: String,
     },
+    /// Keep a copy of the document that describes a client
+    #[command(after_help = "\
+Some clients name themselves by the https URL of a document. The server fetches it when somebody who
+is signed in connects such a client; where it cannot, as with --egress off, the copy serves.
+
+Example:
+  keystead client pin https://app.example/client.json --file client.json")]
+    Pin {
+        /// Where the document is: the client's identifier
+        url: String,
+        /// The document, as that URL serves it
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        rows: RowFlags,
+    },
+    /// List the copies of documents, those in the binary among them
+    Pins {
+        #[command(flatten)]
+        rows: RowFlags,
+    },
+    /// Give up a copy of a document
+    Unpin {
+        /// Where the document is
+        url: String,
+    },
 }
 
 impl ClientCommand {
@@ -94,6 +126,38 @@ impl ClientCommand {
                 administer(config, Command::ClientRemove { id })?;
                 console.note(&done)
             }
+            Self::Pin { url, file, rows } => {
+                let document = read_document(&file)?;
+                let command = Command::ClientPin { url, document };
+                rows.print(&administer(config, command)?, console)
+            }
+            Self::Pins { rows } => rows.print(&administer(config, Command::ClientPins)?, console),
+            Self::Unpin { url } => {
+                let done = format!("{} is not pinned any more.", text_of(&url));
+                administer(config, Command::ClientUnpin { url })?;
+                console.note(&done)
+            }
         }
     }
+}
+
+/// Bytes of a document's file that are read at the most. The server judges how long a document may
+/// be; this keeps a wrong file from being read whole.
+const FILE_BYTES_MAX: u64 = 32 * 1024;
+
+fn read_document(path: &Path) -> Result<String, Failure> {
+    let read = || {
+        let mut text = String::new();
+        let file = File::open(path)?;
+        file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > FILE_BYTES_MAX {
+            let why = format!("expected at most {FILE_BYTES_MAX} bytes, found more");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+        }
+        Ok(text)
+    };
+    read().map_err(|cause| Failure::Document {
+        path: path.to_owned(),
+        cause,
+    })
 }

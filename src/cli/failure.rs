@@ -1,6 +1,9 @@
 //! Why a command was not done, and the exit code that says so.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use crate::{
     appliance::{StartError, administration::Refused, socket::CallError},
@@ -28,6 +31,8 @@ pub(super) enum Failure {
     Refused(#[from] Refused),
     #[error(transparent)]
     Password(#[from] PasswordError),
+    #[error("cannot read {}: {cause}", path.display())]
+    Document { path: PathBuf, cause: io::Error },
     #[error("expected --yes, because there is no terminal to ask on")]
     NeedsYes,
     #[error("not confirmed; nothing was changed")]
@@ -50,6 +55,7 @@ impl Failure {
             | Self::Call(_)
             | Self::Refused(_)
             | Self::Password(_)
+            | Self::Document { .. }
             | Self::NotConfirmed
             | Self::Input(_)
             | Self::Output(_) => FAILED,

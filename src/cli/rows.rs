@@ -4,7 +4,9 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    appliance::administration::{AuditRow, ClientRow, Reply, ResourceRow, UserRow, UserState},
+    appliance::administration::{
+        AuditRow, ClientRow, PinRow, Reply, ResourceRow, UserRow, UserState,
+    },
     cli::{console::Console, failure::Failure},
 };
 
@@ -57,7 +59,9 @@ impl RowFlags {
 fn json(reply: &Reply) -> Result<String, Failure> {
     let line = match reply {
         Reply::Done => return Ok(String::new()),
-        Reply::Users(_) | Reply::Clients(_) | Reply::Resources(_) => serde_json::to_string(reply),
+        Reply::Users(_) | Reply::Clients(_) | Reply::Resources(_) | Reply::Pins(_) => {
+            serde_json::to_string(reply)
+        }
         Reply::ResourceCreated {
             resource,
             client_secret,
@@ -68,6 +72,7 @@ fn json(reply: &Reply) -> Result<String, Failure> {
         Reply::AuditVerified { .. } | Reply::AuditLogs { .. } => inner_json(reply),
         Reply::User(user) => serde_json::to_string(user),
         Reply::Client(client) => serde_json::to_string(client),
+        Reply::Pin(pin) => serde_json::to_string(pin),
         Reply::ClientCreated {
             client,
             client_secret,
@@ -102,6 +107,8 @@ fn text(reply: &Reply) -> String {
         Reply::User(user) => user_table(std::slice::from_ref(user)),
         Reply::Clients(clients) => client_table(clients),
         Reply::Client(client) => client_list(client, None),
+        Reply::Pins(pins) => pin_table(pins),
+        Reply::Pin(pin) => pin_table(std::slice::from_ref(pin)),
         Reply::ClientCreated {
             client,
             client_secret,
@@ -182,6 +189,15 @@ fn client_table(clients: &[ClientRow]) -> String {
         let last_used_at = client.last_used_at.as_deref().unwrap_or(NOTHING);
         let (id, name, origin) = (&client.client_id, &client.name, &client.origin);
         [id, name, origin, kind, &client.created_at, last_used_at].map(text_of)
+    });
+    table(header.map(str::to_owned), rows)
+}
+
+fn pin_table(pins: &[PinRow]) -> String {
+    let header = ["DOCUMENT", "NAME", "PINNED"];
+    let rows = pins.iter().map(|pin| {
+        let pinned_at = pin.pinned_at.as_deref().unwrap_or("in the binary");
+        [&pin.url, &pin.name, pinned_at].map(text_of)
     });
     table(header.map(str::to_owned), rows)
 }

@@ -14,8 +14,8 @@ use super::{Arguments, console::Console, execute, failure::Failure};
 use crate::{
     appliance::{
         administration::{
-            Answer, ClientRow, Command, Password, Refused, Reply, ResourceRow, ScopeRow, UserRow,
-            UserState,
+            Answer, ClientRow, Command, Password, PinRow, Refused, Reply, ResourceRow, ScopeRow,
+            UserRow, UserState,
         },
         socket::{self, Listener},
     },
@@ -169,6 +169,15 @@ fn files() -> ResourceRow {
     }
 }
 
+fn pin(pinned_at: Option<&str>) -> PinRow {
+    PinRow {
+        url: "https://app.example/client.json".to_owned(),
+        name: "app\u{1b}[31m".to_owned(),
+        redirect_uris: vec!["https://app.example/cb".to_owned()],
+        pinned_at: pinned_at.map(str::to_owned),
+    }
+}
+
 #[test]
 fn help_is_short_and_complete() {
     let command = Arguments::command().term_width(100);
@@ -183,6 +192,7 @@ fn help_is_short_and_complete() {
         "client add",
         "resource",
         "resource add",
+        "client pin",
     ] {
         let words = ["keystead"].into_iter().chain(words.split_whitespace());
         let name: Vec<&str> = words.clone().chain(["help"]).collect();
@@ -251,6 +261,7 @@ fn each_command_asks_for_what_it_says() {
             Command::UserRemove { name: name() },
         ),
         (&["client", "list"], Command::ClientList),
+        (&["client", "pins"], Command::ClientPins),
         (&["client", "show", "c1"], Command::ClientShow { id: id() }),
         (
             &["client", "remove", "c1"],
@@ -322,6 +333,51 @@ fn each_command_about_resources_asks_for_what_it_says() {
         assert_eq!(asked, Some(expected));
     }
     assert_eq!(server.end(), []);
+}
+
+#[test]
+fn a_document_is_pinned_as_its_file_has_it() {
+    let server = Server::answering(Ok(Reply::Pin(pin(None))));
+    let file = server.dir.path().join("client.json");
+    let words = |file: &std::path::Path| {
+        let file = file.to_str().expect("a UTF-8 path").to_owned();
+        let words = ["client", "pin", "https://app.example/x", "--file"].map(str::to_owned);
+        [words.to_vec(), vec![file]].concat()
+    };
+    let keystead = |words: &[String]| {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        server.keystead(&words)
+    };
+    let missing = keystead(&words(&file));
+    assert_eq!(missing.exit_code(), 1);
+    assert!(
+        missing.words().contains("cannot read "),
+        "{}",
+        missing.words()
+    );
+    std::fs::write(&file, vec![b'x'; 40 * 1024]).expect("a file");
+    let long = keystead(&words(&file)).words();
+    assert!(
+        long.contains("expected at most 32768 bytes, found more"),
+        "{long}"
+    );
+    std::fs::write(&file, "{}\n").expect("a file");
+    assert_eq!(keystead(&words(&file)).exit_code(), 0);
+    let done = server.keystead(&["client", "unpin", "https://app.example/x"]);
+    assert_eq!(
+        done.words(),
+        "https://app.example/x is not pinned any more.\n"
+    );
+    let url = || "https://app.example/x".to_owned();
+    let document = "{}\n".to_owned();
+    let url_and_document = Command::ClientPin {
+        url: url(),
+        document,
+    };
+    assert_eq!(
+        server.end(),
+        [url_and_document, Command::ClientUnpin { url: url() }]
+    );
 }
 
 #[test]
@@ -397,6 +453,12 @@ fn rows_are_text_for_a_person_and_json_for_a_program() {
                 client_secret: "ks_cs_1".to_owned(),
             },
         ),
+        (
+            "pins",
+            &["client", "pins"],
+            Reply::Pins(vec![pin(Some("2026-01-01T00:00:00Z")), pin(None)]),
+        ),
+        ("no_pins", &["client", "pins"], Reply::Pins(Vec::new())),
     ] {
         let server = Server::answering(Ok(reply));
         let text = server.keystead(words);

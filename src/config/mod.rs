@@ -18,6 +18,8 @@ mod value;
 
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 pub use error::ConfigError;
 pub use lifetimes::Lifetimes;
 
@@ -37,6 +39,10 @@ pub struct Config {
     pub network: Network,
     /// Whether anything may be fetched from another server.
     pub egress: Switch,
+    /// Networks that may be called although they are not on the public internet.
+    pub egress_allow: Vec<IpNet>,
+    /// Certificate authorities to trust in calls, beside those of the machine.
+    pub egress_ca: Option<PathBuf>,
     /// Whether requests are limited per address and per account.
     pub rate_limit: Switch,
     /// Whether clients may register themselves, until the owner decides otherwise.
@@ -113,6 +119,13 @@ impl Config {
             data_dir: data_dir::find(&sources, environment)?,
             network: network(&sources)?,
             egress: sources.get(&setting::EGRESS)?.switch()?,
+            egress_allow: sources
+                .find(&setting::EGRESS_ALLOW)?
+                .map_or(Ok(Vec::new()), |given| given.networks())?,
+            egress_ca: sources
+                .find(&setting::EGRESS_CA)?
+                .map(|given| given.path())
+                .transpose()?,
             rate_limit: sources.get(&setting::RATE_LIMIT)?.switch()?,
             registration: sources.get(&setting::REGISTRATION)?.switch()?,
             management_api: sources.get(&setting::MANAGEMENT_API)?.switch()?,

@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const LISTEN_MAX: usize = 16;
 /// Trusted proxies at most.
 pub const TRUSTED_PROXIES_MAX: usize = 64;
+/// Networks that may be called, at most.
+pub const EGRESS_ALLOW_MAX: usize = 64;
 /// Experiments named at most.
 pub const EXPERIMENTS_MAX: usize = 64;
 /// The port where nothing else is said.
@@ -107,6 +109,8 @@ pub static SETTINGS: &[&Setting] = &[
     &TLS_KEY,
     &TRUSTED_PROXY,
     &EGRESS,
+    &EGRESS_ALLOW,
+    &EGRESS_CA,
     &RATE_LIMIT,
     &REGISTRATION,
     &MANAGEMENT_API,
@@ -216,6 +220,26 @@ pub static EGRESS: Setting = Setting {
     bounds: Bounds::One,
     preset: Preset::Text("on"),
     help: "Whether anything may be fetched from other servers",
+};
+
+/// What may be called beside the public internet.
+pub static EGRESS_ALLOW: Setting = Setting {
+    key: "egress_allow",
+    reach: Reach::Serve,
+    value: "CIDR",
+    bounds: Bounds::List(EGRESS_ALLOW_MAX),
+    preset: Preset::Words("none"),
+    help: "Private address or network that may be fetched from; can be repeated",
+};
+
+/// Whom to trust beside the machine's own certificate authorities.
+pub static EGRESS_CA: Setting = Setting {
+    key: "egress_ca",
+    reach: Reach::Serve,
+    value: "FILE",
+    bounds: Bounds::One,
+    preset: Preset::Words("none"),
+    help: "PEM file with more certificate authorities to trust when fetching",
 };
 
 /// Whether requests are limited.

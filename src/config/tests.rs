@@ -64,6 +64,8 @@ fn nothing_given_is_the_default() {
     assert_eq!(config.network.public_url, None);
     assert_eq!(config.network.tls, Tls::Auto);
     assert_eq!(config.network.trusted_proxies, []);
+    assert_eq!(config.egress_allow, []);
+    assert_eq!(config.egress_ca, None);
     assert_eq!(
         [
             config.egress,
@@ -92,11 +94,11 @@ fn nothing_given_is_the_default() {
 /// Three values that each setting takes, all different where there are three, for flag, variable and file.
 fn samples(setting: &Setting) -> [&'static str; 3] {
     match setting.key {
-        "data" | "tls_cert" | "tls_key" => ["/a", "/b", "/c"],
+        "data" | "tls_cert" | "tls_key" | "egress_ca" => ["/a", "/b", "/c"],
         "listen" => ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"],
         "public_url" => ["https://a.lan", "https://b.lan", "https://c.lan"],
         "tls" => ["off", "built-in", "auto"],
-        "trusted_proxy" => ["10.0.0.1", "10.0.0.2", "10.0.0.3"],
+        "trusted_proxy" | "egress_allow" => ["10.0.0.1", "10.0.0.2", "10.0.0.3"],
         "experiments" => ["a", "b", "c"],
         "log_format" => ["json", "text", "json"],
         "log_level" => ["debug", "warn", "error"],

@@ -94,7 +94,7 @@ impl Given {
                     Ok(address) => IpNet::from(address),
                     Err(_) => text.parse::<IpNet>().ok()?,
                 };
-                // A /0 would trust the whole internet to be the proxy.
+                // A /0 would trust the whole internet to be the proxy, or forbid nothing.
                 (network.prefix_len() > 0).then(|| network.trunc())
             },
         )

@@ -117,11 +117,17 @@ pub enum Action {
     ResourceAdded,
     /// A resource server is gone.
     ResourceRemoved,
+    /// A client became known by the document that describes it.
+    ClientDescribed,
+    /// The owner keeps a copy of a client's document.
+    DocumentPinned,
+    /// The owner gave such a copy up.
+    DocumentUnpinned,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::BoxClaimed,
         Self::UserCreated,
         Self::UserPasswordChanged,
@@ -148,6 +154,9 @@ impl Action {
         Self::SettingChanged,
         Self::ResourceAdded,
         Self::ResourceRemoved,
+        Self::ClientDescribed,
+        Self::DocumentPinned,
+        Self::DocumentUnpinned,
     ];
 
     /// Its word, `thing.done`.
@@ -179,6 +188,9 @@ impl Action {
             Self::SettingChanged => "setting.changed",
             Self::ResourceAdded => "resource.added",
             Self::ResourceRemoved => "resource.removed",
+            Self::ClientDescribed => "client.described",
+            Self::DocumentPinned => "document.pinned",
+            Self::DocumentUnpinned => "document.unpinned",
         }
     }
 }

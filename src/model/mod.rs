@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod credential;
 pub mod effect;
+pub mod https_url;
 pub mod id;
 pub mod oauth2;
 pub mod public_url;

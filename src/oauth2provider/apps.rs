@@ -10,6 +10,7 @@ use crate::{
         id::Id,
         oauth2::{
             client::{AuthMethod, Client, ClientMetadata, ClientName, ClientOrigin, GrantType},
+            client_id::ClientId,
             redirect_uri::RedirectUri,
             scope::ScopeSet,
         },
@@ -26,7 +27,7 @@ const SEARCH_STEP: usize = 256;
 #[derive(Clone)]
 pub struct ClientCredentials {
     /// The `client_id`.
-    pub client_id: Id,
+    pub client_id: ClientId,
     /// The `client_secret`, from the header or the body.
     pub secret: Option<String>,
 }
@@ -79,7 +80,7 @@ pub fn authenticate(
     tx: &dyn Read,
     credentials: &ClientCredentials,
 ) -> Result<ProvenClient, ClientError> {
-    let client = clients::find(tx, credentials.client_id)?.ok_or(ClientError::Unknown)?;
+    let client = clients::find_named(tx, &credentials.client_id)?.ok_or(ClientError::Unknown)?;
     if client.is_public() {
         return Ok(ProvenClient {
             client,

@@ -17,6 +17,7 @@ use crate::{
         id::Id,
         oauth2::{
             client::{Client, GrantType},
+            client_id::ClientId,
             code::{AuthorizationCode, CodeStage},
             grant::Grant,
             pkce::CodeChallenge,
@@ -81,10 +82,10 @@ pub enum TargetError {
 /// RFC 6749 §3.1.2.4: an invalid redirect URI or client "MUST NOT" be redirected to.
 pub fn find_target(
     tx: &dyn Read,
-    client_id: Id,
+    client_id: &ClientId,
     requested: Option<RedirectUri>,
 ) -> Result<Target, TargetError> {
-    let client = clients::find(tx, client_id)?.ok_or(TargetError::ClientUnknown)?;
+    let client = clients::find_named(tx, client_id)?.ok_or(TargetError::ClientUnknown)?;
     if !client.metadata.allows(GrantType::AuthorizationCode) {
         return Err(TargetError::ClientNotForPeople);
     }

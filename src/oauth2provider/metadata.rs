@@ -9,7 +9,7 @@ use crate::{
         client::{AuthMethod, GrantType},
         scope::{Opens, SCOPES, ScopeDefinition},
     },
-    oauth2provider::Provider,
+    oauth2provider::{Provider, client_documents::Documents},
 };
 
 /// Authorization server metadata.
@@ -75,7 +75,11 @@ pub fn resource_scopes(path: &str) -> Vec<&'static str> {
 
 impl Provider {
     /// The metadata of the authorization server.
-    pub fn server_metadata(&self, registration: Registration) -> ServerMetadata {
+    pub fn server_metadata(
+        &self,
+        registration: Registration,
+        documents: Documents,
+    ) -> ServerMetadata {
         let url = |path: &str| self.public_url.join(path);
         let auth_methods: Vec<_> = AuthMethod::ALL
             .iter()
@@ -103,9 +107,7 @@ impl Provider {
             revocation_endpoint_auth_methods_supported: auth_methods,
             scopes_supported: SCOPES.iter().map(|scope| scope.name).collect(),
             authorization_response_iss_parameter_supported: true,
-            // Clients that are named by the URL of a document are not resolved yet, so nothing
-            // promises them.
-            client_id_metadata_document_supported: false,
+            client_id_metadata_document_supported: documents == Documents::Advertised,
             service_documentation: url("/"),
         }
     }

@@ -6,6 +6,7 @@
 pub mod app_secrets;
 pub mod apps;
 pub mod authorize;
+pub mod client_documents;
 pub mod device;
 pub mod introspect;
 pub mod metadata;

@@ -10,6 +10,7 @@ use crate::{
         id::Id,
         oauth2::{
             client::{Client, ClientOrigin},
+            client_id::ClientId,
             resource::ResourceUri,
             resource_server::{ResourceServer, SERVER_SCOPES_MAX, ServerIdentifier, ServerScope},
             scope::{Minimal, OFFLINE_ACCESS, SCOPES, ScopeSet, find_definition},
@@ -225,7 +226,7 @@ fn least(provider: &Provider, resource: &Resource, ceiling: Option<&ScopeSet>) -
 fn ceiling(client: &Client) -> Option<&ScopeSet> {
     match client.origin {
         ClientOrigin::Administrator => client.metadata.scope.as_ref(),
-        ClientOrigin::SelfRegistered => None,
+        ClientOrigin::SelfRegistered | ClientOrigin::Document { .. } => None,
     }
 }
 
@@ -340,7 +341,10 @@ pub fn authenticate(
     tx: &dyn Read,
     credentials: &ClientCredentials,
 ) -> Result<Option<ResourceServer>, ClientError> {
-    let Some(server) = resource_servers::find(tx, credentials.client_id)? else {
+    let ClientId::Registered(id) = credentials.client_id else {
+        return Ok(None);
+    };
+    let Some(server) = resource_servers::find(tx, id)? else {
         return Ok(None);
     };
     let secret = credentials.secret.as_deref();

@@ -1,6 +1,8 @@
-//! Floor 3: what the process takes from the machine: time, randomness, signals, and its log.
+//! Floor 3: what the process takes from the machine: time, randomness, signals, its log, and the
+//! network beyond it.
 
 pub mod clock;
 pub mod entropy;
 pub mod logs;
+pub mod outbound;
 pub mod signals;

@@ -3,7 +3,10 @@
 use crate::{
     model::{
         id::Id,
-        oauth2::client::{Client, ClientSecret},
+        oauth2::{
+            client::{Client, ClientOrigin, ClientSecret},
+            client_id::{ClientId, DocumentUrl},
+        },
         timestamp::Timestamp,
     },
     store::{
@@ -15,6 +18,8 @@ use crate::{
 
 /// Clients of one box at the most.
 pub const CLIENTS_MAX: usize = 100_000;
+/// Of these, clients that documents describe, at the most.
+pub const DOCUMENT_CLIENTS_MAX: usize = 10_000;
 /// Secrets of one client at the most.
 pub const SECRETS_PER_CLIENT_MAX: usize = 16;
 
@@ -31,6 +36,23 @@ impl Record for ClientSecret {
 /// The client with that id.
 pub fn find(tx: &dyn Read, id: Id) -> Result<Option<Client>, StoreError> {
     codec::find(tx, id.as_bytes())
+}
+
+/// The client that is called that on the wire.
+pub fn find_named(tx: &dyn Read, client_id: &ClientId) -> Result<Option<Client>, StoreError> {
+    let found = match client_id {
+        ClientId::Registered(id) => find(tx, *id)?,
+        ClientId::Document(url) => find_by_document(tx, url)?,
+    };
+    // A client that a document describes has no second name: not the key that it is kept under.
+    Ok(found.filter(|client| client.client_id() == *client_id))
+}
+
+fn find_by_document(tx: &dyn Read, url: &DocumentUrl) -> Result<Option<Client>, StoreError> {
+    match tx.get(Table::ClientsByDocument, url.as_str().as_bytes())? {
+        None => Ok(None),
+        Some(id) => find(tx, codec::id(Table::ClientsByDocument, &id)?),
+    }
 }
 
 /// The first `limit` clients, oldest first.
@@ -53,9 +75,19 @@ pub fn is_full(tx: &dyn Read) -> Result<bool, StoreError> {
     Ok(tx.len(Table::Clients)? >= CLIENTS_MAX as u64)
 }
 
+/// Whether there is no room for another client that a document describes.
+pub fn is_full_of_documents(tx: &dyn Read) -> Result<bool, StoreError> {
+    Ok(is_full(tx)? || tx.len(Table::ClientsByDocument)? >= DOCUMENT_CLIENTS_MAX as u64)
+}
+
 /// Keeps `client`.
 pub fn put(tx: &mut WriteTx<'_>, client: &Client) -> Result<(), StoreError> {
-    codec::put(tx, client.id.as_bytes(), client)
+    codec::put(tx, client.id.as_bytes(), client)?;
+    if let ClientOrigin::Document { url, .. } = &client.origin {
+        let id = client.id.as_bytes().to_vec();
+        tx.put(Table::ClientsByDocument, url.as_str().as_bytes(), id);
+    }
+    Ok(())
 }
 
 /// Has `client` looked at again at `at`, and removed if nobody approved it by then.
@@ -67,6 +99,10 @@ pub fn expire_unless_approved(tx: &mut WriteTx<'_>, client: &Client, at: Timesta
 pub fn remove(tx: &mut WriteTx<'_>, id: Id) -> Result<(), StoreError> {
     for secret in secrets(tx, id)? {
         remove_secret(tx, &secret);
+    }
+    let origin = find(tx, id)?.map(|client| client.origin);
+    if let Some(ClientOrigin::Document { url, .. }) = origin {
+        tx.remove(Table::ClientsByDocument, url.as_str().as_bytes());
     }
     tx.remove(Table::Clients, id.as_bytes());
     Ok(())

@@ -14,6 +14,7 @@ mod tables;
 mod transaction;
 
 pub mod audit;
+pub mod client_documents;
 pub mod clients;
 pub mod codes;
 pub mod devices;

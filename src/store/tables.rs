@@ -44,6 +44,10 @@ pub enum Table {
     Audit,
     /// What ends when, of whatever is not swept in the order of its key.
     Expiry,
+    /// Clients by the URL of the document that describes them.
+    ClientsByDocument,
+    /// Copies of such documents that the owner keeps.
+    PinnedDocuments,
 }
 
 /// One row of [`TABLES`].
@@ -150,6 +154,18 @@ pub const TABLES: &[TableDefinition] = &[
     ),
     row(Table::Audit, "audit_v1", "number, 8 bytes", "ChainedEntry"),
     row(Table::Expiry, "expiry_v1", "instant, kind, id", "empty"),
+    row(
+        Table::ClientsByDocument,
+        "clients_by_document_v1",
+        "document URL",
+        "client id",
+    ),
+    row(
+        Table::PinnedDocuments,
+        "pinned_documents_v1",
+        "document URL",
+        "PinnedDocument",
+    ),
 ];
 
 impl Table {

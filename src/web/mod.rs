@@ -17,6 +17,7 @@ use crate::{
     experiments::Experiments,
     model::audit::Origin,
     oauth2provider::{Moment, Provider},
+    runtime::outbound::Outbound,
     store::{Store, StoreError, WriteTx},
     web::{health::Probe, passwords::PasswordDesk, throttle::Throttle},
 };
@@ -35,6 +36,8 @@ pub struct Web {
     pub passwords: PasswordDesk,
     /// The certificate of the built-in CA, in PEM, where it signed ours.
     pub ca_pem: Option<String>,
+    /// The way to other servers, where there is one.
+    pub outbound: Outbound,
     /// When the store last answered a write.
     pub probe: Probe,
     /// What is on that may still change.

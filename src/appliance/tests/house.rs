@@ -35,6 +35,7 @@ use crate::{
     runtime::{
         clock::{Clock, ManualClock},
         entropy::SeededEntropy,
+        outbound::Outbound,
     },
     store::{Store, StoreError, WriteTx},
 };
@@ -74,8 +75,17 @@ impl House {
         Self::with(LOCAL, &[])
     }
 
-    /// As these variables of the environment make it.
+    /// On plain http, without rate limits, and with that way to other servers.
+    pub(super) fn with_outbound(outbound: Outbound) -> Self {
+        Self::made_of(LOCAL, &[RATE_LIMIT_OFF], outbound)
+    }
+
+    /// As these variables of the environment make it, without a way to other servers.
     pub(super) fn with(public_url: &'static str, variables: &[(&str, &str)]) -> Self {
+        Self::made_of(public_url, variables, Outbound::off())
+    }
+
+    fn made_of(public_url: &'static str, variables: &[(&str, &str)], outbound: Outbound) -> Self {
         let home = [("HOME", "/nowhere")];
         let environment = home.iter().chain(variables).copied().collect();
         let config = Config::load(&Flags::default(), &environment).expect("a configuration");
@@ -84,8 +94,8 @@ impl House {
         let clock = Arc::new(ManualClock::new(NOON));
         let parsed = public_url.parse().expect("a public URL");
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
-        let app =
-            start::build(&config, parsed, &store, &entropy, &shared, None).expect("an appliance");
+        let app = start::build(&config, parsed, &store, &entropy, &shared, None, outbound)
+            .expect("an appliance");
         let phase = Arc::new(watch::Sender::new(Phase::Serving));
         let dispatcher = Dispatcher::new(Arc::clone(&app), Limits::default(), phase);
         Self {

@@ -19,6 +19,7 @@ mod callers;
 mod claim;
 mod client_authentication;
 mod client_credentials;
+mod client_documents;
 mod codes;
 mod consent;
 mod device;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    mcp::tools::{Call, NoArguments, ToolError, Typed},
+    mcp::tools::{Call, NoArguments, ToolError, Typed, client_id_of},
     model::{
         id::{Id, NotAnId},
         oauth2::grant::Grant,
@@ -72,7 +72,7 @@ fn listed(tx: &dyn Read, access: &Access, grant: &Grant) -> Result<ListedGrant, 
     let client = clients::find(tx, grant.client_id)?;
     Ok(ListedGrant {
         id: grant.id.to_string(),
-        client_id: grant.client_id.to_string(),
+        client_id: client_id_of(grant.client_id, client.as_ref()),
         client_name: client.map(|client| client.metadata.name.to_string()),
         scopes: grant.scopes.iter().map(str::to_owned).collect(),
         resource: grant.resource.to_string(),

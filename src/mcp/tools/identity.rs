@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    mcp::tools::{Call, NoArguments, ToolError, Typed},
+    mcp::tools::{Call, NoArguments, ToolError, Typed, client_id_of},
     model::user::Role,
+    store::clients,
 };
 
 /// `get_authenticated_user`.
@@ -34,11 +35,13 @@ impl Typed for GetAuthenticatedUser {
 
     async fn run(call: Call, NoArguments {}: NoArguments) -> Result<AuthenticatedUser, ToolError> {
         let user = &call.access.user;
+        let id = call.access.client_id;
+        let client = call.store.read(|tx| clients::find(tx, id))?;
         Ok(AuthenticatedUser {
             id: user.id.to_string(),
             name: user.name.to_string(),
             role: user.role.as_str(),
-            client_id: call.access.client_id.to_string(),
+            client_id: client_id_of(id, client.as_ref()),
             scopes: call.access.scopes.iter().map(str::to_owned).collect(),
         })
     }

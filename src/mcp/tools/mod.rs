@@ -22,7 +22,11 @@ use crate::{
     model::{
         audit::Origin,
         effect::Effect,
-        oauth2::scope::{GRANTS_READ, GRANTS_WRITE, ScopeSet, USER_READ},
+        id::Id,
+        oauth2::{
+            client::Client,
+            scope::{GRANTS_READ, GRANTS_WRITE, ScopeSet, USER_READ},
+        },
         timestamp::Timestamp,
     },
     oauth2provider::tokens::Access,
@@ -176,6 +180,11 @@ trait Typed {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("properties" = {}))]
 struct NoArguments {}
+
+/// What a client is called on the wire; one that is gone is known by its key alone.
+fn client_id_of(id: Id, client: Option<&Client>) -> String {
+    client.map_or_else(|| id.to_string(), |client| client.client_id().to_string())
+}
 
 impl Action {
     const fn of<T: Typed + 'static>() -> Self {

@@ -10,6 +10,7 @@ use crate::{
         credential::CredentialKind,
         id::Id,
         oauth2::{
+            client_id::{ClientId, DocumentUrl},
             redirect_uri::{RedirectKind, RedirectUri},
             scope::ScopeSet,
         },
@@ -23,20 +24,28 @@ pub const REDIRECT_URIS_MAX: usize = 32;
 pub const CLIENT_NAME_LEN_MAX: usize = 128;
 
 /// Who made a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ClientOrigin {
     /// The owner of the box. Its registered scope is a ceiling.
     Administrator,
     /// Itself, by RFC 7591.
     SelfRegistered,
+    /// A client ID metadata document, of which this is a copy.
+    Document {
+        /// Where the document is: the client's `client_id`.
+        url: DocumentUrl,
+        /// Until when the copy serves without being fetched again.
+        fresh_until: Timestamp,
+    },
 }
 
 impl ClientOrigin {
     /// Its word on the wire.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Administrator => "administrator",
             Self::SelfRegistered => "self-registered",
+            Self::Document { .. } => "document",
         }
     }
 }
@@ -205,7 +214,7 @@ impl ClientMetadata {
 /// A client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
-    /// The store's key; as text, the `client_id`.
+    /// The store's key; [`Client::client_id`] is what the wire has.
     pub id: Id,
     /// Who made it.
     pub origin: ClientOrigin,
@@ -224,6 +233,16 @@ pub struct Client {
 }
 
 impl Client {
+    /// What the client is called on the wire.
+    pub fn client_id(&self) -> ClientId {
+        match &self.origin {
+            ClientOrigin::Administrator | ClientOrigin::SelfRegistered => {
+                ClientId::Registered(self.id)
+            }
+            ClientOrigin::Document { url, .. } => ClientId::Document(url.clone()),
+        }
+    }
+
     /// Whether it has no secret (OAuth 2.1 §2.1).
     pub fn is_public(&self) -> bool {
         self.metadata.auth_method == AuthMethod::None

@@ -1,6 +1,8 @@
 //! The nouns of OAuth 2.1.
 
 pub mod client;
+pub mod client_document;
+pub mod client_id;
 pub mod code;
 pub mod device;
 pub mod grant;

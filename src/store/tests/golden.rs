@@ -11,8 +11,8 @@ use std::fmt::{Debug, Write as _};
 use serde::Serialize;
 
 use super::samples::{
-    access_token, at, client, client_secret, code, device, family, grant, id, resource_server,
-    session, user,
+    access_token, at, client, client_secret, code, device, document_client, family, grant, id,
+    pinned, resource_server, session, user,
 };
 use crate::{
     crypto::digest::Digest,
@@ -70,6 +70,27 @@ fn a_client_keeps_its_layout() {
          6f73742f636201020001010109757365723a72656164011168747470733a2f2f612e6578616d706c\
          65000000010173000101630001dbc1b4c900ffe48d575b5da5c638040125f65db0fe3e24494b76ea\
          986457d986fbe803fbd00701fb282300",
+    );
+}
+
+#[test]
+fn a_client_of_a_document_keeps_its_layout() {
+    assert_golden(
+        &document_client(id(at(7), 1), None),
+        "01000000001b5801010101010101010101022868747470733a2f2f612e6578616d706c652f303030\
+         30303042304d4f436d7539727855634d795350fbb80b06436c617564650113687474703a2f2f6c6f\
+         63616c686f73742f636201020001010109757365723a72656164011168747470733a2f2f612e6578\
+         616d706c65000000010173000101630000fbe803fbd0070000",
+    );
+}
+
+#[test]
+fn a_pinned_document_keeps_its_layout() {
+    assert_golden(
+        &pinned(at(9)),
+        "011d68747470733a2f2f612e6578616d706c652f636c69656e742e6a736f6e06436c617564650113\
+         687474703a2f2f6c6f63616c686f73742f636201020001010109757365723a726561640111687474\
+         70733a2f2f612e6578616d706c650000000101730001016300fb2823",
     );
 }
 
@@ -220,8 +241,16 @@ fn variants_keep_their_numbers() {
     let family_id = Id::from_bytes([0; 16]);
     assert_eq!([Role::Owner, Role::Member].map(number), [0, 1]);
     assert_eq!(
-        [ClientOrigin::Administrator, ClientOrigin::SelfRegistered].map(number),
-        [0, 1]
+        [
+            ClientOrigin::Administrator,
+            ClientOrigin::SelfRegistered,
+            ClientOrigin::Document {
+                url: "https://a.example/x".parse().expect("a URL"),
+                fresh_until: at(1)
+            }
+        ]
+        .map(number),
+        [0, 1, 2]
     );
     assert_eq!(
         [

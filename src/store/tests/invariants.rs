@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::samples::{
-    at, client, client_secret, device, family, grant, id, read, resource_server, session, store,
-    user, write,
+    at, client, client_secret, device, document_client, family, grant, id, pinned, read,
+    resource_server, session, store, user, write,
 };
 use crate::{
     model::{
@@ -13,6 +13,8 @@ use crate::{
         id::Id,
         oauth2::{
             client::{Client, ClientSecret},
+            client_document::PinnedDocument,
+            client_id::ClientId,
             code::AuthorizationCode,
             device::DeviceAuthorization,
             grant::Grant,
@@ -61,6 +63,8 @@ pub(super) fn contradictions(tx: &dyn Read) -> Result<Vec<String>, StoreError> {
             Table::ResourceServersByIdentifier => check_identifiers(tx, &mut say)?,
             Table::Audit => check_audit(tx, &mut say)?,
             Table::Expiry => check_expiry(tx, &mut say)?,
+            Table::ClientsByDocument => check_documents(tx, &mut say)?,
+            Table::PinnedDocuments => check_pins(tx, &mut say)?,
         }
     }
     Ok(found)
@@ -256,6 +260,34 @@ fn check_expiry(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Every client of a document is found by its URL, and by no other.
+fn check_documents(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    let mut expected = BTreeSet::new();
+    for client in records::<Client>(tx)? {
+        if let ClientId::Document(url) = client.client_id() {
+            let id = client.id.as_bytes().to_vec();
+            expected.insert((url.as_str().as_bytes().to_vec(), id));
+        }
+    }
+    let rows = tx.scan(Table::ClientsByDocument, &Keys::ALL, usize::MAX)?;
+    for row in BTreeSet::from_iter(rows).symmetric_difference(&expected) {
+        say(format!(
+            "{row:02x?} is in the index or in the records alone"
+        ));
+    }
+    Ok(())
+}
+
+fn check_pins(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    for (key, value) in tx.scan(Table::PinnedDocuments, &Keys::ALL, usize::MAX)? {
+        let pinned: PinnedDocument = codec::decode(&value)?;
+        if key != pinned.document.url.as_str().as_bytes() {
+            say(format!("{} stands at another key", pinned.document.url));
+        }
+    }
+    Ok(())
+}
+
 trait HasId {
     fn id(&self) -> Id;
 }
@@ -281,6 +313,7 @@ fn fill(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     users::put(tx, &user(id(at(1), 1), "ada"))?;
     sessions::add(tx, &session(id(at(1), 3), id(at(1), 1), at(50)))?;
     clients::put(tx, &client(id(at(1), 2), None))?;
+    clients::put(tx, &document_client(id(at(1), 7), None))?;
     clients::put_secret(tx, &client_secret(id(at(1), 4), id(at(1), 2)))?;
     grants::add(tx, &grant(id(at(1), 5), id(at(1), 1), id(at(1), 2), at(50)))?;
     devices::add(tx, &device(id(at(1), 7), 1, at(50)))?;
@@ -293,7 +326,7 @@ fn fill(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
 #[test]
 fn what_contradicts_itself_is_found() {
     type Damage = fn(&mut WriteTx<'_>);
-    let damages: [(&str, Damage); 12] = [
+    let damages: [(&str, Damage); 14] = [
         ("users_v1", |tx| tx.remove(Table::UsersByName, b"ada")),
         ("users_by_name_v1", |tx| {
             tx.put(Table::UsersByName, b"eve", id(at(1), 1).as_bytes().to_vec());
@@ -343,6 +376,13 @@ fn what_contradicts_itself_is_found() {
         }),
         ("expiry_v1", |tx| {
             tx.put(Table::Expiry, b"short", Vec::new());
+        }),
+        ("clients_by_document_v1", |tx| {
+            tx.remove(Table::Clients, id(at(1), 7).as_bytes());
+        }),
+        ("pinned_documents_v1", |tx| {
+            let pinned = codec::encode(&pinned(at(1))).expect("a record");
+            tx.put(Table::PinnedDocuments, b"elsewhere", pinned);
         }),
     ];
     for (table, damage) in damages {

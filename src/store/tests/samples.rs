@@ -9,6 +9,7 @@ use crate::{
                 AuthMethod, Client, ClientMetadata, ClientName, ClientOrigin, ClientSecret,
                 GrantType,
             },
+            client_document::{ClientDocument, PinnedDocument},
             code::{AuthorizationCode, CodeStage},
             device::{DeviceAuthorization, DeviceStage},
             grant::Grant,
@@ -120,6 +121,28 @@ pub(super) fn client(id: Id, approved_at: Option<Timestamp>) -> Client {
         updated_at: at(2),
         approved_at,
         last_used_at: None,
+    }
+}
+
+/// A client that a document describes, whose URL has its id in it.
+pub(super) fn document_client(id: Id, approved_at: Option<Timestamp>) -> Client {
+    Client {
+        origin: ClientOrigin::Document {
+            url: format!("https://a.example/{id}").parse().expect("a URL"),
+            fresh_until: at(3),
+        },
+        registration_digest: None,
+        ..client(id, approved_at)
+    }
+}
+
+pub(super) fn pinned(pinned_at: Timestamp) -> PinnedDocument {
+    PinnedDocument {
+        document: ClientDocument {
+            url: "https://a.example/client.json".parse().expect("a URL"),
+            metadata: client(id(at(1), 1), None).metadata,
+        },
+        pinned_at,
     }
 }
 

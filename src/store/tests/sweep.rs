@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::samples::{
-    access_token, at, client, client_secret, code, device, family, grant, id, read, session, store,
-    write,
+    access_token, at, client, client_secret, code, device, document_client, family, grant, id,
+    read, session, store, write,
 };
 use crate::{
     model::{
@@ -118,6 +118,17 @@ fn an_unapproved_client_leaves_with_its_secrets() {
         let unapproved = client(client_id(), None);
         clients::put(tx, &unapproved)?;
         clients::put_secret(tx, &client_secret(id(at(1), 1), client_id()))?;
+        clients::expire_unless_approved(tx, &unapproved, at(50));
+        Ok(())
+    });
+}
+
+#[test]
+fn an_unapproved_client_of_a_document_leaves_with_its_url() {
+    let tables = [Table::Clients, Table::ClientsByDocument];
+    assert_leaves_at(at(50), &tables, |tx| {
+        let unapproved = document_client(client_id(), None);
+        clients::put(tx, &unapproved)?;
         clients::expire_unless_approved(tx, &unapproved, at(50));
         Ok(())
     });

@@ -11,7 +11,7 @@ use crate::{
         request::Request,
         response::{Response, empty, json},
     },
-    model::oauth2::grant::Grant,
+    model::oauth2::{client_id::ClientId, grant::Grant},
     oauth2provider::revoke,
     store::{Read, StoreError, clients},
     web::{
@@ -104,10 +104,17 @@ pub async fn remove_of_client(
     let query = Params::from_query(&request.head)?;
     let expected = || ApiRefusal::invalid("client_id", "expected the identifier of a client");
     let client_id = query.get("client_id")?.ok_or_else(expected)?;
-    let client_id = client_id.parse().map_err(|_| expected())?;
-    let revoked = web.write(caller.origin(&request.head), move |tx, moment| {
-        revoke::revoke_grants_of_client(tx, moment.by, caller.user.id, client_id)
-    });
+    let client_id: ClientId = client_id.parse().map_err(|_| expected())?;
+    let revoked =
+        web.write(
+            caller.origin(&request.head),
+            move |tx, moment| match clients::find_named(tx, &client_id)? {
+                None => Ok(0),
+                Some(client) => {
+                    revoke::revoke_grants_of_client(tx, moment.by, caller.user.id, client.id)
+                }
+            },
+        );
     revoked.await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }

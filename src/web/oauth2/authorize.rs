@@ -14,8 +14,7 @@ use crate::{
     },
     model::{
         audit::Actor,
-        id::Id,
-        oauth2::{redirect_uri::RedirectUri, scope::ScopeSet},
+        oauth2::{client_id::ClientId, redirect_uri::RedirectUri, scope::ScopeSet},
     },
     oauth2provider::{
         authorize::{
@@ -24,12 +23,12 @@ use crate::{
         },
         resources::{RequestError, Resource},
     },
-    store::StoreError,
+    store::{StoreError, clients},
     web::{
         Web,
         credentials::{Caller, by},
         headers::{page_policy, with_policy},
-        oauth2::{error::describe, token::parse_resources},
+        oauth2::{client_documents, error::describe, token::parse_resources},
         pages::{consent, message, sign_in::RETURN_TO_BYTES_MAX},
         refusals,
     },
@@ -87,14 +86,18 @@ pub async fn get(web: Arc<Web>, request: Request, caller: Caller) -> Response {
         Ok(params) => params,
         Err(error) => return message::bad_request_of_app(&web, head, &error.to_string()),
     };
+    let session = caller.session();
+    if let Err(answer) = know_client(&web, head, &params, session.as_ref()).await {
+        return answer;
+    }
     match accept(&web, head, &params, Source::Query) {
         Err(refusal) => refusal,
         Ok(authorization) if return_path(head).len() > RETURN_TO_BYTES_MAX => {
             too_long(&web, &authorization)
         }
-        Ok(authorization) => match caller.session() {
+        Ok(authorization) => match session {
             // RFC 6749 §3.1: who the person is comes from the session, not from the request.
-            None => see_other(&refusals::sign_in_location(&return_path(head))),
+            None => sign_in_first(head),
             Some(session) => ask_or_remember(&web, head, session, authorization, &params).await,
         },
     }
@@ -119,6 +122,11 @@ pub async fn post(web: Arc<Web>, request: Request, caller: Caller) -> Response {
     }
 }
 
+/// To the sign-in page, and back to this request.
+fn sign_in_first(head: &Head) -> Response {
+    see_other(&refusals::sign_in_location(&return_path(head)))
+}
+
 /// A request that would be lost on the way through the sign-in page is refused before anybody is
 /// asked to sign in, and alike for who is signed in: whether it works must not depend on that.
 fn too_long(web: &Web, authorization: &Authorization) -> Response {
@@ -132,6 +140,33 @@ fn return_path(head: &Head) -> String {
         "{AUTHORIZE_PATH}?{}",
         head.query.as_deref().unwrap_or_default()
     )
+}
+
+/// Looks at the document of a client that is named by one.
+///
+/// "No request of a stranger makes the server call out": somebody who is not signed in gets to the
+/// sign-in page first, unless the client is known already.
+async fn know_client(
+    web: &Web,
+    head: &Head,
+    params: &Params,
+    session: Option<&LiveSession>,
+) -> Result<(), Response> {
+    let client_id = params.get("client_id").ok().flatten();
+    let Some(Ok(ClientId::Document(url))) = client_id.map(str::parse) else {
+        return Ok(());
+    };
+    if let Some(live) = session {
+        return client_documents::refresh(web, head, &live.user, &url).await;
+    }
+    let known = web
+        .store
+        .read(|tx| clients::find_named(tx, &ClientId::Document(url)));
+    match known {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(sign_in_first(head)),
+        Err(fault) => Err(refusals::fault(web, head, &fault)),
+    }
 }
 
 /// The request in `params`, or the answer to one that cannot succeed: a page while it is not known
@@ -172,11 +207,11 @@ fn find_target(web: &Web, head: &Head, params: &Params) -> Result<Target, Respon
         .map(str::parse::<RedirectUri>)
         .transpose()
         .map_err(|error| page(&format!("redirect_uri: {error}")))?;
-    let client_id: Id = client_id
+    let client_id: ClientId = client_id
         .parse()
         .map_err(|_| page(&TargetError::ClientUnknown.to_string()))?;
     web.store
-        .read(|tx| authorize::find_target(tx, client_id, requested))
+        .read(|tx| authorize::find_target(tx, &client_id, requested))
         .map_err(|error| match error {
             TargetError::Store(fault) => refusals::fault(web, head, &fault),
             wrong => page(&wrong.to_string()),
@@ -450,12 +485,8 @@ pub fn asking(web: &Web, path: &str) -> Result<Option<Target>, StoreError> {
     let Some(params) = query.and_then(|query| Params::parse(query).ok()) else {
         return Ok(None);
     };
-    let Some(client_id) = params
-        .get("client_id")
-        .ok()
-        .flatten()
-        .and_then(|id| id.parse().ok())
-    else {
+    let client_id = params.get("client_id").ok().flatten();
+    let Some(Ok(client_id)) = client_id.map(str::parse) else {
         return Ok(None);
     };
     let requested = params
@@ -465,7 +496,7 @@ pub fn asking(web: &Web, path: &str) -> Result<Option<Target>, StoreError> {
         .and_then(|uri| uri.parse().ok());
     match web
         .store
-        .read(|tx| authorize::find_target(tx, client_id, requested))
+        .read(|tx| authorize::find_target(tx, &client_id, requested))
     {
         Ok(target) => Ok(Some(target)),
         Err(TargetError::Store(fault)) => Err(fault),

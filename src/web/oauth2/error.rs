@@ -96,6 +96,11 @@ impl OAuthError {
         }
     }
 
+    /// What the client's developer is told.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
     /// The error as an answer.
     pub fn into_response(self) -> Response {
         let body = Body {

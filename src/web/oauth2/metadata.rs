@@ -10,7 +10,9 @@ use crate::{
         request::Request,
         response::{Response, json},
     },
-    oauth2provider::{MCP_EXPERIMENT_PATH, MCP_PATH, registration::registration},
+    oauth2provider::{
+        MCP_EXPERIMENT_PATH, MCP_PATH, client_documents::documents, registration::registration,
+    },
     web::{Web, credentials::Caller, refusals},
 };
 
@@ -20,11 +22,13 @@ const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=60");
 /// `GET /.well-known/oauth-authorization-server`, with any path behind it: clients put the path of
 /// what they connect to there, and this deployment has one issuer (RFC 8414 §3.1).
 pub async fn authorization_server(web: Arc<Web>, request: Request, _: Caller) -> Response {
-    match web.store.read(|tx| registration(tx, &web.provider)) {
-        Ok(registration) => cacheable(json(
-            StatusCode::OK,
-            &web.provider.server_metadata(registration),
-        )),
+    let found = web.store.read(|tx| {
+        let registration = registration(tx, &web.provider)?;
+        let documents = documents(tx, web.outbound.egress())?;
+        Ok(web.provider.server_metadata(registration, documents))
+    });
+    match found {
+        Ok(metadata) => cacheable(json(StatusCode::OK, &metadata)),
         Err(fault) => refusals::fault(&web, &request.head, &fault),
     }
 }

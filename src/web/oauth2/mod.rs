@@ -1,6 +1,7 @@
 //! The OAuth endpoints: parse, call one service, render.
 
 pub mod authorize;
+pub mod client_documents;
 pub mod clients;
 pub mod device_authorization;
 pub mod error;

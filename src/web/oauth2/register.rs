@@ -175,9 +175,17 @@ pub(crate) fn parse_metadata(body: &[u8]) -> Result<ClientMetadata, OAuthError> 
     let body: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|error| invalid(format!("expected a JSON object: {error}")))?;
     let fields = Fields(&body);
-    let redirect_uris = redirect_uris(&fields)?;
-    let grant_types = grant_types(&fields)?;
-    response_types(&fields, &grant_types)?;
+    read_metadata(&fields, auth_method(&fields)?)
+}
+
+/// The metadata in `fields` of a client that authenticates by `auth_method`.
+pub(super) fn read_metadata(
+    fields: &Fields<'_>,
+    auth_method: AuthMethod,
+) -> Result<ClientMetadata, OAuthError> {
+    let redirect_uris = redirect_uris(fields)?;
+    let grant_types = grant_types(fields)?;
+    response_types(fields, &grant_types)?;
     if redirect_uris.is_empty() && grant_types.contains(&GrantType::AuthorizationCode) {
         return Err(OAuthError::bad_request(
             "invalid_redirect_uri",
@@ -185,9 +193,9 @@ pub(crate) fn parse_metadata(body: &[u8]) -> Result<ClientMetadata, OAuthError> 
         ));
     }
     Ok(ClientMetadata {
-        name: name(&fields, &redirect_uris)?,
+        name: name(fields, &redirect_uris)?,
         redirect_uris,
-        auth_method: auth_method(&fields)?,
+        auth_method,
         grant_types,
         scope: fields
             .text("scope", ClientMetadataText::Scope)?
@@ -203,7 +211,7 @@ pub(crate) fn parse_metadata(body: &[u8]) -> Result<ClientMetadata, OAuthError> 
         policy_uri: fields.url("policy_uri")?,
         software_id: fields.owned("software_id")?,
         software_version: fields.owned("software_version")?,
-        contacts: contacts(&fields)?,
+        contacts: contacts(fields)?,
         application_type: fields.owned("application_type")?,
     })
 }
@@ -219,10 +227,12 @@ enum ClientMetadataText {
     Scope,
 }
 
-struct Fields<'a>(&'a Map<String, Value>);
+/// The members of a client's metadata.
+pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>);
 
 impl<'a> Fields<'a> {
-    fn get(&self, name: &str) -> Option<&'a Value> {
+    /// The member of that name; null counts as absent (RFC 7591 §3.2.1 knows none).
+    pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
@@ -245,7 +255,8 @@ impl<'a> Fields<'a> {
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
-    fn owned(&self, name: &str) -> Result<Option<String>, OAuthError> {
+    /// A short text.
+    pub(super) fn owned(&self, name: &str) -> Result<Option<String>, OAuthError> {
         Ok(self
             .text(name, ClientMetadataText::Short)?
             .map(str::to_owned))
@@ -270,7 +281,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The texts of a list; `None` if it is absent.
-    fn texts(&self, name: &str, max: usize) -> Result<Option<Vec<&'a str>>, OAuthError> {
+    pub(super) fn texts(&self, name: &str, max: usize) -> Result<Option<Vec<&'a str>>, OAuthError> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };

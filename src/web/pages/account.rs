@@ -135,10 +135,11 @@ fn grant_row(tx: &dyn Read, provider: &Provider, grant: &Grant) -> Result<GrantR
     let client = clients::find(tx, grant.client_id)?;
     let resource = resources::find(tx, provider, &grant.resource)?;
     let words = |name| resource.as_ref().map_or(name, |found| found.words_of(name));
-    let origin = match client.as_ref().map(|client| client.origin) {
-        Some(ClientOrigin::Administrator) => "set up by an administrator of this box",
-        Some(ClientOrigin::SelfRegistered) => "registered itself",
-        None => "not registered here any more",
+    let origin = match client.as_ref().map(|client| &client.origin) {
+        Some(ClientOrigin::Administrator) => "set up by an administrator of this box".to_owned(),
+        Some(ClientOrigin::SelfRegistered) => "registered itself".to_owned(),
+        Some(ClientOrigin::Document { url, .. }) => format!("described by {}", url.host()),
+        None => "not registered here any more".to_owned(),
     };
     Ok(GrantRow {
         id: grant.id.to_string(),
@@ -146,7 +147,7 @@ fn grant_row(tx: &dyn Read, provider: &Provider, grant: &Grant) -> Result<GrantR
             || grant.client_id.to_string(),
             |client| client.metadata.name.to_string(),
         ),
-        client_origin_words: origin.to_owned(),
+        client_origin_words: origin,
         redirect_host: grant.redirect_uri.as_ref().map(RedirectUri::shown_host),
         scopes: grant
             .scopes

@@ -59,9 +59,10 @@ pub fn page(
 
 /// Who says what a client is.
 pub(super) fn origin(client: &Client) -> views::ClientOrigin {
-    match client.origin {
+    match &client.origin {
         ClientOrigin::Administrator => views::ClientOrigin::Administrator,
         ClientOrigin::SelfRegistered => views::ClientOrigin::SelfRegistered,
+        ClientOrigin::Document { url, .. } => views::ClientOrigin::Document { host: url.host() },
     }
 }
 

@@ -107,6 +107,34 @@ pub fn bad_request_of_app(web: &Web, head: &Head, why: &str) -> Response {
     notice(web, head, None, StatusCode::BAD_REQUEST, words)
 }
 
+/// An app whose document cannot be had.
+pub fn document_unavailable(web: &Web, head: &Head, why: &str) -> Response {
+    let words = Words {
+        title: "The app cannot be looked up",
+        message: "The app names itself by the address of a document that describes it. This box \
+                  could not read that document, so nobody was told anything.",
+        detail: Some(why.to_owned()),
+        what_to_do: Some(
+            "Try again later. If this box is meant to stay without the internet, its owner can \
+             keep a copy of the document: keystead client pin.",
+        ),
+        link: HOME,
+    };
+    notice(web, head, None, StatusCode::BAD_REQUEST, words)
+}
+
+/// An app that there is no room for.
+pub fn no_room_for_client(web: &Web, head: &Head, why: &str) -> Response {
+    let words = Words {
+        title: "No room for another app",
+        message: "This box knows as many apps as it can, so this one was not taken in.",
+        detail: Some(why.to_owned()),
+        what_to_do: Some("Its owner can remove apps that nobody uses: keystead client list."),
+        link: HOME,
+    };
+    notice(web, head, None, StatusCode::SERVICE_UNAVAILABLE, words)
+}
+
 /// A form that its page did not give out, or not to this browser.
 pub fn foreign_form(web: &Web, head: &Head) -> Response {
     let words = Words {
