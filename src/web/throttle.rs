@@ -26,7 +26,7 @@ use crate::{
         digest::Digest,
         entropy::{Entropy, random},
     },
-    model::{id::Id, oauth2::client::Client, timestamp::Timestamp},
+    model::{id::Id, timestamp::Timestamp},
 };
 
 /// Buckets of one limit at the most.
@@ -135,6 +135,12 @@ pub const LIMITS: &[Limit] = &[
         Duration::from_millis(1),
     ),
     limit(
+        Endpoint::Introspection,
+        Per::Client,
+        6_000,
+        Duration::from_millis(1),
+    ),
+    limit(
         Endpoint::DeviceAuthorization,
         Per::Address,
         60,
@@ -177,8 +183,10 @@ pub enum Subject<'a> {
     Account(&'a str),
     /// Somebody at this address.
     Address(IpAddr),
-    /// This client, authenticated, at this address.
-    Client(&'a Client, IpAddr),
+    /// This client, or this resource server, which showed its secret.
+    Client(Id),
+    /// Somebody at this address who gave the name of this client, which has no secret.
+    PublicClient(Id, IpAddr),
     /// Somebody in this browser session.
     Session(Id),
     /// Anybody.
@@ -190,7 +198,7 @@ impl Subject<'_> {
         match self {
             Self::Account(_) => Per::Account,
             Self::Address(_) => Per::Address,
-            Self::Client(..) => Per::Client,
+            Self::Client(_) | Self::PublicClient(..) => Per::Client,
             Self::Session(_) => Per::Session,
             Self::Everybody => Per::Box,
         }
@@ -201,11 +209,8 @@ impl Subject<'_> {
         match self {
             Self::Account(name) => name.trim().to_ascii_lowercase().into_bytes(),
             Self::Address(address) => address_key(address).to_vec(),
-            Self::Client(client, address) if client.is_public() => {
-                [*client.id.as_bytes(), address_key(address)].concat()
-            }
-            Self::Client(client, _) => client.id.as_bytes().to_vec(),
-            Self::Session(id) => id.as_bytes().to_vec(),
+            Self::PublicClient(id, address) => [*id.as_bytes(), address_key(address)].concat(),
+            Self::Client(id) | Self::Session(id) => id.as_bytes().to_vec(),
             Self::Everybody => Vec::new(),
         }
     }
@@ -358,10 +363,6 @@ mod tests {
     use super::*;
     use crate::{
         config::{Config, flags::Flags},
-        model::{
-            id::Id,
-            oauth2::client::{AuthMethod, ClientMetadata, ClientName, ClientOrigin, GrantType},
-        },
         runtime::entropy::SeededEntropy,
         store::clients::CLIENTS_MAX,
     };
@@ -378,31 +379,8 @@ mod tests {
         Ipv4Addr::new(192, 0, 2, last).into()
     }
 
-    fn client(number: u8, auth_method: AuthMethod) -> Client {
-        Client {
-            id: Id::from_bytes([number; 16]),
-            origin: ClientOrigin::SelfRegistered,
-            metadata: ClientMetadata {
-                name: ClientName::parse("Test").expect("a name"),
-                redirect_uris: vec![],
-                auth_method,
-                grant_types: vec![GrantType::AuthorizationCode],
-                scope: None,
-                client_uri: None,
-                logo_uri: None,
-                tos_uri: None,
-                policy_uri: None,
-                software_id: None,
-                software_version: None,
-                contacts: vec![],
-                application_type: None,
-            },
-            registration_digest: None,
-            created_at: at(0),
-            updated_at: at(0),
-            approved_at: None,
-            last_used_at: None,
-        }
+    fn id(number: u8) -> Id {
+        Id::from_bytes([number; 16])
     }
 
     /// Calls of `subject` that are let through at one moment.
@@ -419,10 +397,6 @@ mod tests {
 
     #[test]
     fn every_limit_stands_once_and_is_kept_for_each_who_calls() {
-        let (secret, other) = (
-            client(1, AuthMethod::ClientSecretBasic),
-            client(2, AuthMethod::ClientSecretBasic),
-        );
         for (place, row) in LIMITS.iter().enumerate() {
             let same = |other: &Limit| (other.endpoint, other.per) == (row.endpoint, row.per);
             assert_eq!(
@@ -436,10 +410,7 @@ mod tests {
                     let other = Subject::Address(address(2));
                     (Subject::Address(address(1)), Some(other))
                 }
-                Per::Client => {
-                    let other = Subject::Client(&other, address(1));
-                    (Subject::Client(&secret, address(1)), Some(other))
-                }
+                Per::Client => (Subject::Client(id(1)), Some(Subject::Client(id(2)))),
                 Per::Session => {
                     let session = |number| Subject::Session(Id::from_bytes([number; 16]));
                     (session(1), Some(session(2)))
@@ -507,16 +478,11 @@ mod tests {
     /// Whoever knows a public client's name could otherwise keep all its users out.
     #[test]
     fn a_stranger_does_not_use_up_the_allowance_of_a_public_client() {
-        let (throttle, public) = (throttle(), client(1, AuthMethod::None));
-        let of = |last| Subject::Client(&public, address(last));
+        let throttle = throttle();
+        let of = |last| Subject::PublicClient(id(1), address(last));
         allowed(&throttle, at(0), Endpoint::Token, of(1));
         assert!(throttle.check(at(0), Endpoint::Token, of(1)).is_err());
         assert_eq!(throttle.check(at(0), Endpoint::Token, of(2)), Ok(()));
-
-        let secret = client(2, AuthMethod::ClientSecretBasic);
-        let of = |last| Subject::Client(&secret, address(last));
-        allowed(&throttle, at(0), Endpoint::Token, of(1));
-        assert!(throttle.check(at(0), Endpoint::Token, of(2)).is_err());
     }
 
     #[test]

@@ -4,12 +4,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as client from 'openid-client';
-import { Server } from './harness.mjs';
-import { statusOf } from './oauth.mjs';
+import { keystead, Server } from './harness.mjs';
+import { register, statusOf } from './oauth.mjs';
 
 const REDIRECT = 'https://app.example/callback';
 /** Plain OAuth, and plain http: the one thing that it is told to accept. */
 const options = { algorithm: 'oauth2', execute: [client.allowInsecureRequests] };
+
+const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+/** Another server of the house, and what it lets clients do. */
+const FILES = 'https://files.example/mcp';
+const FILES_READ = 'files:read';
 
 const METHODS = {
   none: () => client.None(),
@@ -31,6 +36,16 @@ async function registered(t, method) {
   const authentication = (as, registered, body, headers) => METHODS[method](registered.client_secret)(as, registered, body, headers);
   const config = await client.dynamicClientRegistration(new URL(server.url), metadata, authentication, options);
   return { server, person, config };
+}
+
+/** What an application knows that is told its identifier. */
+const discovered = (server, id, authentication) => client.discovery(new URL(server.url), id, undefined, authentication, options);
+
+/** Runs `keystead` on the data of a running server, and returns what it printed as JSON. */
+async function administer(server, ...args) {
+  const { code, stdout, stderr } = await keystead([...args, '--data', server.data, '--json']);
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout);
 }
 
 /** The code grant, whole. */
@@ -98,3 +113,35 @@ for (const method of Object.keys(METHODS)) {
     });
   });
 }
+
+/** What a client that the owner of the box added may do, with nobody at a browser. */
+describe('openid-client, added by the owner', () => {
+  test('gets a token for itself, and looks it up', async (t) => {
+    const server = await Server.start(t);
+    await administer(server, 'resource', 'add', FILES, '--scope', FILES_READ);
+    const added = await administer(server, 'client', 'add', 'job', '--grant', 'client_credentials', '--scope', FILES_READ);
+    const config = await discovered(server, added.client_id, client.ClientSecretBasic(added.client_secret));
+    const tokens = await client.clientCredentialsGrant(config, { resource: FILES, scope: FILES_READ });
+    assert.equal(tokens.scope, FILES_READ);
+    assert.equal(tokens.refresh_token, undefined);
+    const found = await client.tokenIntrospection(config, tokens.access_token);
+    assert.deepEqual([found.active, found.aud, found.client_id, found.scope], [true, FILES, added.client_id, FILES_READ]);
+    await client.tokenRevocation(config, tokens.access_token);
+    assert.deepEqual(await client.tokenIntrospection(config, tokens.access_token), { active: false });
+  });
+
+  test('has a device signed in by somebody at a browser', async (t) => {
+    const server = await Server.start(t);
+    const ada = await server.person('ada');
+    const { client_id: id } = await register(server, { redirect_uris: [], grant_types: [DEVICE_GRANT, 'refresh_token'] });
+    const config = await discovered(server, id, client.None());
+    const device = await client.initiateDeviceAuthorization(config, { scope: 'user:read' });
+    const polling = client.pollDeviceAuthorizationGrant(config, device);
+    const page = await ada.consentPage(device.verification_uri_complete);
+    const asking = await ada.submit(page, page.form('[name=user_code]'));
+    await ada.submit(asking, asking.form('[name=decision]'), { decision: 'allow' });
+    const tokens = await polling;
+    assert.equal(tokens.scope, 'user:read');
+    assert.ok((await client.refreshTokenGrant(config, tokens.refresh_token)).access_token);
+  });
+});

@@ -8,10 +8,21 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { Server } from './harness.mjs';
+import { keystead, Server } from './harness.mjs';
+import { register } from './oauth.mjs';
+
+const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
 const here = path.dirname(new URL(import.meta.url).pathname);
 const python = path.join(here, '.venv/bin/python');
+
+/** Has `person` let the device in that shows `url`. */
+async function approve(person, url) {
+  const page = await person.consentPage(url);
+  const asking = await person.submit(page, page.form('[name=user_code]'));
+  await person.submit(asking, asking.form('[name=decision]'), { decision: 'allow' });
+  return 'approved';
+}
 
 /** Runs `python/<script>`, with `person` at its browser, to its end. */
 async function run(script, args, person) {
@@ -24,10 +35,11 @@ async function run(script, args, person) {
   const lines = createInterface({ input: child.stdout });
   lines.on('line', (line) => {
     output += `${line}\n`;
-    const [, url] = line.match(/^open (\S+)$/) ?? [];
+    const [, what, url] = line.match(/^(open|approve) (\S+)$/) ?? [];
     if (!url) return;
-    person.authorize(url).then(
-      (callback) => child.stdin.write(`${callback}\n`),
+    const answered = what === 'open' ? person.authorize(url) : approve(person, url);
+    answered.then(
+      (answer) => child.stdin.write(`${answer}\n`),
       (fault) => {
         output += fault.stack;
         child.kill();
@@ -45,6 +57,22 @@ for (const method of ['none', 'client_secret_basic', 'client_secret_post']) {
     await run('authlib_client.py', [method], await server.person());
   });
 }
+
+test('Authlib: gets a token for itself, and looks it up', async (t) => {
+  const server = await Server.start(t);
+  const args = ['client', 'add', 'job', '--grant', 'client_credentials', '--scope', 'user:read', '--data', server.data, '--json'];
+  const { code, stdout, stderr } = await keystead(args);
+  assert.equal(code, 0, stderr);
+  const { client_id: id, client_secret: secret } = JSON.parse(stdout);
+  await run('authlib_service.py', [id, secret], await server.person());
+});
+
+test('Authlib: has a device signed in by somebody at a browser', async (t) => {
+  const server = await Server.start(t);
+  const metadata = { redirect_uris: [], grant_types: [DEVICE_GRANT, 'refresh_token'] };
+  const { client_id: id } = await register(server, metadata);
+  await run('authlib_device.py', [id], await server.person());
+});
 
 for (const [mode, era] of [['auto', '2026-07-28'], ['legacy', '2025-11-25']]) {
   test(`the MCP SDK for Python, ${mode}: finds its way from the URL alone to a tool call`, async (t) => {

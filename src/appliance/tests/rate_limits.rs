@@ -16,6 +16,7 @@ use crate::web::throttle::{Endpoint, LIMITS, Limit, Per};
 
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
 
+/// The limit of `endpoint` for whom it is counted.
 fn limit(endpoint: Endpoint, per: Per) -> &'static Limit {
     let is_meant = |row: &&Limit| (row.endpoint, row.per) == (endpoint, per);
     LIMITS.iter().find(is_meant).expect("there is such a limit")

@@ -8,6 +8,7 @@ use crate::{
         params::Params,
         request::{Head, Request},
     },
+    model::oauth2::client::Client,
     oauth2provider::{
         apps::{self, ClientCredentials, ClientError, ProvenClient},
         introspect::{self, Introspector},
@@ -35,25 +36,44 @@ pub(super) fn authenticate(
 ) -> Result<ProvenClient, OAuthError> {
     let credentials = presented(request, form)?;
     let authenticated = web.store.read(|tx| apps::authenticate(tx, &credentials));
-    let client = authenticated.map_err(refused)?;
-    let Head { now, remote, .. } = request.head;
-    web.throttle
-        .check(now, endpoint, Subject::Client(&client.client, remote))
-        .map_err(OAuthError::too_often)?;
-    Ok(client)
+    let proven = authenticated.map_err(refused)?;
+    limit(web, endpoint, &request.head, &proven.client)?;
+    Ok(proven)
 }
 
-/// The client or the resource server that a form comes from, proved.
+/// The client or the resource server that asks about a token, proved, unless it asks too often.
 pub(super) fn authenticate_introspector(
     web: &Web,
     request: &Request,
     form: &Params,
 ) -> Result<Introspector, OAuthError> {
     let credentials = presented(request, form)?;
-    let introspector = web
+    let authenticated = web
         .store
         .read(|tx| introspect::authenticate(tx, &credentials));
-    introspector.map_err(refused)
+    let introspector = authenticated.map_err(refused)?;
+    let (endpoint, head) = (Endpoint::Introspection, &request.head);
+    match &introspector {
+        Introspector::Client(client) => limit(web, endpoint, head, client)?,
+        Introspector::Server(server) => {
+            let server = Subject::Client(server.id);
+            let checked = web.throttle.check(head.now, endpoint, server);
+            checked.map_err(OAuthError::too_often)?;
+        }
+    }
+    Ok(introspector)
+}
+
+/// Takes one call of `client`. Whoever knows the name of a public one could keep all others from
+/// using it, so that one has an allowance at each address.
+fn limit(web: &Web, endpoint: Endpoint, head: &Head, client: &Client) -> Result<(), OAuthError> {
+    let subject = if client.is_public() {
+        Subject::PublicClient(client.id, head.remote)
+    } else {
+        Subject::Client(client.id)
+    };
+    let checked = web.throttle.check(head.now, endpoint, subject);
+    checked.map_err(OAuthError::too_often)
 }
 
 fn refused(error: ClientError) -> OAuthError {

@@ -11,6 +11,12 @@ def answer_to(url: str) -> str:
     return line
 
 
+def approve(url: str) -> None:
+    """Has the device let in that shows `url`."""
+    print(f"approve {url}", flush=True)
+    assert sys.stdin.readline().strip() == "approved"
+
+
 def done() -> None:
     """Says that every assertion was reached."""
     print("done", flush=True)
