@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::user::Role;
+use crate::{audit::AuditRow, model::user::Role};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,48 +187,6 @@ pub enum Reply {
         /// How many there are.
         count: usize,
     },
-}
-
-/// An entry of the audit log, as the command and the management API show it. Times are RFC 3339.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditRow {
-    /// Its place in the log.
-    pub number: u64,
-    /// When it was done.
-    pub at: String,
-    /// What was done.
-    pub action: String,
-    /// Who did it: `user`, `client`, `stranger`, `administrator` or `keystead`.
-    pub actor: String,
-    /// The identifier of a user or of a client.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub actor_id: Option<String>,
-    /// To what: `client`, `grant` and so on.
-    pub object: String,
-    /// Its identifier.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub object_id: Option<String>,
-    /// From where.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// In which request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
-    /// What changed; secrets are never in it.
-    pub changes: Vec<AuditChange>,
-}
-
-/// One value that changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditChange {
-    /// The field.
-    pub field: String,
-    /// What it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub old: Option<String>,
-    /// What it is now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub new: Option<String>,
 }
 
 /// What the administrator hears: what came of it, or why it was not done.

@@ -7,8 +7,8 @@ use crate::{
     appliance::{
         DATA_FILE, StartError,
         administration::{
-            Answer, AuditChange, AuditRow, ClientRow, Command, Password, Refused, Reply,
-            ResourceRow, ScopeRow, UserRow, UserState,
+            Answer, ClientRow, Command, Password, Refused, Reply, ResourceRow, ScopeRow, UserRow,
+            UserState,
         },
         data_file, directory, pins,
     },
@@ -19,7 +19,7 @@ use crate::{
         password,
     },
     model::{
-        audit::{Actor, AuditEntry, Change, Origin},
+        audit::{Actor, Origin},
         oauth2::{
             client::{
                 AuthMethod, Client, ClientMetadata, ClientName, GrantType, REDIRECT_URIS_MAX,
@@ -275,7 +275,7 @@ fn query(tx: &dyn Read, command: &Command) -> Result<Option<Reply>, Refused> {
             offset,
         } => {
             let found = audit::search(tx, query, *limit, *offset)?;
-            let audit_logs = found.entries.into_iter().map(audit_row).collect();
+            let audit_logs = found.entries.into_iter().map(Into::into).collect();
             Reply::AuditLogs {
                 audit_logs,
                 count: found.count,
@@ -458,28 +458,6 @@ fn user_row(user: &User) -> UserRow {
         },
         created_at: user.created_at.to_string(),
         last_sign_in_at: user.last_sign_in_at.map(|at| at.to_string()),
-    }
-}
-
-fn audit_row(entry: AuditEntry) -> AuditRow {
-    let (actor, actor_id) = entry.actor.named();
-    let (object, object_id) = entry.object.named();
-    let change = |change: Change| AuditChange {
-        field: change.field,
-        old: change.old,
-        new: change.new,
-    };
-    AuditRow {
-        number: entry.number,
-        at: entry.at.to_string(),
-        action: entry.action.as_str().to_owned(),
-        actor: actor.to_owned(),
-        actor_id: actor_id.map(|id| id.to_string()),
-        object: object.to_owned(),
-        object_id: object_id.map(|id| id.to_string()),
-        address: entry.address,
-        request_id: entry.request_id,
-        changes: entry.changes.into_iter().map(change).collect(),
     }
 }
 

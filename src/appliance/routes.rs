@@ -15,8 +15,8 @@ use crate::{
     mcp::MCP_BODY_BYTES_MAX,
     model::{
         oauth2::scope::{
-            APPS_READ, APPS_WRITE, GRANTS_READ, GRANTS_WRITE, SESSIONS_READ, SETTINGS_READ,
-            SETTINGS_WRITE, USER_READ,
+            APPS_READ, APPS_WRITE, AUDIT_READ, GRANTS_READ, GRANTS_WRITE, SESSIONS_READ,
+            SETTINGS_READ, SETTINGS_WRITE, USER_READ,
         },
         user::Role,
     },
@@ -177,6 +177,7 @@ pub static ROUTES: &[Route<Appliance>] = &[
     api!(GET "/api/v2/users/me/sessions", SESSIONS_READ, Member, api::sessions::list),
     api!(GET "/api/v2/experiments", USER_READ, Member, api::experiments::list),
     api!(GET "/api/v2/experiments/available", USER_READ, Member, api::experiments::available),
+    api!(GET "/api/v2/audit", AUDIT_READ, Owner, api::audit::search),
     api!(GET "/api/v2/auth/scopes", USER_READ, Member, api::scopes::list),
     web!(GET "/api/v2/buildinfo", Anyone, api::buildinfo::get),
     api!(DELETE "/oauth2/tokens", GRANTS_WRITE, Member, api::grants::remove_of_client),

@@ -3,10 +3,12 @@
 //! Entries are chained by hash: [`verify`] shows one that was removed or edited behind our back.
 //! Nothing secret is in an entry, and what a client sent is in it only as what was kept of it.
 
+mod rows;
 mod verify;
 
 use std::time::Duration;
 
+pub use rows::{AuditChange, AuditRow};
 pub use verify::{Broken, Verified, verify};
 
 use crate::{

@@ -4,9 +4,8 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    appliance::administration::{
-        AuditRow, ClientRow, PinRow, Reply, ResourceRow, UserRow, UserState,
-    },
+    appliance::administration::{ClientRow, PinRow, Reply, ResourceRow, UserRow, UserState},
+    audit::AuditRow,
     cli::{console::Console, failure::Failure},
 };
 

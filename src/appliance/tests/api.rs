@@ -72,7 +72,7 @@ const SECRET: &str = "/api/v2/oauth2-provider/apps/{id}/secrets/{sid}";
 const MY_GRANT: &str = "/api/v2/users/me/grants/{id}";
 
 /// Method, path, the scope that a token needs, and what each caller is answered.
-const EXPECTED: [Row; 18] = [
+const EXPECTED: [Row; 19] = [
     ("GET", APPS, "apps:read", READ),
     ("POST", APPS, "apps:write", OWNER_MAKE),
     ("GET", APP, "apps:read", READ),
@@ -89,6 +89,7 @@ const EXPECTED: [Row; 18] = [
     ("GET", "/api/v2/users/me/sessions", "sessions:read", READ),
     ("GET", "/api/v2/experiments", "user:read", READ),
     ("GET", "/api/v2/experiments/available", "user:read", READ),
+    ("GET", "/api/v2/audit", "audit:read", OWNER_READ),
     ("GET", "/api/v2/auth/scopes", "user:read", READ),
     ("DELETE", "/oauth2/tokens", "grants:write", END),
 ];

@@ -61,6 +61,9 @@ pub const SETTINGS_READ: &str = "settings:read";
 /// Changing the settings of the box; for an owner.
 pub const SETTINGS_WRITE: &str = "settings:write";
 
+/// The log of what was done on the box; for an owner.
+pub const AUDIT_READ: &str = "audit:read";
+
 /// Every scope of this deployment.
 pub const SCOPES: &[ScopeDefinition] = &[
     ScopeDefinition {
@@ -102,6 +105,13 @@ pub const SCOPES: &[ScopeDefinition] = &[
         name: APPS_WRITE,
         effect: Effect::Destroys,
         words: "add, change and remove apps of this box and make secrets for them, if you own it",
+        minimal: Minimal::No,
+        opens: Opens::Api,
+    },
+    ScopeDefinition {
+        name: AUDIT_READ,
+        effect: Effect::Reads,
+        words: "see the log of what was done on this box, if you own it",
         minimal: Minimal::No,
         opens: Opens::Api,
     },

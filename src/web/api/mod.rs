@@ -3,6 +3,7 @@
 
 pub mod app_secrets;
 pub mod apps;
+pub mod audit;
 pub mod buildinfo;
 pub mod caller;
 pub mod error;
