@@ -7,6 +7,7 @@ use crate::{
         audit::{ChainEnd, ChainedEntry},
         oauth2::{
             client::{Client, ClientSecret},
+            client_document::PinnedDocument,
             code::AuthorizationCode,
             device::DeviceAuthorization,
             grant::Grant,
@@ -38,6 +39,7 @@ const RECORDS: &[fn(&[u8])] = &[
     of::<ChainEnd>,
     of::<DeviceAuthorization>,
     of::<ResourceServer>,
+    of::<PinnedDocument>,
 ];
 
 /// Reads `bytes` as a record of the kind that `kind` chooses. What can be read can be written, and
