@@ -120,11 +120,7 @@ enum Prepared {
 impl Prepared {
     /// Parses what has to be parsed, and hashes what has to be hashed. Slow: about 20 ms.
     fn new(command: Command, entropy: &dyn Entropy) -> Result<Self, Refused> {
-        let hash = |name: &UserName, password: &Password| {
-            let password = NewPassword::parse(password.expose(), name)
-                .map_err(|error| Refused::because(format!("password: {error}")))?;
-            Ok::<_, Refused>(password::hash(password.as_str(), &random(entropy)))
-        };
+        let hash = |name: &UserName, password: &Password| hash(name, password, entropy);
         Ok(match command {
             Command::UserAdd {
                 name,
@@ -328,6 +324,13 @@ fn remove_resource(tx: &mut WriteTx<'_>, act: Act<'_>, identifier: &str) -> Resu
     Err(Refused::because(format!(
         "expected the identifier of a resource server, found {identifier:?}, which is none"
     )))
+}
+
+/// The hash of a password that `name` may have. Slow: about 20 ms.
+fn hash(name: &UserName, password: &Password, entropy: &dyn Entropy) -> Result<String, Refused> {
+    let password = NewPassword::parse(password.expose(), name)
+        .map_err(|error| Refused::because(format!("password: {error}")))?;
+    Ok(password::hash(password.as_str(), &random(entropy)))
 }
 
 fn user_name(text: &str) -> Result<UserName, Refused> {

@@ -24,7 +24,7 @@ use crate::{
         tools::{self, Call, Tool, ToolError},
     },
     model::{audit::Origin, timestamp::Timestamp},
-    oauth2provider::tokens::Access,
+    oauth2provider::access::Access,
     store::Store,
 };
 

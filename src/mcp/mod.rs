@@ -39,7 +39,7 @@ use crate::{
         audit::{Actor, Origin},
         public_url::PublicUrl,
     },
-    oauth2provider::{Provider, tokens::Access},
+    oauth2provider::{Provider, access::Access},
     store::Store,
 };
 

@@ -11,11 +11,11 @@ use crate::{
     },
     oauth2provider::{
         Provider,
+        access::{self, AccessError, LiveHolder},
         apps::{self, ClientCredentials, ClientError},
         resources,
-        tokens::{self, AccessError, LiveHolder},
     },
-    store::{Read, StoreError, tokens as token_store},
+    store::{Read, StoreError, tokens},
 };
 
 /// Who asks.
@@ -99,7 +99,7 @@ fn access_token(
     introspector: &Introspector,
     token: &Credential,
 ) -> Result<Option<Introspection>, StoreError> {
-    let live = match tokens::find_live(tx, now, token) {
+    let live = match access::find_live(tx, now, token) {
         Ok(live) => live,
         Err(AccessError::Store(fault)) => return Err(fault),
         Err(_) => return Ok(None),
@@ -132,7 +132,7 @@ fn refresh_token(
     let Introspector::Client(client) = introspector else {
         return Ok(None);
     };
-    let found = token_store::find_family(tx, token.id())?;
+    let found = tokens::find_family(tx, token.id())?;
     let Some(family) = found.filter(|family| family.client_id == client.id) else {
         return Ok(None);
     };
@@ -143,7 +143,7 @@ fn refresh_token(
     if chain.digest != token.digest() || expires_at.has_passed(now) {
         return Ok(None);
     }
-    let holder = tokens::live_holder(tx, now, &family)?;
+    let holder = access::live_holder(tx, now, &family)?;
     let rotated_at = chain.predecessor.as_ref().map(|before| before.rotated_at);
     Ok(holder.map(|holder| Introspection {
         expires_at,

@@ -3,6 +3,7 @@
 //!
 //! There is no read-then-write here: what decides and what changes happen in one closure.
 
+pub mod access;
 pub mod app_secrets;
 pub mod apps;
 pub mod authorize;

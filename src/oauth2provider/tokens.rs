@@ -1,4 +1,4 @@
-//! The token endpoint's decisions, and what a token opens.
+//! The token endpoint's decisions.
 //!
 //! A refusal that also changes something (a code that a wrong verifier spends, a family that a
 //! replay ends) is a value inside `Ok`, so that the change is kept; a fault is an `Err`.
@@ -10,7 +10,7 @@ use crate::{
         credential::{Credential, CredentialKind},
         id::Id,
         oauth2::{
-            client::{Client, ClientOrigin, GrantType},
+            client::{Client, GrantType},
             code::{AuthorizationCode, CodeStage},
             pkce::CodeVerifier,
             redirect_uri::RedirectUri,
@@ -19,16 +19,16 @@ use crate::{
             token::{AccessToken, Holder, RefreshChain, TokenFamily},
         },
         timestamp::Timestamp,
-        user::User,
     },
     oauth2provider::{
-        Moment, Provider,
+        Moment,
+        access::{live_holder, may_act_for_itself},
         app_secrets::{self, LAST_USE_PRECISION},
         apps::ProvenClient,
         resources::{self, Asked, RequestError},
         rotation::{Position, position, successor},
     },
-    store::{Read, StoreError, WriteTx, clients, codes, grants, tokens, users},
+    store::{Read, StoreError, WriteTx, clients, codes, tokens},
 };
 
 /// What a client gets (RFC 6749 §5.1).
@@ -275,45 +275,6 @@ fn check_code(
     })
 }
 
-/// In whose name a token works, now.
-#[derive(Clone, Debug)]
-pub enum LiveHolder {
-    /// A person's, who may sign in.
-    Person {
-        /// Who.
-        user: Box<User>,
-        /// What they gave, and have not taken back.
-        grant_id: Id,
-    },
-    /// The client's own.
-    Client,
-}
-
-/// In whose name a family works. `None` once the grant has ended or its person may no longer sign
-/// in, or the client is gone that it belongs to.
-pub fn live_holder(
-    tx: &dyn Read,
-    now: Timestamp,
-    family: &TokenFamily,
-) -> Result<Option<LiveHolder>, StoreError> {
-    match family.holder {
-        Holder::Client => {
-            let client = clients::find(tx, family.client_id)?;
-            let may = client.is_some_and(|client| may_act_for_itself(&client));
-            Ok(may.then_some(LiveHolder::Client))
-        }
-        Holder::Person { user_id, grant_id } => {
-            let grant = grants::find(tx, grant_id)?;
-            if grant.is_none_or(|grant| grant.expires_at.has_passed(now)) {
-                return Ok(None);
-            }
-            let user = users::find(tx, user_id)?.filter(|user| user.disabled_at.is_none());
-            let user = user.map(Box::new);
-            Ok(user.map(|user| LiveHolder::Person { user, grant_id }))
-        }
-    }
-}
-
 /// What a family is begun with.
 pub(super) struct Entitlement {
     /// In whose name.
@@ -450,12 +411,6 @@ pub fn issue_to_client(
     };
     let begun = begin_family(tx, moment, proven, entitlement)?;
     Ok(begun.map(|(_, issued)| issued))
-}
-
-fn may_act_for_itself(client: &Client) -> bool {
-    client.origin == ClientOrigin::Administrator
-        && !client.is_public()
-        && client.metadata.allows(GrantType::ClientCredentials)
 }
 
 fn issue_access_token(
@@ -636,105 +591,4 @@ fn check_refresh(
         }
     };
     Ok(Ok((scopes, resource)))
-}
-
-/// What an access token opens, for one request.
-#[derive(Clone, Debug)]
-pub struct Access {
-    /// Whose it is.
-    pub user: User,
-    /// Which client presents it.
-    pub client_id: Id,
-    /// The grant it comes from.
-    pub grant_id: Id,
-    /// What it may do.
-    pub scopes: ScopeSet,
-}
-
-/// Why an access token opens nothing here. `invalid_token` (RFC 6750 §3.1), unless it says
-/// otherwise.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum AccessError {
-    /// Not a token, or a damaged one.
-    #[error("the access token is malformed")]
-    Malformed,
-    /// No such token.
-    #[error("the access token is unknown")]
-    Unknown,
-    /// Its time is over.
-    #[error("the access token has expired")]
-    Expired,
-    /// It, its family, its grant, its user or its client's secret is gone.
-    #[error("the access token has been revoked")]
-    Revoked,
-    /// It is for another resource.
-    #[error("the access token is for another audience")]
-    OtherAudience,
-    /// It is a client's own, and what it would open is a person's. `insufficient_scope`.
-    #[error("expected a token that a person allowed, found one that a client got for itself")]
-    NoPerson,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// A token that works, and what stands behind it.
-#[derive(Clone, Debug)]
-pub struct LiveToken {
-    /// The token.
-    pub record: AccessToken,
-    /// Its family.
-    pub family: TokenFamily,
-    /// In whose name it works.
-    pub holder: LiveHolder,
-}
-
-/// The token that `token` is, if it works anywhere.
-pub fn find_live(
-    tx: &dyn Read,
-    now: Timestamp,
-    token: &Credential,
-) -> Result<LiveToken, AccessError> {
-    let record = tokens::find_access_token(tx, token.id())?
-        .filter(|record| record.digest == token.digest())
-        .ok_or(AccessError::Unknown)?;
-    if record.expires_at.has_passed(now) {
-        return Err(AccessError::Expired);
-    }
-    let family = tokens::find_family(tx, record.family_id)?.ok_or(AccessError::Revoked)?;
-    if !app_secrets::is_live(tx, family.client_id, record.secret_id)? {
-        return Err(AccessError::Revoked);
-    }
-    let holder = live_holder(tx, now, &family)?.ok_or(AccessError::Revoked)?;
-    Ok(LiveToken {
-        record,
-        family,
-        holder,
-    })
-}
-
-/// What `token` opens at `resource` of this deployment, where everything is some person's.
-///
-/// # Source
-/// RFC 6750 §3; RFC 8707 §3 (audience); threats 30 and 35.
-pub fn check_access(
-    tx: &dyn Read,
-    now: Timestamp,
-    provider: &Provider,
-    token: &Credential,
-    resource: &ResourceUri,
-) -> Result<Access, AccessError> {
-    let live = find_live(tx, now, token)?;
-    if !provider.accepts(&live.record.resource, resource) {
-        return Err(AccessError::OtherAudience);
-    }
-    match live.holder {
-        LiveHolder::Client => Err(AccessError::NoPerson),
-        LiveHolder::Person { user, grant_id } => Ok(Access {
-            user: *user,
-            client_id: live.family.client_id,
-            grant_id,
-            scopes: live.record.scopes,
-        }),
-    }
 }

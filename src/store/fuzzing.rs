@@ -37,9 +37,9 @@ const RECORDS: &[fn(&[u8])] = &[
     of::<Settings>,
     of::<ChainedEntry>,
     of::<ChainEnd>,
+    of::<PinnedDocument>,
     of::<DeviceAuthorization>,
     of::<ResourceServer>,
-    of::<PinnedDocument>,
 ];
 
 /// Reads `bytes` as a record of the kind that `kind` chooses. What can be read can be written, and

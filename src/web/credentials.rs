@@ -22,16 +22,18 @@ use crate::{
         audit::{Actor, Origin},
         credential::{Credential, CredentialKind},
         id::Id,
+        user::Role,
     },
     oauth2provider::{
+        access::{self, AccessError},
         metadata::resource_scopes,
-        tokens::{self, AccessError},
     },
     store::StoreError,
     web::{
         Web,
         api::caller::{ApiCaller, Needs},
         oauth2::error::OAuthError,
+        pages::message,
         refusals,
         throttle::{Endpoint, Subject},
     },
@@ -56,6 +58,8 @@ pub enum Access {
     Visitor,
     /// A browser session; without one, `GET` goes to the sign-in page and comes back.
     SignedIn,
+    /// A browser session of an owner; without a session, as [`Access::SignedIn`].
+    Owner,
     /// Nothing yet: what an OAuth client sends proves it, and its endpoint checks that. Its
     /// address may call only so often.
     Client(Endpoint),
@@ -73,7 +77,7 @@ pub enum Caller {
     /// A browser, signed in or not.
     Visitor(Option<Box<LiveSession>>),
     /// A program with an access token.
-    Bearer(Box<tokens::Access>),
+    Bearer(Box<access::Access>),
     /// A person or their program, who may do what the route does.
     Api(Box<ApiCaller>),
 }
@@ -117,6 +121,13 @@ impl Web {
                 Some(session) => Ok(Caller::Visitor(Some(Box::new(session)))),
                 None => Err(refusals::sign_in_first(self, head)),
             },
+            Access::Owner => match self.visitor(head).await? {
+                Some(live) if live.user.role == Role::Owner => {
+                    Ok(Caller::Visitor(Some(Box::new(live))))
+                }
+                Some(live) => Err(message::owners_only(self, head, &live)),
+                None => Err(refusals::sign_in_first(self, head)),
+            },
             Access::Bearer(path) => self.bearer(head, path).map(Box::new).map(Caller::Bearer),
             Access::Api(needs) => {
                 let caller = self.admit_to_api(head, needs).await?;
@@ -152,7 +163,7 @@ impl Web {
     }
 
     /// Checks the access token before anything about the request is looked at, its method included.
-    fn bearer(&self, head: &Head, path: &'static str) -> Result<tokens::Access, Response> {
+    fn bearer(&self, head: &Head, path: &'static str) -> Result<access::Access, Response> {
         self.find_access(head, path)
             .map_err(|refusal| match refusal {
                 BearerRefusal::Missing => self.challenge(path, None),
@@ -167,7 +178,7 @@ impl Web {
         &self,
         head: &Head,
         path: &str,
-    ) -> Result<tokens::Access, BearerRefusal> {
+    ) -> Result<access::Access, BearerRefusal> {
         // RFC 6750 §2.3 would allow it and OAuth 2.1 §5.1 forbids it: a query is logged everywhere.
         if Params::from_query(head).is_ok_and(|query| !query.all("access_token").is_empty()) {
             let why = "a token is never sent in the query";
@@ -180,7 +191,7 @@ impl Web {
         let token = bearer_of_kind(head, CredentialKind::AccessToken);
         let access = token.ok_or(AccessError::Malformed).and_then(|token| {
             self.store
-                .read(|tx| tokens::check_access(tx, head.now, &self.provider, &token, &resource))
+                .read(|tx| access::check_access(tx, head.now, &self.provider, &token, &resource))
         });
         access.map_err(|error| match error {
             AccessError::Store(fault) => BearerRefusal::Fault(fault),

@@ -66,6 +66,16 @@ const EXPERIMENT: [u16; 10] = [401, 401, 401, 403, 401, 403, 403, 401, 401, 401]
 const NOT_SERVED: [u16; 10] = [401, 401, 405, 401, 401, 403, 403, 401, 401, 401];
 const PROBE: [u16; 10] = [200, 200, 200, 200, 200, 403, 200, 200, 200, 200];
 
+/// A page of an owner's.
+const fn owner_page(answer: u16) -> [u16; 10] {
+    [303, 303, 303, 303, 303, 403, 403, 403, 403, answer]
+}
+
+/// A form of an owner's.
+const fn owner_form(answer: u16) -> [u16; 10] {
+    [403, 403, 403, 403, 403, 403, 403, 403, 403, answer]
+}
+
 const EXPECTED: &[Row] = &[
     ("GET", "/.well-known/oauth-authorization-server", OPEN),
     (
@@ -150,6 +160,16 @@ const EXPECTED: &[Row] = &[
     ("POST", "/account/sessions/revoke-others", FORM),
     ("POST", "/account/sessions/{id}/revoke", FORM),
     ("POST", "/account/grants/{id}/revoke", FORM),
+    ("GET", "/admin/apps", owner_page(200)),
+    ("POST", "/admin/apps", owner_form(422)),
+    ("GET", "/admin/apps/{id}", owner_page(404)),
+    ("POST", "/admin/apps/{id}/remove", owner_form(303)),
+    ("POST", "/admin/apps/{id}/secrets", owner_form(404)),
+    (
+        "POST",
+        "/admin/apps/{id}/secrets/{sid}/remove",
+        owner_form(303),
+    ),
     ("GET", "/api/v2/buildinfo", PAGE),
     ("GET", "/healthz", PROBE),
     ("GET", "/readyz", PROBE),
@@ -293,6 +313,7 @@ impl<'house> World<'house> {
             .replace("{*resource}", "mcp")
             .replace("{client_id}", &self.app.id)
             .replace("{token}", "ks_cl_unknown")
+            .replace("{sid}", "0000000000000000000000")
             .replace("{id}", "0000000000000000000000");
         let mut ask = match path {
             MCP_PATH | MCP_EXPERIMENT_PATH => list_tools(path),

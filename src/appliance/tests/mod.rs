@@ -12,6 +12,7 @@ mod house;
 mod wire;
 
 mod account;
+mod admin_apps;
 mod api;
 mod authorize;
 mod bearer;

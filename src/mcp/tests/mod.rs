@@ -37,7 +37,7 @@ use crate::{
         timestamp::Timestamp,
         user::{Role, User},
     },
-    oauth2provider::{MCP_PATH, Provider, tokens::Access},
+    oauth2provider::{MCP_PATH, Provider, access::Access},
     runtime::entropy::{OsEntropy, SeededEntropy},
     store::{Store, StoreError, clients, grants},
 };

@@ -9,7 +9,7 @@ use crate::{
         id::{Id, NotAnId},
         oauth2::grant::Grant,
     },
-    oauth2provider::{revoke, tokens::Access},
+    oauth2provider::{access::Access, revoke},
     store::{Read, StoreError, clients},
 };
 

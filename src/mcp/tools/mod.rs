@@ -29,7 +29,7 @@ use crate::{
         },
         timestamp::Timestamp,
     },
-    oauth2provider::tokens::Access,
+    oauth2provider::access::Access,
     store::{Store, StoreError},
 };
 

@@ -322,70 +322,73 @@ fn fill(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     tokens::add_family(tx, &family(id(at(1), 6), id(at(1), 5), at(50)))
 }
 
+type Damage = fn(&mut WriteTx<'_>);
+
+/// What can be broken, and the table in which it shows.
+const DAMAGES: [(&str, Damage); 14] = [
+    ("users_v1", |tx| tx.remove(Table::UsersByName, b"ada")),
+    ("users_by_name_v1", |tx| {
+        tx.put(Table::UsersByName, b"eve", id(at(1), 1).as_bytes().to_vec());
+    }),
+    ("sessions_by_user_v1", |tx| {
+        tx.remove(
+            Table::SessionsByUser,
+            &codec::pair(id(at(1), 1), id(at(1), 3)),
+        );
+    }),
+    ("grants_by_user_v1", |tx| {
+        tx.put(
+            Table::GrantsByUser,
+            &codec::pair(id(at(1), 1), id(at(1), 50)),
+            Vec::new(),
+        );
+    }),
+    ("grants_by_client_v1", |tx| {
+        tx.remove(Table::Grants, id(at(1), 5).as_bytes());
+    }),
+    ("client_secrets_v1", |tx| {
+        tx.remove(Table::Clients, id(at(1), 2).as_bytes());
+    }),
+    ("token_families_v1", |tx| {
+        // In the file a family has the row of the end that it had when it began.
+        let row = [
+            &at(50).millis().to_be_bytes()[..],
+            &[4],
+            id(at(1), 6).as_bytes(),
+        ]
+        .concat();
+        tx.remove(Table::Expiry, &row);
+    }),
+    ("devices_v1", |tx| {
+        let code = device(id(at(1), 7), 1, at(50)).user_code_digest;
+        tx.remove(Table::DevicesByUserCode, code.as_bytes());
+    }),
+    ("devices_by_user_code_v1", |tx| {
+        tx.remove(Table::Devices, id(at(1), 7).as_bytes());
+    }),
+    ("resource_servers_v1", |tx| {
+        let table = Table::ResourceServersByIdentifier;
+        tx.remove(table, b"https://files.lan");
+    }),
+    ("resource_servers_by_identifier_v1", |tx| {
+        tx.remove(Table::ResourceServers, id(at(1), 8).as_bytes());
+    }),
+    ("expiry_v1", |tx| {
+        tx.put(Table::Expiry, b"short", Vec::new());
+    }),
+    ("clients_by_document_v1", |tx| {
+        tx.remove(Table::Clients, id(at(1), 7).as_bytes());
+    }),
+    ("pinned_documents_v1", |tx| {
+        let pinned = codec::encode(&pinned(at(1))).expect("a record");
+        tx.put(Table::PinnedDocuments, b"elsewhere", pinned);
+    }),
+];
+
 /// The checker itself: each kind of damage is found where it is.
 #[test]
 fn what_contradicts_itself_is_found() {
-    type Damage = fn(&mut WriteTx<'_>);
-    let damages: [(&str, Damage); 14] = [
-        ("users_v1", |tx| tx.remove(Table::UsersByName, b"ada")),
-        ("users_by_name_v1", |tx| {
-            tx.put(Table::UsersByName, b"eve", id(at(1), 1).as_bytes().to_vec());
-        }),
-        ("sessions_by_user_v1", |tx| {
-            tx.remove(
-                Table::SessionsByUser,
-                &codec::pair(id(at(1), 1), id(at(1), 3)),
-            );
-        }),
-        ("grants_by_user_v1", |tx| {
-            tx.put(
-                Table::GrantsByUser,
-                &codec::pair(id(at(1), 1), id(at(1), 50)),
-                Vec::new(),
-            );
-        }),
-        ("grants_by_client_v1", |tx| {
-            tx.remove(Table::Grants, id(at(1), 5).as_bytes());
-        }),
-        ("client_secrets_v1", |tx| {
-            tx.remove(Table::Clients, id(at(1), 2).as_bytes());
-        }),
-        ("token_families_v1", |tx| {
-            // In the file a family has the row of the end that it had when it began.
-            let row = [
-                &at(50).millis().to_be_bytes()[..],
-                &[4],
-                id(at(1), 6).as_bytes(),
-            ]
-            .concat();
-            tx.remove(Table::Expiry, &row);
-        }),
-        ("devices_v1", |tx| {
-            let code = device(id(at(1), 7), 1, at(50)).user_code_digest;
-            tx.remove(Table::DevicesByUserCode, code.as_bytes());
-        }),
-        ("devices_by_user_code_v1", |tx| {
-            tx.remove(Table::Devices, id(at(1), 7).as_bytes());
-        }),
-        ("resource_servers_v1", |tx| {
-            let table = Table::ResourceServersByIdentifier;
-            tx.remove(table, b"https://files.lan");
-        }),
-        ("resource_servers_by_identifier_v1", |tx| {
-            tx.remove(Table::ResourceServers, id(at(1), 8).as_bytes());
-        }),
-        ("expiry_v1", |tx| {
-            tx.put(Table::Expiry, b"short", Vec::new());
-        }),
-        ("clients_by_document_v1", |tx| {
-            tx.remove(Table::Clients, id(at(1), 7).as_bytes());
-        }),
-        ("pinned_documents_v1", |tx| {
-            let pinned = codec::encode(&pinned(at(1))).expect("a record");
-            tx.put(Table::PinnedDocuments, b"elsewhere", pinned);
-        }),
-    ];
-    for (table, damage) in damages {
+    for (table, damage) in DAMAGES {
         let store = store();
         write(&store, fill);
         assert_sound(&store);

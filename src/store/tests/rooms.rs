@@ -18,7 +18,10 @@ use crate::{
         timestamp::Timestamp,
     },
     store::{
-        Keys, StoreError, Table, WriteTx, clients, clients::SECRETS_PER_CLIENT_MAX, grants,
+        Keys, StoreError, Table, WriteTx, clients,
+        clients::SECRETS_PER_CLIENT_MAX,
+        grants,
+        grants::{GRANTS_PER_CLIENT_MAX, GRANTS_PER_USER_MAX},
         sessions, sweep, tokens, users,
     },
 };
@@ -328,4 +331,30 @@ fn a_client_takes_all_its_secrets_with_it() {
     });
     assert!(read(&store, records::<ClientSecret>).is_empty());
     assert_sound(&store);
+}
+
+#[test]
+fn whoever_has_as_many_grants_as_they_may_loses_the_oldest_to_one_more() {
+    let store = store();
+    // As many users as the client's grants need, each with as many as they may have.
+    let users = GRANTS_PER_CLIENT_MAX.div_ceil(GRANTS_PER_USER_MAX) as u64;
+    let user_id = |number: u64| id(at(2 + number), 0);
+    let grant_id = |number: u64| id(Timestamp::from_millis(number), 1);
+    write(&store, move |tx| {
+        for number in 0..GRANTS_PER_CLIENT_MAX as u64 {
+            let owner = user_id(number % users);
+            let given = grant(grant_id(number), owner, client_name(0), at(9));
+            grants::add(tx, &given)?;
+        }
+        Ok(())
+    });
+    let ended = |user: Id, client: Id| {
+        let ended = write(&store, move |tx| grants::make_room(tx, user, client));
+        ended.iter().map(|grant| grant.id).collect::<Vec<_>>()
+    };
+    // Both bounds are met: the user's oldest, then nothing, because that was the client's as well.
+    assert_eq!(ended(user_id(0), client_name(0)), [grant_id(0)]);
+    assert_eq!(ended(user_id(0), client_name(0)), []);
+    assert_eq!(ended(user_id(1), client_name(1)), [grant_id(1)]);
+    assert_eq!(ended(user_id(users), client_name(1)), []);
 }

@@ -12,7 +12,7 @@ use crate::{
         id::Id,
         user::{Role, User},
     },
-    oauth2provider::tokens::AccessError,
+    oauth2provider::access::AccessError,
     web::{
         Web,
         api::error::ApiRefusal,

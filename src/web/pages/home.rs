@@ -15,6 +15,7 @@ use crate::{
         request::Request,
         response::{Response, bytes, see_other},
     },
+    model::user::Role,
     oauth2provider::MCP_PATH,
     web::{
         Web,
@@ -43,6 +44,7 @@ pub async fn get(web: Arc<Web>, request: Request, caller: Caller) -> Response {
             mcp_url: web.provider.public_url.join(MCP_PATH),
             claimed,
             ca_offered: web.ca_pem.is_some(),
+            administers: session.is_some_and(|live| live.user.role == Role::Owner),
         },
     )
 }

@@ -47,11 +47,11 @@ fn tag(source: &str) -> Tag {
 }
 
 const ELEMENTS: &str = "!doctype a bdi body button code dd div dl dt form h1 h2 h3 head header \
-                        html img input label li link main meta p pre section span strong title ul";
+                        html img input label li link main meta p pre section span strong textarea title ul";
 
 const ATTRIBUTES: &str = "action alt aria-describedby aria-hidden aria-invalid aria-labelledby \
                           autocapitalize autocomplete autofocus charset checked class content for \
-                          height hidden href html id lang method name readonly rel required role \
+                          height hidden href html id lang method name readonly rel required role rows \
                           spellcheck src type value width";
 
 /// Asserts that nothing in the page could run, style or load, whatever was put into it.

@@ -200,6 +200,30 @@ pub fn device_answered(web: &Web, head: &Head, session: &LiveSession) -> Respons
     notice(web, head, Some(session), StatusCode::OK, words)
 }
 
+/// Somebody who does not administer the box, where only who does may be.
+pub fn owners_only(web: &Web, head: &Head, session: &LiveSession) -> Response {
+    let words = Words {
+        title: "For an owner of this box",
+        message: "This page is for those who administer the box. Nothing was done.",
+        detail: None,
+        what_to_do: None,
+        link: HOME,
+    };
+    notice(web, head, Some(session), StatusCode::FORBIDDEN, words)
+}
+
+/// An app that gets no further secret.
+pub fn secret_refused(web: &Web, head: &Head, session: &LiveSession, why: &str) -> Response {
+    let words = Words {
+        title: "No secret was made",
+        message: "The app has all that it may have.",
+        detail: Some(why.to_owned()),
+        what_to_do: None,
+        link: Some(("/admin/apps", "All apps")),
+    };
+    notice(web, head, Some(session), StatusCode::CONFLICT, words)
+}
+
 /// A claim link that is used, too old, or not for this box.
 pub fn claim_closed(web: &Web, head: &Head) -> Response {
     let words = Words {

@@ -1,6 +1,7 @@
 //! The pages a person sees, as `contract.md` §10 lists them. They work without JavaScript.
 
 pub mod account;
+pub mod apps;
 pub mod assets;
 pub mod claim;
 pub mod consent;

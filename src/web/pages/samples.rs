@@ -2,15 +2,18 @@
 
 use askama::Template;
 
-use super::views::{
-    AccountPage, ClaimPage, ClientOrigin, ConsentPage, DeviceConsentPage, DevicePage, FieldError,
-    Frame, GrantRow, HomePage, MessagePage, ScopeEffect, ScopeGroup, ScopeLine, SessionRow,
-    SignInPage, SignedIn,
+use super::{
+    apps,
+    views::{
+        AccountPage, ClaimPage, ClientOrigin, ConsentPage, DeviceConsentPage, DevicePage,
+        FieldError, Frame, GrantRow, HomePage, MessagePage, ScopeEffect, ScopeGroup, ScopeLine,
+        SessionRow, SignInPage, SignedIn,
+    },
 };
 
 /// Every page in every state, rendered, with a name for the messages of a failed test.
 pub(super) fn rendered() -> Vec<(&'static str, String)> {
-    vec![
+    let mut pages = vec![
         ("home", home().render().unwrap()),
         ("home-signed-out", home_signed_out().render().unwrap()),
         ("home-unclaimed", home_unclaimed().render().unwrap()),
@@ -27,7 +30,9 @@ pub(super) fn rendered() -> Vec<(&'static str, String)> {
         ("account", account().render().unwrap()),
         ("account-new", account_new().render().unwrap()),
         ("message", message().render().unwrap()),
-    ]
+    ];
+    pages.extend(apps::samples::rendered("Claude"));
+    pages
 }
 
 pub(super) fn signed_out() -> Frame {
@@ -54,6 +59,7 @@ pub(super) fn home() -> HomePage {
         mcp_url: "https://box.lan/mcp".into(),
         claimed: true,
         ca_offered: true,
+        administers: true,
     }
 }
 
