@@ -11,10 +11,16 @@ use url::form_urlencoded;
 
 use crate::{
     http::params::{NAME_BYTES_MAX, PARAMS_MAX, Params, VALUE_BYTES_MAX},
-    model::oauth2::{client::REDIRECT_URIS_MAX, redirect_uri::RedirectUri, scope::ScopeSet},
+    model::oauth2::{
+        client::{AuthMethod, REDIRECT_URIS_MAX},
+        client_id::DocumentUrl,
+        redirect_uri::RedirectUri,
+        scope::ScopeSet,
+    },
     store::fuzzing::read_write_read,
     web::oauth2::{
         client_credentials::Presented,
+        client_documents::{self, DOCUMENT_BYTES_MAX},
         register::{parse_metadata, print_metadata},
     },
 };
@@ -33,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     target("redirect_uris", redirect_uris),
     target("scopes", scopes),
     target("client_metadata", client_metadata),
+    target("metadata_documents", metadata_documents),
     target("basic_credentials", basic_credentials),
     target("records", records),
 ];
@@ -119,6 +126,35 @@ pub fn client_metadata(bytes: &[u8]) {
     let printed = print_metadata(&metadata).to_string();
     let again = parse_metadata(printed.as_bytes()).expect("what was registered can be registered");
     assert_eq!(again, metadata, "{printed}");
+}
+
+/// A URL, and from the next line on the document that its host gives: it is that of this URL, and
+/// says the same when it is printed again.
+///
+/// # Panics
+/// If it does not.
+pub fn metadata_documents(bytes: &[u8]) {
+    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+        return;
+    };
+    let (url, document) = (std::str::from_utf8(&bytes[..end]), &bytes[end + 1..]);
+    let Some(Ok(url)) = url.ok().map(str::parse::<DocumentUrl>) else {
+        return;
+    };
+    assert_eq!(url.as_str().as_bytes(), &bytes[..end]);
+    let Ok(parsed) = client_documents::parse(&url, document) else {
+        return;
+    };
+    assert_eq!(parsed.url, url);
+    assert_eq!(parsed.metadata.auth_method, AuthMethod::None);
+    let mut printed = print_metadata(&parsed.metadata);
+    printed["client_id"] = url.as_str().into();
+    let printed = printed.to_string();
+    // Printed, it can be longer than a document may be.
+    if printed.len() <= DOCUMENT_BYTES_MAX {
+        let again = client_documents::parse(&url, printed.as_bytes());
+        assert_eq!(again, Ok(parsed), "{printed}");
+    }
 }
 
 /// An `Authorization` header: what was read, sent as RFC 6749 has it, is read the same.
