@@ -322,21 +322,38 @@ pub fn create(
 
 /// What an audit entry says of a client that was made.
 pub(super) fn described(metadata: &ClientMetadata) -> Vec<Change> {
-    let uris: Vec<_> = metadata
-        .redirect_uris
-        .iter()
-        .map(RedirectUri::as_str)
-        .collect();
-    vec![
-        Change::to("client_name", &metadata.name),
-        Change::to("redirect_uris", &uris.join(" ")),
-        Change::to("token_endpoint_auth_method", metadata.auth_method.as_str()),
-    ]
+    let mut fields = audited_fields(metadata);
+    fields.retain(|field| field.new.is_some());
+    fields
+}
+
+/// The fields of a client that decide what it may do and how it is shown, in one order.
+fn audited_fields(metadata: &ClientMetadata) -> Vec<Change> {
+    let uris = metadata.redirect_uris.iter().map(RedirectUri::as_str);
+    let grants = metadata.grant_types.iter().map(|grant| grant.as_str());
+    let texts = [
+        ("client_name", Some(metadata.name.to_string())),
+        ("redirect_uris", Some(uris.collect::<Vec<_>>().join(" "))),
+        (
+            "token_endpoint_auth_method",
+            Some(metadata.auth_method.as_str().to_owned()),
+        ),
+        ("grant_types", Some(grants.collect::<Vec<_>>().join(" "))),
+        ("scope", metadata.scope.as_ref().map(ToString::to_string)),
+        ("client_uri", metadata.client_uri.clone()),
+        ("logo_uri", metadata.logo_uri.clone()),
+    ];
+    let change = |(field, new): (&str, Option<String>)| Change {
+        field: field.to_owned(),
+        old: None,
+        new,
+    };
+    texts.map(change).into()
 }
 
 /// What an audit entry says of a client that changed.
 pub(super) fn compared(old: &ClientMetadata, new: &ClientMetadata) -> Vec<Change> {
-    let pairs = described(old).into_iter().zip(described(new));
+    let pairs = audited_fields(old).into_iter().zip(audited_fields(new));
     pairs
         .filter(|(old, new)| old.new != new.new)
         .map(|(old, new)| Change {

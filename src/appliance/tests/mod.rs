@@ -14,6 +14,7 @@ mod wire;
 mod account;
 mod admin_apps;
 mod api;
+mod audit;
 mod authorize;
 mod bearer;
 mod callers;
