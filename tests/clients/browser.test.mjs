@@ -98,10 +98,10 @@ async function accessible(page) {
   assert.deepEqual(violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]), [], page.url());
 }
 
-/** Every scope that the box knows, so that consent has something to untick. */
+/** Every scope of the MCP endpoint, so that consent has something to untick. */
 async function everyScope(server) {
-  const metadata = await (await fetch(`${server.url}/.well-known/oauth-authorization-server`)).json();
-  return metadata.scopes_supported.filter((scope) => scope !== 'offline_access').join(' ');
+  const metadata = await (await fetch(`${server.url}/.well-known/oauth-protected-resource/mcp`)).json();
+  return metadata.scopes_supported.join(' ');
 }
 
 describe('the claim link', () => {
@@ -460,6 +460,11 @@ describe('every page', () => {
       await look('home');
       await page.goto('/account');
       await look('account');
+      await page.goto('/device');
+      await look('device');
+      await page.goto('/admin/apps');
+      await page.getByRole('heading', { level: 1 }).waitFor();
+      await look('apps');
       await page.goto('/no-such-page');
       await look('not-found');
     });
