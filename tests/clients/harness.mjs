@@ -99,7 +99,10 @@ export class Server {
       all.push('--config', file);
     }
     server.#run(all);
-    t.after(() => server.kill());
+    t.after(async () => {
+      if (server.url && !server.exited) await server.verifyAudit();
+      await server.kill();
+    });
     const line = await server.#line(/^Keystead is ready at (\S+)$/);
     server.url = line[1];
     return server;
@@ -169,6 +172,13 @@ export class Server {
     const code = await this.#exit;
     clearTimeout(late);
     assert.equal(code, 0, `expected exit code 0 after SIGTERM, found ${code}:\n${this.stderr}`);
+    await this.verifyAudit();
+  }
+
+  /** Whatever was done to it, the log of what was done holds together. */
+  async verifyAudit() {
+    const { code, stdout, stderr } = await keystead(['audit', 'verify', '--data', this.data]);
+    assert.equal(code, 0, `the audit log does not verify:\n${stdout}${stderr}`);
   }
 
   /** Ends the server at once, as a power cut would end it. */
