@@ -1,6 +1,6 @@
 //! Floor 2: who did what, when and from where, in the same transaction as what was done.
 //!
-//! Entries are chained by hash: [`verify`] shows one that was removed or edited behind our back.
+//! Entries are chained by hash: [`verify()`] shows one that was removed or edited behind our back.
 //! Nothing secret is in an entry, and what a client sent is in it only as what was kept of it.
 
 mod rows;
