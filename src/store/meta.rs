@@ -18,6 +18,7 @@ const KEY: &[u8] = b"key";
 const CLAIM: &[u8] = b"claim";
 const SETTINGS: &[u8] = b"settings";
 const PROBE: &[u8] = b"probe";
+const VAPID: &[u8] = b"vapid";
 
 /// The link by which the box gets its owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +100,16 @@ pub fn settings(tx: &dyn Read) -> Result<Settings, StoreError> {
 pub fn put_settings(tx: &mut WriteTx<'_>, settings: &Settings) -> Result<(), StoreError> {
     tx.put(Table::Meta, SETTINGS, codec::encode(settings)?);
     Ok(())
+}
+
+/// The pair by which push services know this box, in PKCS #8, if it has one.
+pub fn vapid(tx: &dyn Read) -> Result<Option<Vec<u8>>, StoreError> {
+    tx.get(Table::Meta, VAPID)
+}
+
+/// Keeps the pair by which push services know this box in the place of any other.
+pub fn put_vapid(tx: &mut WriteTx<'_>, pkcs8: Vec<u8>) {
+    tx.put(Table::Meta, VAPID, pkcs8);
 }
 
 /// Writes the time, to see whether the file takes it.

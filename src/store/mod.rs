@@ -20,6 +20,8 @@ pub mod codes;
 pub mod devices;
 pub mod grants;
 pub mod meta;
+pub mod notifications;
+pub mod pushes;
 pub mod resource_servers;
 pub mod sessions;
 pub mod sweep;

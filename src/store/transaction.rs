@@ -80,6 +80,15 @@ impl Keys {
         }
     }
 
+    /// Those of them before `end`.
+    #[must_use]
+    pub fn ending_before(self, end: &[u8]) -> Self {
+        Self {
+            end: Bound::Excluded(end.to_vec()),
+            ..self
+        }
+    }
+
     /// The same keys from the other end.
     #[must_use]
     pub fn newest_first(self) -> Self {
