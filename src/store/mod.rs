@@ -10,10 +10,12 @@ mod error;
 mod file;
 mod held;
 mod migrations;
+mod rows;
 mod tables;
 mod transaction;
 
 pub mod audit;
+pub mod check;
 pub mod client_documents;
 pub mod clients;
 pub mod codes;
