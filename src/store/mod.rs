@@ -13,10 +13,12 @@ mod held;
 mod medium;
 mod migrations;
 mod recovery;
+mod rows;
 mod tables;
 mod transaction;
 
 pub mod audit;
+pub mod check;
 pub mod client_documents;
 pub mod clients;
 pub mod codes;
