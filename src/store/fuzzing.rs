@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use crate::{
     model::{
         audit::{ChainEnd, ChainedEntry},
+        notification::{Notification, NotificationSettings},
         oauth2::{
             client::{Client, ClientSecret},
             client_document::PinnedDocument,
@@ -14,12 +15,14 @@ use crate::{
             resource_server::ResourceServer,
             token::{AccessToken, TokenFamily},
         },
+        push::{QueuedPush, Subscription},
         session::Session,
         user::User,
     },
     store::{
         codec::{self, Record},
         meta::{Claim, Settings},
+        notifications::InboxCounts,
     },
 };
 
@@ -40,6 +43,11 @@ const RECORDS: &[fn(&[u8])] = &[
     of::<PinnedDocument>,
     of::<DeviceAuthorization>,
     of::<ResourceServer>,
+    of::<Notification>,
+    of::<NotificationSettings>,
+    of::<InboxCounts>,
+    of::<Subscription>,
+    of::<QueuedPush>,
 ];
 
 /// Reads `bytes` as a record of the kind that `kind` chooses. What can be read can be written, and

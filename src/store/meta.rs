@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    crypto::{digest::Digest, keyed::Key},
+    crypto::{digest::Digest, keyed::Key, web_push::VapidKey},
     model::{audit::ChainEnd, timestamp::Timestamp},
     store::{
         Read, WriteTx, audit,
@@ -131,6 +131,12 @@ pub(super) fn check_fact(name: &[u8], bytes: &[u8]) -> Result<(), StoreError> {
         PROBE => fixed::<8>(name, bytes).map(drop),
         CLAIM => codec::decode::<Claim>(bytes).map(drop),
         SETTINGS => codec::decode::<Settings>(bytes).map(drop),
+        VAPID => VapidKey::from_pkcs8(bytes)
+            .map(drop)
+            .map_err(|error| StoreError::Corrupt {
+                table: Table::Meta.name(),
+                reason: error.to_string(),
+            }),
         audit::HEAD | audit::BASE => codec::decode::<ChainEnd>(bytes).map(drop),
         _ => Err(StoreError::Corrupt {
             table: Table::Meta.name(),

@@ -123,7 +123,8 @@ fn rows(tx: &dyn Read, keys: &Keys, limit: usize) -> Result<Vec<InboxRow>, Store
         .collect()
 }
 
-fn read_at(value: &[u8]) -> Result<Option<Timestamp>, StoreError> {
+/// What the value of a row of the index by user says.
+pub(super) fn read_at(value: &[u8]) -> Result<Option<Timestamp>, StoreError> {
     if value.is_empty() {
         return Ok(None);
     }

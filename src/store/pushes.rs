@@ -100,7 +100,8 @@ pub fn subscriptions_len(tx: &dyn Read) -> Result<u64, StoreError> {
     tx.len(Table::Subscriptions)
 }
 
-fn key(push: &QueuedPush) -> [u8; 24] {
+/// Where a message stands in the queue.
+pub(super) fn key(push: &QueuedPush) -> [u8; 24] {
     let mut key = [0; 24];
     key[..8].copy_from_slice(&push.due_at.millis().to_be_bytes());
     key[8..].copy_from_slice(push.id.as_bytes());

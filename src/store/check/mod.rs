@@ -263,7 +263,8 @@ fn shown(table: Table, key: &[u8]) -> String {
         | Table::DevicesByUserCode
         | Table::ResourceServersByIdentifier
         | Table::ClientsByDocument
-        | Table::PinnedDocuments => format!("{:?}", Digest::of(key)),
+        | Table::PinnedDocuments
+        | Table::SubscriptionsByEndpoint => format!("{:?}", Digest::of(key)),
         Table::Users
         | Table::Sessions
         | Table::SessionsByUser
@@ -278,7 +279,13 @@ fn shown(table: Table, key: &[u8]) -> String {
         | Table::AccessTokens
         | Table::Devices
         | Table::ResourceServers
-        | Table::Expiry => hex(key),
+        | Table::Expiry
+        | Table::Notifications
+        | Table::NotificationsByUser
+        | Table::InboxCounts
+        | Table::NotificationSettings
+        | Table::Subscriptions
+        | Table::PushQueue => hex(key),
     }
 }
 
