@@ -223,7 +223,15 @@ pub(super) fn write_alone(
     Ok(())
 }
 
-fn begin_write(database: &Database) -> Result<WriteTransaction, StoreError> {
+/// Does `work` on a snapshot, in a database that has no writer yet.
+pub(super) fn read_alone<T>(
+    database: &Database,
+    work: impl FnOnce(&ReadTx) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    work(&ReadTx::new(database.begin_read()?))
+}
+
+pub(super) fn begin_write(database: &Database) -> Result<WriteTransaction, StoreError> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     // redb's design document asks for two phases where strangers choose what is stored: the page

@@ -19,11 +19,11 @@ use crate::store::{error::StoreError, held::Hold, transaction::ReadTx};
 /// Memory that redb may use for pages. Its own default is 1 GiB.
 const CACHE_BYTES: usize = 64 << 20;
 /// Who may read the data file: its owner. It holds the deployment's key.
-const MODE: u32 = 0o600;
+pub(super) const MODE: u32 = 0o600;
 /// The bits of everybody else.
 const OTHERS: u32 = 0o077;
 
-fn builder() -> Builder {
+pub(super) fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     builder
@@ -86,19 +86,34 @@ pub(super) fn create(path: &Path) -> Result<Option<Database>, StoreError> {
 
 /// Gives the file that [`create`] began its name, for good. The content must be durable already.
 pub(super) fn publish(path: &Path) -> Result<(), StoreError> {
-    let directory = match path.parent() {
+    name_durably(&unpublished(path), path).map_err(|error| unreadable(path, &error))
+}
+
+/// Removes the file that [`create`] began, which is to have no name. Its lock must still be held.
+pub(super) fn discard(path: &Path) -> Result<(), StoreError> {
+    let unpublished = unpublished(path);
+    std::fs::remove_file(&unpublished).map_err(|error| unreadable(&unpublished, &error))
+}
+
+/// Gives the file at `from` the name `to`, for good.
+pub(super) fn name_durably(from: &Path, to: &Path) -> io::Result<()> {
+    let directory = match to.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    std::fs::rename(unpublished(path), path)
-        // A name is durable once its directory is.
-        .and_then(|()| File::open(directory)?.sync_all())
-        .map_err(|error| unreadable(path, &error))
+    std::fs::rename(from, to)?;
+    // A name is durable once its directory is.
+    File::open(directory)?.sync_all()
 }
 
 fn unpublished(path: &Path) -> PathBuf {
+    with_suffix(path, ".new")
+}
+
+/// `path` with `suffix` behind its last name.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".new");
+    name.push(suffix);
     name.into()
 }
 
@@ -135,7 +150,7 @@ fn warn_of_readers(path: &Path, file: &File) -> io::Result<()> {
     Ok(())
 }
 
-fn open_error(path: &Path, error: DatabaseError) -> StoreError {
+pub(super) fn open_error(path: &Path, error: DatabaseError) -> StoreError {
     match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => in_use(path),
         DatabaseError::Storage(StorageError::Io(error)) => match error.kind() {
@@ -153,14 +168,14 @@ fn in_use(path: &Path) -> StoreError {
     }
 }
 
-fn unreadable(path: &Path, cause: &io::Error) -> StoreError {
+pub(super) fn unreadable(path: &Path, cause: &io::Error) -> StoreError {
     StoreError::Unreadable {
         path: path.display().to_string(),
         cause: cause.to_string(),
     }
 }
 
-fn damaged(path: &Path, how: &str) -> StoreError {
+pub(super) fn damaged(path: &Path, how: &str) -> StoreError {
     foreign(
         path,
         &format!("{how}. If it once was one, restore a backup"),

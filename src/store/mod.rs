@@ -1,5 +1,5 @@
 //! Floor 1: the data file. redb is named nowhere else, and here only in the engine's own files:
-//! `engine`, `error`, `file`, `held` and `transaction`.
+//! `engine`, `error`, `file`, `held`, `inspect`, `restore` and `transaction`.
 //!
 //! Table functions see ordered tables of byte keys inside a transaction ([`Read`], [`WriteTx`]) and
 //! nothing else of the engine, so that another ordered store could stand behind the same floor.
@@ -9,12 +9,14 @@ mod engine;
 mod error;
 mod file;
 mod held;
+mod inspect;
 mod migrations;
 mod rows;
 mod tables;
 mod transaction;
 
 pub mod audit;
+pub mod backup;
 pub mod check;
 pub mod client_documents;
 pub mod clients;
@@ -23,6 +25,7 @@ pub mod devices;
 pub mod grants;
 pub mod meta;
 pub mod resource_servers;
+pub mod restore;
 pub mod sessions;
 pub mod sweep;
 pub mod tokens;
@@ -32,11 +35,15 @@ use std::path::Path;
 
 pub use engine::{Answer, BATCH_MAX, QUEUE_MAX, Store};
 pub use error::StoreError;
+pub use inspect::Inspected;
 pub use migrations::SCHEMA;
 pub use tables::{TABLES, Table, TableDefinition};
 pub use transaction::{Keys, Read, ReadTx, Row, WriteTx};
 
-use crate::crypto::entropy::Entropy;
+use crate::{
+    crypto::entropy::Entropy,
+    store::migrations::{SCHEMAS, Schemas},
+};
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -56,7 +63,14 @@ impl Store {
     /// | [`StoreError::Foreign`] | it is not a data file of Keystead, or it is damaged |
     /// | [`StoreError::Newer`] | a newer Keystead wrote it |
     /// | [`StoreError::Unreadable`] | the operating system said no |
+    /// | [`StoreError::NotCopied`] | it is older, and no copy of it can be kept |
+    /// | [`StoreError::NotMigrated`] | it is older, and cannot be brought to this version |
     pub fn open(path: &Path, entropy: &dyn Entropy) -> Result<Self, StoreError> {
+        Self::open_as(path, entropy, &SCHEMAS)
+    }
+
+    /// Opens it as a binary does that knows these schemas.
+    fn open_as(path: &Path, entropy: &dyn Entropy, schemas: &Schemas) -> Result<Self, StoreError> {
         if file::is_missing(path)?
             && let Some(database) = file::create(path)?
         {
@@ -64,7 +78,8 @@ impl Store {
             file::publish(path)?;
             return Self::start(database);
         }
-        let database = file::open(path, |tx| migrations::check(tx, path))?;
+        let database = file::open(path, |tx| schemas.admit(tx, path))?;
+        schemas.migrate(&database, path)?;
         engine::write_alone(&database, |tx| migrations::prepare(tx, entropy))?;
         Self::start(database)
     }
