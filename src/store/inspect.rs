@@ -1,25 +1,18 @@
 //! Looking at a data file without changing a byte of it, not even to repair it after a crash.
 
 use std::{
-    fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
-use redb::{Database, DatabaseError, ReadableDatabase as _, backends::FileBackend};
-
 use crate::store::{
-    error::StoreError,
-    file,
-    held::Hold,
-    migrations::SCHEMAS,
-    transaction::{Read, ReadTx},
+    error::StoreError, file::DataFile, handle::Handle, migrations::SCHEMAS, transaction::Read,
 };
 
 /// A data file that nobody else has open. Whatever redb would write waits in memory, and goes with
 /// this.
 pub struct Inspected {
-    database: Database,
+    handle: Handle,
     path: PathBuf,
 }
 
@@ -42,18 +35,9 @@ impl Inspected {
 
     /// Opens the data file at `path`, whatever its schema.
     pub(super) fn open_any(path: &Path) -> Result<Self, StoreError> {
-        // To be written to as well, or the lock that keeps a server away cannot be had.
-        let file = File::options().read(true).write(true).open(path);
-        let file = file.map_err(|error| file::unreadable(path, &error))?;
-        let file = FileBackend::new(file).map_err(|error| file::open_error(path, error))?;
         // Never released.
-        let held = Hold::new(file).file();
-        let database = guarded(path, || {
-            let opened = file::builder().create_with_backend(held);
-            opened.map_err(|error| file::open_error(path, error))
-        })?;
         Ok(Self {
-            database,
+            handle: Handle::open(&DataFile::at(path), |_| Ok(()))?,
             path: path.to_owned(),
         })
     }
@@ -63,18 +47,8 @@ impl Inspected {
     /// # Errors
     /// [`StoreError::Foreign`] says what is damaged.
     pub fn check_pages(&mut self) -> Result<(), StoreError> {
-        let Self { database, path } = self;
-        guarded(path, || match database.check_integrity() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(file::damaged(
-                path,
-                "its pages are not accounted for as they are",
-            )),
-            Err(DatabaseError::Storage(redb::StorageError::Corrupted(how))) => {
-                Err(file::damaged(path, &how))
-            }
-            Err(other) => Err(file::open_error(path, other)),
-        })
+        let Self { handle, path } = self;
+        guarded(path, || handle.check_pages(path))
     }
 
     /// Runs `work` on what is in the file.
@@ -84,9 +58,10 @@ impl Inspected {
     ) -> Result<T, E> {
         let mut outcome = None;
         guarded(&self.path, || {
-            let transaction = self.database.begin_read()?;
-            outcome = Some(work(&ReadTx::new(transaction)));
-            Ok(())
+            self.handle.read_alone(|tx| {
+                outcome = Some(work(tx));
+                Ok(())
+            })
         })?;
         outcome.unwrap_or_else(|| Err(StoreError::Closed.into()))
     }
@@ -95,5 +70,5 @@ impl Inspected {
 /// redb says that it may panic on a file that somebody else has changed.
 fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(file::damaged(path, "its pages contradict each other")))
+        .unwrap_or_else(|_| Err(StoreError::damaged(path, "its pages contradict each other")))
 }

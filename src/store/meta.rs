@@ -80,6 +80,12 @@ pub fn key(tx: &dyn Read) -> Result<Key, StoreError> {
     Ok(Key::from_bytes(&fixed(KEY, &bytes)?))
 }
 
+/// What tells one deployment from another: the digest of its key.
+pub(super) fn identity(tx: &dyn Read) -> Result<Digest, StoreError> {
+    let bytes = tx.get(Table::Meta, KEY)?.unwrap_or_default();
+    Ok(Digest::of(&fixed::<{ Key::LEN }>(KEY, &bytes)?))
+}
+
 /// The open claim, if there is one.
 pub fn find_claim(tx: &dyn Read) -> Result<Option<Claim>, StoreError> {
     tx.get(Table::Meta, CLAIM)?

@@ -12,15 +12,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use redb::Database;
-
 use crate::{
     crypto::{
         entropy::{Entropy, random},
         keyed::Key,
     },
     store::{
-        Inspected, Read, WriteTx, engine, error::StoreError, file, meta, rows, tables::TABLES,
+        Inspected, Read, WriteTx, error::StoreError, file, handle::Handle, meta, rows,
+        tables::TABLES,
     },
 };
 
@@ -118,10 +117,10 @@ impl Schemas {
     }
 
     /// Brings a file to the newest schema, each part of each step in a durable transaction.
-    pub(super) fn migrate(&self, database: &Database, path: &Path) -> Result<(), StoreError> {
-        while let Some(migration) = self.next(database)? {
+    pub(super) fn migrate(&self, handle: &Handle, path: &Path) -> Result<(), StoreError> {
+        while let Some(migration) = self.next(handle)? {
             tracing::info!(to = migration.to, step = migration.name, "migrating");
-            advance(database, migration).map_err(|cause| StoreError::NotMigrated {
+            advance(handle, migration).map_err(|cause| StoreError::NotMigrated {
                 path: path.display().to_string(),
                 to: migration.to,
                 step: migration.name,
@@ -132,10 +131,10 @@ impl Schemas {
     }
 
     /// The step that comes next, or that has begun; none at the newest schema.
-    pub(super) fn next(&self, database: &Database) -> Result<Option<&Migration>, StoreError> {
-        let (schema, is_under_way) = engine::read_alone(database, |tx| {
+    pub(super) fn next(&self, handle: &Handle) -> Result<Option<&Migration>, StoreError> {
+        let (schema, is_under_way) = handle.read_alone(|tx| {
             let cursor = meta::find_cursor(tx)?;
-            Ok((meta::find_schema(tx)?.unwrap_or_default(), cursor.is_some()))
+            Ok::<_, StoreError>((meta::find_schema(tx)?.unwrap_or_default(), cursor.is_some()))
         })?;
         let to = if is_under_way { schema } else { schema + 1 };
         Ok(self.migrations.iter().find(|migration| migration.to == to))
@@ -143,8 +142,8 @@ impl Schemas {
 }
 
 /// Does one transaction of `migration`.
-pub(super) fn advance(database: &Database, migration: &Migration) -> Result<(), StoreError> {
-    engine::write_alone(database, |tx| {
+pub(super) fn advance(handle: &Handle, migration: &Migration) -> Result<(), StoreError> {
+    handle.write_alone(|tx| {
         let from = meta::find_cursor(tx)?.unwrap_or_default();
         match (migration.step)(tx, &from)? {
             Progress::Done => meta::remove_cursor(tx),

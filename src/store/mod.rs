@@ -1,5 +1,5 @@
 //! Floor 1: the data file. redb is named nowhere else, and here only in the engine's own files:
-//! `engine`, `error`, `file`, `held`, `inspect`, `restore` and `transaction`.
+//! `error`, `file`, `handle`, `held`, `inspect`, `medium`, `restore` and `transaction`.
 //!
 //! Table functions see ordered tables of byte keys inside a transaction ([`Read`], [`WriteTx`]) and
 //! nothing else of the engine, so that another ordered store could stand behind the same floor.
@@ -8,9 +8,12 @@ mod codec;
 mod engine;
 mod error;
 mod file;
+mod handle;
 mod held;
 mod inspect;
+mod medium;
 mod migrations;
+mod recovery;
 mod rows;
 mod tables;
 mod transaction;
@@ -42,11 +45,19 @@ pub use transaction::{Keys, Read, ReadTx, Row, WriteTx};
 
 use crate::{
     crypto::entropy::Entropy,
-    store::migrations::{SCHEMAS, Schemas},
+    store::{
+        file::DataFile,
+        handle::Handle,
+        medium::{Medium, Memory},
+        migrations::{SCHEMAS, Schemas},
+        recovery::Pauses,
+    },
 };
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -66,28 +77,54 @@ impl Store {
     /// | [`StoreError::NotCopied`] | it is older, and no copy of it can be kept |
     /// | [`StoreError::NotMigrated`] | it is older, and cannot be brought to this version |
     pub fn open(path: &Path, entropy: &dyn Entropy) -> Result<Self, StoreError> {
-        Self::open_as(path, entropy, &SCHEMAS)
-    }
-
-    /// Opens it as a binary does that knows these schemas.
-    fn open_as(path: &Path, entropy: &dyn Entropy, schemas: &Schemas) -> Result<Self, StoreError> {
+        let medium = Box::new(DataFile::at(path));
         if file::is_missing(path)?
-            && let Some(database) = file::create(path)?
+            && let Some(handle) = file::create(path)?
         {
-            engine::write_alone(&database, |tx| migrations::prepare(tx, entropy))?;
+            handle.write_alone(|tx| migrations::prepare(tx, entropy))?;
             file::publish(path)?;
-            return Self::start(database);
+            return Self::start(handle, medium, Pauses::ORDINARY);
         }
-        let database = file::open(path, |tx| schemas.admit(tx, path))?;
-        schemas.migrate(&database, path)?;
-        engine::write_alone(&database, |tx| migrations::prepare(tx, entropy))?;
-        Self::start(database)
+        Self::open_on(medium, entropy, Pauses::ORDINARY)
     }
 
     /// A store in memory, which ends with the process.
     pub fn in_memory(entropy: &dyn Entropy) -> Result<Self, StoreError> {
-        let database = file::create_in_memory()?;
-        engine::write_alone(&database, |tx| migrations::prepare(tx, entropy))?;
-        Self::start(database)
+        Self::create_on(Box::new(Memory::default()), entropy, Pauses::ORDINARY)
+    }
+
+    fn create_on(
+        medium: Box<dyn Medium>,
+        entropy: &dyn Entropy,
+        pauses: Pauses,
+    ) -> Result<Self, StoreError> {
+        let handle = Handle::create(medium.open()?, medium.path())?;
+        handle.write_alone(|tx| migrations::prepare(tx, entropy))?;
+        Self::start(handle, medium, pauses)
+    }
+
+    fn open_on(
+        medium: Box<dyn Medium>,
+        entropy: &dyn Entropy,
+        pauses: Pauses,
+    ) -> Result<Self, StoreError> {
+        Self::open_as(medium, entropy, pauses, &SCHEMAS)
+    }
+
+    /// Opens it as a binary does that knows these schemas.
+    fn open_as(
+        medium: Box<dyn Medium>,
+        entropy: &dyn Entropy,
+        pauses: Pauses,
+        schemas: &Schemas,
+    ) -> Result<Self, StoreError> {
+        let path = medium.path();
+        let handle = Handle::open(&*medium, |tx| schemas.admit(tx, path))?;
+        handle
+            .release()
+            .map_err(|error| StoreError::unreadable(path, &error))?;
+        schemas.migrate(&handle, path)?;
+        handle.write_alone(|tx| migrations::prepare(tx, entropy))?;
+        Self::start(handle, medium, pauses)
     }
 }

@@ -6,8 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use redb::Database;
-
 use crate::{
     crypto::{
         entropy::{Entropy, random},
@@ -16,7 +14,10 @@ use crate::{
     store::{
         Read, Row, StoreError, Table, WriteTx,
         backup::{self, BackupError, Summary},
-        engine, file, meta,
+        file,
+        handle::Handle,
+        medium::{Medium as _, Memory},
+        meta,
         migrations::{self, SCHEMAS},
         sweep::{self, Swept},
         transaction::definition,
@@ -53,7 +54,7 @@ pub const TABLES_OF_AN_EPOCH: [Table; 11] = [
 
 /// A data file that has no name yet. It is removed unless it is published.
 pub struct Draft {
-    database: Database,
+    handle: Handle,
     /// Where it is to be; none in memory.
     path: Option<PathBuf>,
     is_published: bool,
@@ -67,12 +68,12 @@ impl Draft {
         entropy: &dyn Entropy,
     ) -> Result<(Self, Summary), BackupError> {
         let missing = file::is_missing(path)?;
-        let database = missing.then(|| file::create(path)).transpose()?.flatten();
-        let database = database.ok_or_else(|| StoreError::Unreadable {
+        let handle = missing.then(|| file::create(path)).transpose()?.flatten();
+        let handle = handle.ok_or_else(|| StoreError::Unreadable {
             path: path.display().to_string(),
             cause: "expected no data file there, found one".to_owned(),
         })?;
-        Self::fill(database, Some(path), input, entropy)
+        Self::fill(handle, Some(path), input, entropy)
     }
 
     /// Makes one in memory, to be looked at.
@@ -80,17 +81,19 @@ impl Draft {
         input: &mut dyn io::Read,
         entropy: &dyn Entropy,
     ) -> Result<(Self, Summary), BackupError> {
-        Self::fill(file::create_in_memory()?, None, input, entropy)
+        let memory = Memory::default();
+        let handle = Handle::create(memory.open()?, memory.path())?;
+        Self::fill(handle, None, input, entropy)
     }
 
     fn fill(
-        database: Database,
+        handle: Handle,
         path: Option<&Path>,
         input: &mut dyn io::Read,
         entropy: &dyn Entropy,
     ) -> Result<(Self, Summary), BackupError> {
         let draft = Self {
-            database,
+            handle,
             path: path.map(Path::to_owned),
             is_published: false,
         };
@@ -105,13 +108,15 @@ impl Draft {
         })?;
         draft.put(&waiting)?;
         let place = path.unwrap_or(Path::new("the backup"));
-        SCHEMAS.migrate(&draft.database, place)?;
-        engine::write_alone(&draft.database, |tx| migrations::prepare(tx, entropy))?;
+        SCHEMAS.migrate(&draft.handle, place)?;
+        draft
+            .handle
+            .write_alone(|tx| migrations::prepare(tx, entropy))?;
         Ok((draft, summary))
     }
 
     fn put(&self, rows: &[(Table, Row)]) -> Result<(), StoreError> {
-        let transaction = engine::begin_write(&self.database)?;
+        let transaction = self.handle.begin_write()?;
         for of_table in rows.chunk_by(|(one, _), (other, _)| one == other) {
             let mut table = transaction.open_table(definition(of_table[0].0))?;
             for (_, (key, value)) in of_table {
@@ -123,7 +128,7 @@ impl Draft {
 
     /// Runs `work` on what is in it.
     pub fn read<T>(&self, work: impl FnOnce(&dyn Read) -> T) -> Result<T, StoreError> {
-        engine::read_alone(&self.database, |tx| Ok(work(tx)))
+        self.handle.read_alone(|tx| Ok(work(tx)))
     }
 
     /// Gives it its name, after `note` has been written into it.
@@ -136,7 +141,7 @@ impl Draft {
         if epoch == Epoch::New {
             self.end_epoch()?;
         }
-        engine::write_alone(&self.database, |tx| {
+        self.handle.write_alone(|tx| {
             if epoch == Epoch::New {
                 meta::put_key(tx, &random::<{ Key::LEN }>(entropy));
                 meta::remove_claim(tx);
@@ -144,19 +149,20 @@ impl Draft {
             note(tx)
         })?;
         // What was loaded and removed again leaves holes.
-        self.database
-            .compact()
-            .map_err(|error| StoreError::Engine(redb::Error::from(error).into()))?;
+        self.handle.compact()?;
         if let Some(path) = &self.path {
             file::publish(path)?;
         }
         self.is_published = true;
+        if let Err(error) = self.handle.close() {
+            tracing::warn!(%error, "the data file was not closed; the next start repairs it");
+        }
         Ok(())
     }
 
     /// Empties what belongs to an epoch.
     fn end_epoch(&self) -> Result<(), StoreError> {
-        let transaction = engine::begin_write(&self.database)?;
+        let transaction = self.handle.begin_write()?;
         for table in TABLES_OF_AN_EPOCH {
             transaction.delete_table(definition(table))?;
             transaction.open_table(definition(table))?;

@@ -14,8 +14,12 @@ use super::{
     samples::{Fixed, read, write},
 };
 use crate::store::{
-    Inspected, Keys, Read, Row, SCHEMA, Store, StoreError, Table, WriteTx, file, meta,
+    Inspected, Keys, Read, Row, SCHEMA, Store, StoreError, Table, WriteTx,
+    file::DataFile,
+    handle::Handle,
+    meta,
     migrations::{Migration, Progress, Schemas, advance, copy_of},
+    recovery::Pauses,
 };
 
 /// Rows in the table that a step goes through.
@@ -105,7 +109,16 @@ fn old_file() -> (TempDir, PathBuf) {
 }
 
 fn open_as(path: &Path, schemas: &Schemas) -> Result<Store, StoreError> {
-    Store::open_as(path, &Fixed, schemas)
+    let medium = Box::new(DataFile::at(path));
+    Store::open_as(medium, &Fixed, Pauses::ORDINARY, schemas)
+}
+
+/// The file as it is opened by who knows three schemas, before its first step.
+fn released(path: &Path) -> Handle {
+    let medium = DataFile::at(path);
+    let handle = Handle::open(&medium, |tx| THREE.admit(tx, path)).expect("an old file");
+    handle.release().expect("a file that can be written to");
+    handle
 }
 
 fn consents(tx: &dyn Read) -> Result<Vec<Row>, StoreError> {
@@ -150,18 +163,18 @@ fn an_older_file_is_migrated_and_a_copy_of_it_is_kept() {
 fn a_migration_that_is_cut_off_anywhere_goes_on() {
     for commits in 0.. {
         let (directory, path) = old_file();
-        let database = file::open(&path, |tx| THREE.admit(tx, &path)).expect("an old file");
+        let handle = released(&path);
         let mut done = 0;
-        while let Some(next) = THREE.next(&database).expect("a step")
+        while let Some(next) = THREE.next(&handle).expect("a step")
             && done < commits
         {
-            advance(&database, next).expect("a transaction");
+            advance(&handle, next).expect("a transaction");
             done += 1;
         }
         let cut = directory.path().join("cut.redb");
         fs::copy(&path, &cut).expect("a copy");
         fs::copy(copy_of(&path, 1), copy_of(&cut, 1)).expect("a copy");
-        drop(database);
+        drop(handle);
         if done > 0 {
             // No older binary gets to see half of it.
             assert!(matches!(
@@ -181,10 +194,10 @@ fn a_migration_that_is_cut_off_anywhere_goes_on() {
 #[test]
 fn a_file_in_the_middle_of_a_migration_is_not_looked_into() {
     let (_directory, path) = old_file();
-    let database = file::open(&path, |tx| THREE.admit(tx, &path)).expect("an old file");
-    let first = THREE.next(&database).expect("no fault").expect("a step");
-    advance(&database, first).expect("a transaction");
-    drop(database);
+    let handle = released(&path);
+    let first = THREE.next(&handle).expect("no fault").expect("a step");
+    advance(&handle, first).expect("a transaction");
+    drop(handle);
     let inspected = Inspected::open_any(&path).expect("the file");
     let refused = inspected.read(|tx| {
         let two = Schemas {

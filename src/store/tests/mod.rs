@@ -7,6 +7,7 @@ mod invariants;
 mod migrations;
 mod open;
 mod overlay;
+mod recovery;
 mod rooms;
 mod samples;
 mod sweep;
