@@ -29,10 +29,7 @@ use crate::{
     audit,
     config::{Config, flags::Flags},
     runtime::entropy::SeededEntropy,
-    store::{
-        Store, StoreError, backup, meta,
-        restore::Epoch,
-    },
+    store::{Store, StoreError, backup, meta, restore::Epoch},
 };
 
 /// A configuration on that data directory, which need not be there.
@@ -88,8 +85,9 @@ struct Before<'house> {
 impl<'house> Before<'house> {
     async fn of(house: &'house House) -> Self {
         let (ada, app, tokens) = house.connected().await;
-        let page = ada.consent(&app.request().with("scope", "user:read grants:read")).await;
-        let code = app.code(&ada).await;
+        let other = ClientApp::public(house).await;
+        let page = ada.consent(&other.request()).await;
+        let code = ada.authorize(&app.request()).await.code();
         Self {
             ada,
             app,
@@ -102,7 +100,9 @@ impl<'house> Before<'house> {
     async fn assert_works(&self, house: &House, works: bool) {
         let (good, bad) = if works { (200, 200) } else { (401, 400) };
         assert_eq!(house.mcp(&self.tokens.access).await.status, good);
-        let refreshed = house.token(&self.app.refreshing(&self.tokens.refresh)).await;
+        let refreshed = house
+            .token(&self.app.refreshing(&self.tokens.refresh))
+            .await;
         assert_eq!(refreshed.status, bad, "{refreshed:#?}");
         let exchanged = house.token(&self.app.exchange(&self.code)).await;
         assert_eq!(exchanged.status, bad, "{exchanged:#?}");
@@ -111,7 +111,9 @@ impl<'house> Before<'house> {
         // Whoever is signed in gets a code without being asked only under a grant that lives.
         let authorized = ada.authorize(&self.app.request()).await;
         assert_eq!(
-            authorized.header("location").is_some_and(|to| to.contains("code=")),
+            authorized
+                .header("location")
+                .is_some_and(|to| to.contains("code=")),
             works,
             "{authorized:#?}"
         );
@@ -119,7 +121,9 @@ impl<'house> Before<'house> {
 }
 
 fn last_entry(house: &House) -> (String, Vec<(String, Option<String>)>) {
-    let found = house.store.read(|tx| audit::search(tx, "box.restored", 1, 0));
+    let found = house
+        .store
+        .read(|tx| audit::search(tx, "box.restored", 1, 0));
     let entry = found.expect("a log").entries.remove(0);
     let changes = entry.changes.into_iter();
     (
@@ -135,7 +139,7 @@ async fn a_restore_revives_nothing_and_forgets_nobody() {
     let (_kept, path) = backup_of(&house);
     let (after, restored, _data) = house_of(&path, &house, Epoch::New);
     before.assert_works(&after, false).await;
-    assert_eq!((restored.users, restored.clients), (1, 1));
+    assert_eq!((restored.users, restored.clients), (1, 2));
     assert_eq!((restored.sessions, restored.families), (1, 1));
     // The person is who they were: signed in again, they are asked, and the app works again.
     let ada = after
@@ -154,9 +158,15 @@ async fn a_restore_revives_nothing_and_forgets_nobody() {
     // And the log goes on.
     let (action, changes) = last_entry(&after);
     assert_eq!(action, "box.restored");
-    assert_eq!(changes[0], ("backup_made_at".to_owned(), Some(restored.made_at)));
+    assert_eq!(
+        changes[0],
+        ("backup_made_at".to_owned(), Some(restored.made_at))
+    );
     assert_eq!(changes[2], ("tokens".to_owned(), Some("ended".to_owned())));
-    after.store.read(|tx| audit::verify(tx)).expect("a whole log");
+    after
+        .store
+        .read(|tx| audit::verify(tx))
+        .expect("a whole log");
 }
 
 #[tokio::test]
@@ -168,7 +178,10 @@ async fn a_restore_that_keeps_tokens_keeps_them_all() {
     before.assert_works(&after, true).await;
     assert_eq!(restored.epoch, Epoch::Kept);
     assert_eq!(last_entry(&after).1[2].1.as_deref(), Some("kept"));
-    after.store.read(|tx| audit::verify(tx)).expect("a whole log");
+    after
+        .store
+        .read(|tx| audit::verify(tx))
+        .expect("a whole log");
 }
 
 /// An open claim of the backup would make its finder the owner.
@@ -199,12 +212,17 @@ async fn only_a_whole_backup_makes_anything_and_only_where_nothing_is() {
     let mut changed = whole.clone();
     changed[whole.len() / 2] ^= 1;
     for (content, why) in [
-        (&whole[..whole.len() / 2], "it is cut off: expected more after byte"),
+        (
+            &whole[..whole.len() / 2],
+            "it is cut off: expected more after byte",
+        ),
         (&changed[..], "it was changed after it was made, at byte"),
         (b"a list of things to buy", "it is no backup of Keystead"),
     ] {
         fs::write(&path, content).expect("a file");
-        let refused = restore(&config, &path, Epoch::New).expect_err(why).to_string();
+        let refused = restore(&config, &path, Epoch::New)
+            .expect_err(why)
+            .to_string();
         assert!(refused.contains(why), "{refused}");
         assert!(!data.exists());
     }
@@ -217,8 +235,13 @@ async fn only_a_whole_backup_makes_anything_and_only_where_nothing_is() {
         found.permissions().mode() & 0o777
     };
     assert_eq!((mode(&data), mode(&data.join(DATA_FILE))), (0o700, 0o600));
-    let there = restore(&config, &path, Epoch::New).expect_err("it is there").to_string();
-    assert!(there.contains("expected an empty data directory, found keystead.redb"), "{there}");
+    let there = restore(&config, &path, Epoch::New)
+        .expect_err("it is there")
+        .to_string();
+    assert!(
+        there.contains("expected an empty data directory, found keystead.redb"),
+        "{there}"
+    );
     // The built-in authority may wait for its box.
     fs::remove_file(data.join(DATA_FILE)).expect("the data file");
     fs::write(data.join("ca.key"), b"a key").expect("a file");
@@ -237,11 +260,17 @@ async fn a_backup_that_contradicts_itself_makes_nothing() {
     let (kept, path) = backup_of(&house);
     let data = kept.path().join("data");
     let refused = restore(&config(&data), &path, Epoch::New);
-    assert!(matches!(refused, Err(SafekeepingError::NotWhole { count: 1, .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(SafekeepingError::NotWhole { count: 1, .. })),
+        "{refused:?}"
+    );
     assert!(!data.exists());
     let checked = check_file(&path).expect("a check");
     assert_eq!((checked.fault_count, checked.pages), (1, PageState::Whole));
-    assert!(checked.faults[0].starts_with("users_by_name_v1 "), "{checked:?}");
+    assert!(
+        checked.faults[0].starts_with("users_by_name_v1 "),
+        "{checked:?}"
+    );
 }
 
 #[tokio::test]
@@ -266,8 +295,12 @@ async fn a_check_says_what_is_there_and_changes_nothing() {
     let users = |row: &crate::appliance::administration::CheckRow| row.tables[1].rows;
     assert_eq!((users(&checked), users(&of_backup)), (1, 1));
     // A backup of the file itself, too.
-    let mut again = Vec::new();
-    back_up(&config, &mut again).expect("a backup");
+    let again = blocking(move || {
+        let mut again = Vec::new();
+        back_up(&config, &mut again).expect("a backup");
+        again
+    })
+    .await;
     assert!(again.starts_with(b"keystead backup\n"));
     assert_eq!(fs::read(&file).expect("the file"), before);
     fs::write(&path, &again[..again.len() - 1]).expect("a file");
@@ -322,7 +355,10 @@ async fn a_running_server_is_backed_up_and_checked_through_its_socket() {
     let Ok(Ok(Reply::Checked(checked))) = checked else {
         panic!("{checked:?}")
     };
-    assert_eq!((checked.fault_count, checked.pages), (0, PageState::NotChecked));
+    assert_eq!(
+        (checked.fault_count, checked.pages),
+        (0, PageState::NotChecked)
+    );
     assert_eq!(checked.tables[1].rows, 1);
     served.end().await;
 }
@@ -335,7 +371,11 @@ async fn a_client_that_stops_reading_keeps_nobody_waiting() {
     let house = House::open();
     let filled = house.write(|tx, _| {
         for number in 0..LARGE {
-            tx.put(crate::store::Table::Codes, &number.to_be_bytes(), vec![7; 100_000]);
+            tx.put(
+                crate::store::Table::Codes,
+                &number.to_be_bytes(),
+                vec![7; 100_000],
+            );
         }
         Ok::<_, StoreError>(())
     });
@@ -347,7 +387,8 @@ async fn a_client_that_stops_reading_keeps_nobody_waiting() {
     let mut idle = blocking(move || {
         let mut idle = UnixStream::connect(path).expect("a connection");
         idle.write_all(b"\"backup\"\n").expect("a listener");
-        idle.set_read_timeout(Some(Duration::from_secs(20))).expect("a deadline");
+        idle.set_read_timeout(Some(Duration::from_secs(20)))
+            .expect("a deadline");
         let mut first = [0; 15];
         idle.read_exact(&mut first).expect("an answer");
         assert_eq!(&first, b"{\"Ok\":\"backup\"}");

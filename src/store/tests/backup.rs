@@ -15,7 +15,7 @@ use super::{
 use crate::{
     crypto::{digest::Digest, entropy::Entropy},
     store::{
-        Keys, Read as _, SCHEMA, Store, StoreError, TABLES, Table, WriteTx,
+        Keys, SCHEMA, Store, StoreError, TABLES, Table, WriteTx,
         backup::{self, BackupError},
         check::check,
         grants, meta,

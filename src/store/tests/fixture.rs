@@ -34,14 +34,17 @@ use crate::{
     },
     store::{
         Inspected, Keys, Read, Row, SCHEMA, Store, StoreError, Table, WriteTx, audit,
-        client_documents, clients, codes, devices, grants,
+        client_documents, clients, codes, devices,
+        file::DataFile,
+        grants,
+        handle::Handle,
         meta::{self, Claim, Settings},
         resource_servers, sessions, tokens, users,
     },
 };
 
 /// Bytes of a fixture: it is kept with the sources for ever.
-const BYTES_MAX: u64 = 256 * 1024;
+const BYTES_MAX: u64 = 200 * 1024;
 
 /// One of everything that a file of this schema can hold: every optional part there and missing,
 /// every variant.
@@ -72,7 +75,10 @@ impl Everything {
     fn expected() -> Self {
         let [ada, bob] = ids();
         let [made, own, of_document] = ids();
-        let consent = (ada.as_bytes().to_vec(), at(50).millis().to_be_bytes().to_vec());
+        let consent = (
+            ada.as_bytes().to_vec(),
+            at(50).millis().to_be_bytes().to_vec(),
+        );
         Self {
             users: vec![
                 user(ada, "ada"),
@@ -119,7 +125,9 @@ impl Everything {
     }
 
     fn write(self, tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
-        self.users.iter().try_for_each(|user| users::put(tx, user))?;
+        self.users
+            .iter()
+            .try_for_each(|user| users::put(tx, user))?;
         each(self.sessions, |session| sessions::add(tx, session))?;
         each(self.clients, |client| {
             clients::expire_unless_approved(tx, client, at(60));
@@ -129,9 +137,13 @@ impl Everything {
         each(self.grants, |grant| grants::add(tx, grant))?;
         each(self.codes, |code| codes::put(tx, code))?;
         each(self.families, |family| tokens::add_family(tx, family))?;
-        each(self.access_tokens, |token| tokens::put_access_token(tx, token))?;
+        each(self.access_tokens, |token| {
+            tokens::put_access_token(tx, token)
+        })?;
         each(self.devices, |device| devices::add(tx, device))?;
-        each(self.resource_servers, |server| resource_servers::add(tx, server))?;
+        each(self.resource_servers, |server| {
+            resource_servers::add(tx, server)
+        })?;
         each(self.pins, |pinned| client_documents::put(tx, pinned))?;
         each(self.entries, |entry| audit::append(tx, entry.clone()))?;
         for (key, value) in self.consents {
@@ -339,6 +351,10 @@ fn make(path: &Path) {
     let store = Store::open(path, &Fixed).expect("a new file");
     write(&store, |tx| Everything::expected().write(tx));
     drop(store);
+    let mut handle = Handle::open(&DataFile::at(path), |_| Ok(())).expect("the file");
+    handle.release().expect("a file that can be written to");
+    handle.compact().expect("a smaller file");
+    handle.close().expect("a closed file");
 }
 
 #[track_caller]

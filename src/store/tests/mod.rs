@@ -2,6 +2,7 @@
 
 mod backup;
 mod engine;
+mod fixture;
 mod golden;
 mod invariants;
 mod migrations;
