@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::store::{
     error::StoreError,
+    snapshot::Snapshot,
     transaction::{Batch, ReadTx, WriteTx},
 };
 
@@ -95,6 +96,7 @@ where
 /// The open data file.
 pub struct Store {
     database: Option<Arc<Database>>,
+    snapshot: Arc<Snapshot>,
     queue: Option<SyncSender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -104,13 +106,15 @@ impl Store {
     pub(super) fn start(database: Database) -> Result<Self, StoreError> {
         let database = Arc::new(database);
         let (queue, jobs) = sync_channel(QUEUE_MAX);
-        let for_writer = Arc::clone(&database);
+        let snapshot = Arc::new(Snapshot::default());
+        let for_writer = (Arc::clone(&database), Arc::clone(&snapshot));
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || write_batches(&for_writer, &jobs))
+            .spawn(move || write_batches(&for_writer.0, &for_writer.1, &jobs))
             .map_err(|error| StoreError::Engine(Arc::new(redb::Error::Io(error))))?;
         Ok(Self {
             database: Some(database),
+            snapshot,
             queue: Some(queue),
             writer: Some(writer),
         })
@@ -122,8 +126,8 @@ impl Store {
         work: impl FnOnce(&ReadTx) -> Result<T, E>,
     ) -> Result<T, E> {
         let database = self.database.as_ref().ok_or(StoreError::Closed)?;
-        let transaction = database.begin_read().map_err(StoreError::from)?;
-        work(&ReadTx::new(transaction))
+        let begin = || Ok(ReadTx::new(database.begin_read()?));
+        work(&*self.snapshot.current(begin)?)
     }
 
     /// Runs `work` in the writer thread and answers once its changes are durable.
@@ -165,6 +169,7 @@ impl Drop for Store {
         {
             tracing::error!("the store's writer thread had panicked");
         }
+        self.snapshot.outdate();
         // The writer has given its share back, so this is the last one.
         if let Some(database) = self.database.take().and_then(Arc::into_inner)
             && let Err(error) = database.close()
@@ -174,7 +179,7 @@ impl Drop for Store {
     }
 }
 
-fn write_batches(database: &Database, jobs: &Receiver<Box<dyn Job>>) {
+fn write_batches(database: &Database, snapshot: &Snapshot, jobs: &Receiver<Box<dyn Job>>) {
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
         batch.extend(jobs.try_iter().take(BATCH_MAX - 1));
@@ -186,6 +191,7 @@ fn write_batches(database: &Database, jobs: &Receiver<Box<dyn Job>>) {
         if let Some(fault) = &fault {
             tracing::error!(%fault, writes = batch.len(), "a commit failed; all its writes are refused");
         }
+        snapshot.outdate();
         for job in batch {
             job.answer(fault.clone());
         }

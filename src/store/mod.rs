@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod held;
 mod migrations;
+mod snapshot;
 mod tables;
 mod transaction;
 
