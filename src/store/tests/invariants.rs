@@ -253,8 +253,8 @@ fn check_identifiers(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
 
 fn check_expiry(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
     for row in rows(tx, Table::Expiry)? {
-        if row.len() != 25 || !(1..=4).contains(&row[8]) {
-            say(format!("{row:02x?} is no row of it"));
+        if let Err(fault) = sweep::parse_key(&row) {
+            say(format!("{row:02x?}: {fault}"));
         }
     }
     Ok(())
