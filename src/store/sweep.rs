@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// What the expiry index names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum Swept {
     /// A browser session.
