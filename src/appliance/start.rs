@@ -18,9 +18,8 @@ use crate::{
         data_file, directory,
         execute::{Begun, begin},
         outbound::{self, EgressCaError},
-        socket,
+        socket, sweeper,
     },
-    audit,
     config::{
         Config,
         serving::{Listen, PublicSource, Serving, TlsSource, Transport, Unavailable, Unservable},
@@ -48,11 +47,6 @@ use crate::{
         throttle::Throttle,
     },
 };
-
-/// How often what has ended is swept out of the data file.
-const SWEEP_PERIOD: Duration = Duration::from_mins(1);
-/// Steps of one sweep at the most; what is left waits for the next.
-const SWEEP_STEPS_MAX: usize = 1_000;
 
 /// Why it did not start.
 #[derive(Debug, thiserror::Error)]
@@ -421,7 +415,7 @@ impl Background {
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
         let mut tasks = vec![
-            tokio::spawn(sweep_for_ever(
+            tokio::spawn(sweeper::sweep_for_ever(
                 Arc::clone(store),
                 Arc::clone(clock),
                 audit_kept,
@@ -443,24 +437,6 @@ impl Background {
     fn stop(self) {
         for task in self.0 {
             task.abort();
-        }
-    }
-}
-
-async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>, kept: Duration) {
-    let mut period = tokio::time::interval(SWEEP_PERIOD);
-    loop {
-        period.tick().await;
-        for _ in 0..SWEEP_STEPS_MAX {
-            let now = clock.now();
-            match store.write(move |tx| audit::sweep(tx, now, kept)).await {
-                Ok(0) => break,
-                Ok(removed) => tracing::debug!(removed, "swept"),
-                Err(fault) => {
-                    tracing::error!(%fault, "the sweeper failed; it tries again");
-                    break;
-                }
-            }
         }
     }
 }

@@ -26,6 +26,7 @@ pub mod codes;
 pub mod devices;
 pub mod grants;
 pub mod meta;
+pub mod pace;
 pub mod resource_servers;
 pub mod sessions;
 pub mod sweep;

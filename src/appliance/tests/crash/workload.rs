@@ -23,13 +23,15 @@ use crate::{
         user::{Role, User},
     },
     oauth2provider::{app_secrets, apps},
-    store::StoreError,
+    store::{StoreError, sweep::Pass},
 };
 
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// How long a device waits before it polls.
 const INTERVAL: Duration = Duration::from_secs(5);
 const DAY: Duration = Duration::from_hours(25);
+/// Rows of one step: few, so that a sweep is cut at many places.
+const SWEEP_ROWS: usize = 8;
 
 /// The store failed a request.
 #[derive(Debug)]
@@ -264,16 +266,16 @@ impl<'a> Scene<'a> {
     async fn sweep(&self) -> Outcome {
         self.journal.a_day_passes();
         self.journal.wait(self.house, DAY);
-        let (now, kept) = (self.house.now(), Duration::from_hours(1));
-        loop {
-            let swept = self
+        let now = self.house.now();
+        let mut pass = Pass::begin(now, Duration::from_hours(1));
+        while !pass.is_over() {
+            let step = self
                 .house
-                .write(move |tx, _| audit::sweep(tx, now, kept))
+                .write(move |tx, _| audit::sweep(tx, now, pass, SWEEP_ROWS))
                 .await;
-            if swept.map_err(|_: StoreError| Faulted)? == 0 {
-                return Ok(());
-            }
+            pass = step.map_err(|_: StoreError| Faulted)?.pass;
         }
+        Ok(())
     }
 
     /// Asks for what ends `given`.
