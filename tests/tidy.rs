@@ -96,6 +96,36 @@ fn every_direct_dependency_has_its_reason_and_no_reason_is_stale() {
     );
 }
 
+/// What can be measured is known to the script that measures and to the page that tells of it.
+#[test]
+fn every_part_of_the_benchmarks_is_documented() {
+    let names = |path: &str, table: &str| -> Vec<String> {
+        let source = read(path);
+        let (_, rows) = source.split_once(table).expect("the table is there");
+        let (rows, _) = rows.split_once("];").expect("a table ends");
+        let names = rows.split("(\"").skip(1);
+        names
+            .filter_map(|row| Some(row.split_once('"')?.0.to_owned()))
+            .collect()
+    };
+    let parts = names("benches/src/suite.rs", "const PARTS");
+    let scenarios = names("benches/src/scenario.rs", "const ALL");
+    assert!(
+        parts.len() > 1 && scenarios.len() > 1,
+        "{parts:?} {scenarios:?}"
+    );
+    let (page, script) = (read("docs/performance.md"), read("benches/run"));
+    for name in parts.iter().chain(&scenarios) {
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "docs/performance.md lacks {name}"
+        );
+    }
+    for part in parts {
+        assert!(script.contains(&part), "benches/run does not say {part}");
+    }
+}
+
 /// The name that a row `` | `name` | reason | `` explains.
 fn explained_name(line: &str) -> Option<String> {
     let (name, reason) = line.strip_prefix("| `")?.split_once("` | ")?;

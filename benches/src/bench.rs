@@ -95,8 +95,6 @@ pub(crate) struct Filled {
     pub(crate) process: Process,
     pub(crate) deployment: Deployment,
     pub(crate) known: Known,
-    /// Of the data file, once it was filled.
-    pub(crate) file_bytes: u64,
     data: PathBuf,
     log: PathBuf,
     program: PathBuf,
@@ -122,12 +120,15 @@ impl Filled {
             process: start_keystead(&places.keystead, &data, &log, port)?,
             deployment,
             known,
-            file_bytes: fs::metadata(file)?.len(),
             data,
             log,
             program: places.keystead,
             port,
         })
+    }
+
+    pub(crate) fn file_bytes(&self) -> Result<u64, Fault> {
+        Ok(fs::metadata(self.data.join(DATA_FILE))?.len())
     }
 
     pub(crate) fn bench(&self, scenario: Scenario, connections: usize) -> Result<Bench, Fault> {

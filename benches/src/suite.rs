@@ -188,10 +188,9 @@ fn sizes(options: &Options, report: &mut Report) -> Result<(), Fault> {
             .map(|scenario| filled.bench(*scenario, 64))
             .collect();
         #[expect(clippy::cast_precision_loss, reason = "bytes of a file")]
-        let each = filled.file_bytes as f64 / *size as f64;
+        let each = filled.file_bytes()? as f64 / *size as f64;
         report.fact(&format!(
-            "{size} families with an access token each: {} bytes of file, {each:.0} for each",
-            filled.file_bytes
+            "Bytes of file for each of {size} families with an access token: {each:.0}"
         ));
         servers.push((filled, benches?));
     }
@@ -281,6 +280,12 @@ fn memory(options: &Options, report: &mut Report) -> Result<(), Fault> {
         "MB",
     ));
     report.fact(&format!("Megabytes under rotation: {}", seen.join(", ")));
+    #[expect(clippy::cast_precision_loss, reason = "bytes of a file")]
+    let each = filled.file_bytes()? as f64 / rotations;
+    report.fact(&format!(
+        "Bytes of file for each of {rotations:.0} rotations, whose access tokens live and whose \
+         audit entries are kept: {each:.0}"
+    ));
     filled.process.stop()
 }
 
