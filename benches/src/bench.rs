@@ -90,6 +90,15 @@ pub(crate) fn on_engine(waiting: usize, options: &Options) -> Result<Outcome, Fa
     Outcome::parse(text.trim())
 }
 
+/// Whether the system has the data file in its memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PageCache {
+    /// As after a restart of the machine.
+    Cold,
+    /// As after the end of the process alone.
+    Warm,
+}
+
 /// A Keystead that has been claimed, stopped, filled with families and started again.
 pub(crate) struct Filled {
     pub(crate) process: Process,
@@ -137,14 +146,17 @@ impl Filled {
         Bench::of(&self.process, deployment, scenario, connections, known)
     }
 
-    /// Ends the server with `end`, forgets what the system has in memory of the data file, starts
-    /// it again, and returns the time from its start to its first answer to a bearer token.
+    /// Ends the server with `end`, starts it again, and returns the time from its start to its first
+    /// answer to a bearer token.
     pub(crate) fn restart(
         self,
         end: impl FnOnce(Process) -> Result<(), Fault>,
+        cache: PageCache,
     ) -> Result<(Self, Duration), Fault> {
         end(self.process)?;
-        forget(&self.data.join(DATA_FILE))?;
+        if cache == PageCache::Cold {
+            forget(&self.data.join(DATA_FILE))?;
+        }
         let started = Instant::now();
         let process = start_keystead(&self.program, &self.data, &self.log, self.port)?;
         let request = self.deployment.open(&self.known.access_token(0));

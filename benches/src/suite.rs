@@ -4,7 +4,7 @@
 use std::{thread::sleep, time::Duration};
 
 use crate::{
-    bench::{Bench, Filled, on_engine, on_fresh_server},
+    bench::{Bench, Filled, PageCache, on_engine, on_fresh_server},
     load::{Outcome, Plan, median, millis},
     options::Options,
     peer::Peer,
@@ -223,30 +223,41 @@ fn sizes(options: &Options, report: &mut Report) -> Result<(), Fault> {
 
 fn start(options: &Options, report: &mut Report) -> Result<(), Fault> {
     let mut filled = Filled::start(&options.places, START_FAMILIES)?;
-    let (mut clean, mut killed) = (Vec::new(), Vec::new());
+    let (mut clean, mut cold, mut warm) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.rounds {
         let time;
-        (filled, time) = filled.restart(Process::stop)?;
+        (filled, time) = filled.restart(Process::stop, PageCache::Cold)?;
         clean.push(time);
-        let mut bench = filled.bench(Scenario::Rotation, 64)?;
-        bench.round(&filled.process, options.plan)?;
-        let time;
-        (filled, time) = filled.restart(Process::kill)?;
-        killed.push(time);
+        for (cache, times) in [(PageCache::Cold, &mut cold), (PageCache::Warm, &mut warm)] {
+            let mut bench = filled.bench(Scenario::Rotation, 64)?;
+            bench.round(&filled.process, options.plan)?;
+            let time;
+            (filled, time) = filled.restart(Process::kill, cache)?;
+            times.push(time);
+        }
     }
     filled.process.stop()?;
+    let beside = format!("{START_FAMILIES} families");
     for (times, what, most) in [
         (
             &mut clean,
             "start to first answer, after a clean stop",
             50.0,
         ),
-        (&mut killed, "start to first answer, after kill -9", 1_000.0),
+        (
+            &mut cold,
+            "the same after kill -9 under load, file not in memory",
+            1e3,
+        ),
+        (
+            &mut warm,
+            "the same after kill -9 under load, file in memory",
+            1e3,
+        ),
     ] {
         times.sort_unstable();
         eprintln!("{what}: {times:?}");
         let middle = millis(times[times.len() / 2]);
-        let beside = format!("{START_FAMILIES} families");
         report.aim(Aim::at_most(what, &beside, middle, most, "ms"));
     }
     Ok(())
