@@ -43,12 +43,13 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:>9.0}/s  p50 {:>8.3} ms  p90 {:>8.3} ms  p99 {:>8.3} ms  server {:>3.0} %  load {:>3.0} %  {:>6.0} bytes written each",
+            "{:>9.0}/s  p50 {:>8.3} ms  p90 {:>8.3} ms  p99 {:>8.3} ms  server {:>3.0} %, {:>5.1} µs each  load {:>3.0} %  {:>6.0} bytes written each",
             self.rate,
             millis(self.p50),
             millis(self.p90),
             millis(self.p99),
             self.server_cpu * 100.0,
+            self.server_micros(),
             self.load_cpu * 100.0,
             self.written,
         )
@@ -56,6 +57,12 @@ impl fmt::Display for Outcome {
 }
 
 impl Outcome {
+    /// Processor time of the server for one operation: what is left of a comparison where the
+    /// machine is busy with something else.
+    pub(crate) fn server_micros(&self) -> f64 {
+        self.server_cpu * 1e6 / self.rate.max(1.0)
+    }
+
     /// The numbers as [`Outcome::parse`] reads them.
     pub(crate) fn print(&self) -> String {
         let micros = [self.p50, self.p90, self.p99].map(|time| time.as_micros());

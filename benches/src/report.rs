@@ -98,12 +98,13 @@ impl Report {
         // Writing to a text cannot fail.
         let _ = writeln!(
             self.series,
-            "| {scenario} | {server} | {connections} | {:.0} ({least:.0}–{most:.0}) | {:.2} | {:.2} | {:.2} | {:.0} % | {:.0} % | {:.0} |",
+            "| {scenario} | {server} | {connections} | {:.0} ({least:.0}–{most:.0}) | {:.2} | {:.2} | {:.2} | {:.0} % | {:.1} | {:.0} % | {:.0} |",
             middle.rate,
             millis(middle.p50),
             millis(middle.p90),
             millis(middle.p99),
             middle.server_cpu * 100.0,
+            middle.server_micros(),
             middle.load_cpu * 100.0,
             middle.written,
         );
@@ -149,9 +150,9 @@ impl Report {
         }
         text.push_str(
             "\n### Every series\n\nThe median of the rounds, and their range; milliseconds; the share of its core that the server and the \
-             load used; bytes that the server gave to the disk for each operation, its log among them.\n\n\
-             | scenario | server | connections | operations/s | p50 | p90 | p99 | server | load | bytes |\n\
-             |---|---|---|---|---|---|---|---|---|---|\n",
+             load used, and microseconds of the server's for each operation; bytes that the server gave to the disk for each operation, its log among them.\n\n\
+             | scenario | server | connections | operations/s | p50 | p90 | p99 | server | µs each | load | bytes |\n\
+             |---|---|---|---|---|---|---|---|---|---|---|\n",
         );
         text.push_str(&self.series);
         if !self.facts.is_empty() {
