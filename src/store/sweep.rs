@@ -28,7 +28,7 @@ use crate::{
 pub const STEP_ROWS_MAX: usize = 256;
 
 /// What the expiry index names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum Swept {
     /// A browser session.
@@ -67,7 +67,7 @@ fn key(kind: Swept, at: Timestamp, id: Id) -> Vec<u8> {
     key
 }
 
-fn parse_key(key: &[u8]) -> Result<(Swept, Id), StoreError> {
+pub(super) fn parse_key(key: &[u8]) -> Result<(Swept, Id), StoreError> {
     let parts = (key.len() == 25).then(|| Swept::find(key[8])).flatten();
     let kind = parts.ok_or_else(|| StoreError::Corrupt {
         table: Table::Expiry.name(),

@@ -5,6 +5,7 @@ mod golden;
 mod invariants;
 mod open;
 mod overlay;
+mod recovery;
 mod rooms;
 mod samples;
 mod sweep;
