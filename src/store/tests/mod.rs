@@ -1,8 +1,10 @@
 //! The store from outside: what its callers rely on, and what its file looks like.
 
+mod backup;
 mod engine;
 mod golden;
 mod invariants;
+mod migrations;
 mod open;
 mod overlay;
 mod recovery;
