@@ -9,8 +9,8 @@ use crate::{
     },
 };
 
-const HEAD: &[u8] = b"audit_head";
-const BASE: &[u8] = b"audit_base";
+pub(super) const HEAD: &[u8] = b"audit_head";
+pub(super) const BASE: &[u8] = b"audit_base";
 
 impl Record for ChainedEntry {
     const TABLE: Table = Table::Audit;

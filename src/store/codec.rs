@@ -136,6 +136,15 @@ pub(super) fn id(table: Table, bytes: &[u8]) -> Result<Id, StoreError> {
     Ok(Id::from_bytes(bytes))
 }
 
+/// The number or instant in `bytes`, which are (part of) a key or a value of `table`.
+pub(super) fn number(table: Table, bytes: &[u8]) -> Result<u64, StoreError> {
+    let bytes = bytes.try_into().map_err(|_| StoreError::Corrupt {
+        table: table.name(),
+        reason: format!("expected a number of 8 bytes, found {}", bytes.len()),
+    })?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
 fn corrupt<R: Record>(reason: String) -> StoreError {
     StoreError::Corrupt {
         table: R::TABLE.name(),

@@ -72,6 +72,14 @@ impl Keys {
         }
     }
 
+    /// Those after `last`, oldest first.
+    pub fn after(last: &[u8]) -> Self {
+        Self {
+            start: Bound::Excluded(last.to_vec()),
+            ..Self::ALL
+        }
+    }
+
     /// Those before `end`, oldest first.
     pub fn before(end: &[u8]) -> Self {
         Self {

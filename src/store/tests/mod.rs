@@ -1,5 +1,6 @@
 //! The store from outside: what its callers rely on, and what its file looks like.
 
+mod documented;
 mod engine;
 mod golden;
 mod invariants;
@@ -7,6 +8,7 @@ mod model;
 mod open;
 mod overlay;
 mod plain;
+mod recovery;
 mod rooms;
 mod samples;
 mod sweep;
