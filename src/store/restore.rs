@@ -153,7 +153,8 @@ impl Draft {
             transaction.open_table(definition(table))?;
         }
         // Clients stay, and so does the day on which one that nobody approved is removed.
-        let stays = |key: &[u8]| matches!(sweep::parse_key(key), Ok((Swept::UnapprovedClient, _)));
+        let stays =
+            |key: &[u8]| matches!(sweep::parse_key(key), Ok((_, Swept::UnapprovedClient, _)));
         transaction
             .open_table(definition(Table::Expiry))?
             .retain(|key, _| stays(key))?;

@@ -95,9 +95,8 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Table, key: &[u8], value: 
 
 /// What a row of the expiry index says: what ends, and when it is to be looked at.
 pub(super) fn scheduled(key: &[u8]) -> Result<(Timestamp, (Swept, Id)), StoreError> {
-    let named = sweep::parse_key(key)?;
-    let at = codec::number(Table::Expiry, key.get(..8).unwrap_or_default())?;
-    Ok((Timestamp::from_millis(at), named))
+    let (at, kind, id) = sweep::parse_key(key)?;
+    Ok((at, (kind, id)))
 }
 
 /// Where what the expiry index calls `kind` stands.
@@ -107,6 +106,8 @@ pub(super) fn table_of(kind: Swept) -> Table {
         Swept::UnapprovedClient => Table::Clients,
         Swept::Grant => Table::Grants,
         Swept::Family => Table::TokenFamilies,
+        Swept::GrantsOfClient => Table::GrantsByClient,
+        Swept::GrantsOfUser => Table::GrantsByUser,
     }
 }
 

@@ -1,0 +1,153 @@
+//! One keep-alive connection of HTTP/1.1, as cheap as a client can be: the request is written as it
+//! was made, the answer is read up to its length.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+/// Headers that an answer may have.
+const HEADERS_MAX: usize = 64;
+/// What is read at once.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Why a request has no answer that counts. It ends the run.
+pub(crate) type Fault = Box<dyn std::error::Error>;
+
+/// A request's answer, in the connection's buffer.
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    pub(crate) location: Option<&'a str>,
+    pub(crate) cookies: Vec<&'a str>,
+    pub(crate) body: &'a str,
+}
+
+impl Answer<'_> {
+    /// A fault that shows what came.
+    pub(crate) fn unexpected(&self, expected: &str) -> Fault {
+        let (status, body) = (self.status, self.body);
+        let location = self.location.unwrap_or("none");
+        format!("expected {expected}, found {status}, location {location}:\n{body}").into()
+    }
+
+    /// The text member `name` of a flat JSON object, found without parsing the rest.
+    pub(crate) fn member(&self, name: &str) -> Option<&str> {
+        let (_, rest) = self.body.split_once(&format!("\"{name}\":"))?;
+        let (value, _) = rest.trim_start().strip_prefix('"')?.split_once('"')?;
+        Some(value)
+    }
+}
+
+/// A connection and its buffer.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> Result<Self, Fault> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream,
+            buffer: Vec::with_capacity(READ_BYTES),
+        })
+    }
+
+    /// Sends a request and reads its whole answer.
+    pub(crate) async fn send(&mut self, request: &[u8]) -> Result<Answer<'_>, Fault> {
+        self.buffer.clear();
+        self.stream.write_all(request).await?;
+        let (head_len, body_len) = loop {
+            self.buffer.reserve(READ_BYTES);
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err("expected an answer, found the end of the connection".into());
+            }
+            if let Some((head_len, body_len)) = lengths(&self.buffer)?
+                && self.buffer.len() >= head_len + body_len
+            {
+                break (head_len, body_len);
+            }
+        };
+        parse(&self.buffer, head_len, body_len)
+    }
+}
+
+/// The bytes of the answer's head and of its body, once the head is there.
+fn lengths(buffer: &[u8]) -> Result<Option<(usize, usize)>, Fault> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(head_len) = response.parse(buffer)? else {
+        return Ok(None);
+    };
+    let length = header(response.headers, "content-length");
+    let body_len = match length {
+        Some(length) => length.parse()?,
+        None if response.code == Some(204) => 0,
+        None => return Err("expected an answer with Content-Length, found none".into()),
+    };
+    Ok(Some((head_len, body_len)))
+}
+
+fn parse(buffer: &[u8], head_len: usize, body_len: usize) -> Result<Answer<'_>, Fault> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut headers);
+    response.parse(buffer)?;
+    let status = response.code.ok_or("expected a status, found none")?;
+    let location = header(response.headers, "location");
+    let set = response.headers.iter();
+    let cookies = set
+        .filter(|header| header.name.eq_ignore_ascii_case("set-cookie"))
+        .filter_map(|header| str::from_utf8(header.value).ok())
+        .collect();
+    let body = str::from_utf8(&buffer[head_len..head_len + body_len])?;
+    Ok(Answer {
+        status,
+        location,
+        cookies,
+        body,
+    })
+}
+
+fn header<'a>(headers: &[httparse::Header<'a>], name: &str) -> Option<&'a str> {
+    let mut found = headers.iter();
+    let found = found.find(|header| header.name.eq_ignore_ascii_case(name))?;
+    str::from_utf8(found.value).ok()
+}
+
+/// Writes requests for one host.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    pub(crate) host: String,
+}
+
+impl Writer {
+    /// A request without a body; `headers` end in CRLF each.
+    pub(crate) fn get(&self, path: &str, headers: &str) -> Vec<u8> {
+        let host = &self.host;
+        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n{headers}\r\n").into_bytes()
+    }
+
+    /// A request with a form.
+    pub(crate) fn form(&self, path: &str, headers: &str, body: &str) -> Vec<u8> {
+        self.post(path, "application/x-www-form-urlencoded", headers, body)
+    }
+
+    /// A request with that body.
+    pub(crate) fn post(&self, path: &str, media: &str, headers: &str, body: &str) -> Vec<u8> {
+        let (host, length) = (&self.host, body.len());
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nContent-Type: {media}\r\n\
+             Content-Length: {length}\r\n{headers}\r\n{body}"
+        )
+        .into_bytes()
+    }
+}
+
+/// Pairs as a form or a query.
+pub(crate) fn encoded(pairs: &[(&str, &str)]) -> String {
+    let mut encoder = url::form_urlencoded::Serializer::new(String::new());
+    encoder.extend_pairs(pairs).finish()
+}
