@@ -12,6 +12,7 @@ mod outbound;
 mod pins;
 mod safekeeping;
 mod start;
+mod sweeper;
 
 #[cfg(test)]
 mod tests;

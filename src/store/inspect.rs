@@ -6,12 +6,17 @@ use std::{
 };
 
 use crate::store::{
-    error::StoreError, file::DataFile, handle::Handle, migrations::SCHEMAS, transaction::Read,
+    error::StoreError,
+    file::DataFile,
+    handle::Handle,
+    migrations::SCHEMAS,
+    transaction::{Read, ReadTx},
 };
 
 /// A data file that nobody else has open. Whatever redb would write waits in memory, and goes with
 /// this.
 pub struct Inspected {
+    // Never released.
     handle: Handle,
     path: PathBuf,
 }
@@ -35,9 +40,9 @@ impl Inspected {
 
     /// Opens the data file at `path`, whatever its schema.
     pub(super) fn open_any(path: &Path) -> Result<Self, StoreError> {
-        // Never released.
+        let handle = Handle::open(&DataFile::at(path), |_| Ok(()))?;
         Ok(Self {
-            handle: Handle::open(&DataFile::at(path), |_| Ok(()))?,
+            handle,
             path: path.to_owned(),
         })
     }
@@ -58,10 +63,9 @@ impl Inspected {
     ) -> Result<T, E> {
         let mut outcome = None;
         guarded(&self.path, || {
-            self.handle.read_alone(|tx| {
-                outcome = Some(work(tx));
-                Ok(())
-            })
+            let transaction = self.handle.begin_read()?;
+            outcome = Some(work(&ReadTx::new(transaction)));
+            Ok(())
         })?;
         outcome.unwrap_or_else(|| Err(StoreError::Closed.into()))
     }

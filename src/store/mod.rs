@@ -15,6 +15,7 @@ mod medium;
 mod migrations;
 mod recovery;
 mod rows;
+mod snapshot;
 mod tables;
 mod transaction;
 
@@ -27,9 +28,11 @@ pub mod codes;
 pub mod devices;
 pub mod grants;
 pub mod meta;
+pub mod pace;
 pub mod resource_servers;
 pub mod restore;
 pub mod sessions;
+pub mod space;
 pub mod sweep;
 pub mod tokens;
 pub mod users;
@@ -77,6 +80,11 @@ impl Store {
     /// | [`StoreError::NotCopied`] | it is older, and no copy of it can be kept |
     /// | [`StoreError::NotMigrated`] | it is older, and cannot be brought to this version |
     pub fn open(path: &Path, entropy: &dyn Entropy) -> Result<Self, StoreError> {
+        Self::open_as(path, entropy, &SCHEMAS)
+    }
+
+    /// Opens it as a binary does that knows these schemas.
+    fn open_as(path: &Path, entropy: &dyn Entropy, schemas: &Schemas) -> Result<Self, StoreError> {
         let medium = Box::new(DataFile::at(path));
         if file::is_missing(path)?
             && let Some(handle) = file::create(path)?
@@ -85,7 +93,7 @@ impl Store {
             file::publish(path)?;
             return Self::start(handle, medium, Pauses::ORDINARY);
         }
-        Self::open_on(medium, entropy, Pauses::ORDINARY)
+        Self::open_on(medium, entropy, schemas, Pauses::ORDINARY)
     }
 
     /// A store in memory, which ends with the process.
@@ -98,7 +106,7 @@ impl Store {
         entropy: &dyn Entropy,
         pauses: Pauses,
     ) -> Result<Self, StoreError> {
-        let handle = Handle::create(medium.open()?, medium.path())?;
+        let handle = Handle::create_on(&*medium)?;
         handle.write_alone(|tx| migrations::prepare(tx, entropy))?;
         Self::start(handle, medium, pauses)
     }
@@ -106,17 +114,8 @@ impl Store {
     fn open_on(
         medium: Box<dyn Medium>,
         entropy: &dyn Entropy,
-        pauses: Pauses,
-    ) -> Result<Self, StoreError> {
-        Self::open_as(medium, entropy, pauses, &SCHEMAS)
-    }
-
-    /// Opens it as a binary does that knows these schemas.
-    fn open_as(
-        medium: Box<dyn Medium>,
-        entropy: &dyn Entropy,
-        pauses: Pauses,
         schemas: &Schemas,
+        pauses: Pauses,
     ) -> Result<Self, StoreError> {
         let path = medium.path();
         let handle = Handle::open(&*medium, |tx| schemas.admit(tx, path))?;

@@ -12,11 +12,11 @@ use crate::{
         keyed::Key,
     },
     store::{
-        Read, Row, StoreError, Table, WriteTx,
+        Read, StoreError, Table, WriteTx,
         backup::{self, BackupError, Summary},
         file,
         handle::Handle,
-        medium::{Medium as _, Memory},
+        medium::Memory,
         meta,
         migrations::{self, SCHEMAS},
         sweep::{self, Swept},
@@ -81,9 +81,7 @@ impl Draft {
         input: &mut dyn io::Read,
         entropy: &dyn Entropy,
     ) -> Result<(Self, Summary), BackupError> {
-        let memory = Memory::default();
-        let handle = Handle::create(memory.open()?, memory.path())?;
-        Self::fill(handle, None, input, entropy)
+        Self::fill(Handle::create_on(&Memory::default())?, None, input, entropy)
     }
 
     fn fill(
@@ -101,29 +99,18 @@ impl Draft {
         let summary = backup::read(input, &mut |table, rows| {
             waiting.extend(rows.into_iter().map(|row| (table, row)));
             if waiting.len() >= COMMIT_ROWS {
-                draft.put(&waiting)?;
+                draft.handle.put_rows(&waiting)?;
                 waiting.clear();
             }
             Ok(())
         })?;
-        draft.put(&waiting)?;
+        draft.handle.put_rows(&waiting)?;
         let place = path.unwrap_or(Path::new("the backup"));
         SCHEMAS.migrate(&draft.handle, place)?;
         draft
             .handle
             .write_alone(|tx| migrations::prepare(tx, entropy))?;
         Ok((draft, summary))
-    }
-
-    fn put(&self, rows: &[(Table, Row)]) -> Result<(), StoreError> {
-        let transaction = self.handle.begin_write()?;
-        for of_table in rows.chunk_by(|(one, _), (other, _)| one == other) {
-            let mut table = transaction.open_table(definition(of_table[0].0))?;
-            for (_, (key, value)) in of_table {
-                table.insert(key.as_slice(), value.as_slice())?;
-            }
-        }
-        Ok(transaction.commit()?)
     }
 
     /// Runs `work` on what is in it.
@@ -149,13 +136,14 @@ impl Draft {
             note(tx)
         })?;
         // What was loaded and removed again leaves holes.
-        self.handle.compact()?;
+        self.handle.shrink()?;
         if let Some(path) = &self.path {
             file::publish(path)?;
         }
         self.is_published = true;
-        if let Err(error) = self.handle.close() {
-            tracing::warn!(%error, "the data file was not closed; the next start repairs it");
+        // Only now: its lock is what kept others from making the same file. It is durable already.
+        if let Err(fault) = self.handle.close() {
+            tracing::warn!(%fault, "the data file was not closed; the next start repairs it");
         }
         Ok(())
     }
@@ -168,7 +156,8 @@ impl Draft {
             transaction.open_table(definition(table))?;
         }
         // Clients stay, and so does the day on which one that nobody approved is removed.
-        let stays = |key: &[u8]| matches!(sweep::parse_key(key), Ok((Swept::UnapprovedClient, _)));
+        let stays =
+            |key: &[u8]| matches!(sweep::parse_key(key), Ok((_, Swept::UnapprovedClient, _)));
         transaction
             .open_table(definition(Table::Expiry))?
             .retain(|key, _| stays(key))?;

@@ -19,7 +19,6 @@ use crate::store::{
     handle::Handle,
     meta,
     migrations::{Migration, Progress, Schemas, advance, copy_of},
-    recovery::Pauses,
 };
 
 /// Rows in the table that a step goes through.
@@ -109,16 +108,7 @@ fn old_file() -> (TempDir, PathBuf) {
 }
 
 fn open_as(path: &Path, schemas: &Schemas) -> Result<Store, StoreError> {
-    let medium = Box::new(DataFile::at(path));
-    Store::open_as(medium, &Fixed, Pauses::ORDINARY, schemas)
-}
-
-/// The file as it is opened by who knows three schemas, before its first step.
-fn released(path: &Path) -> Handle {
-    let medium = DataFile::at(path);
-    let handle = Handle::open(&medium, |tx| THREE.admit(tx, path)).expect("an old file");
-    handle.release().expect("a file that can be written to");
-    handle
+    Store::open_as(path, &Fixed, schemas)
 }
 
 fn consents(tx: &dyn Read) -> Result<Vec<Row>, StoreError> {
@@ -158,23 +148,31 @@ fn an_older_file_is_migrated_and_a_copy_of_it_is_kept() {
     assert_eq!(read(&old, consents).len(), usize::from(ROWS));
 }
 
+/// An old file as it is before its first step.
+fn opened(path: &Path) -> Handle {
+    let handle = Handle::open(&DataFile::at(path), |tx| THREE.admit(tx, path));
+    let handle = handle.expect("an old file");
+    handle.release().expect("a file that can be written to");
+    handle
+}
+
 /// Cut off after each commit, by copying the file while it is open: the next start goes on.
 #[test]
 fn a_migration_that_is_cut_off_anywhere_goes_on() {
     for commits in 0.. {
         let (directory, path) = old_file();
-        let handle = released(&path);
+        let database = opened(&path);
         let mut done = 0;
-        while let Some(next) = THREE.next(&handle).expect("a step")
+        while let Some(next) = THREE.next(&database).expect("a step")
             && done < commits
         {
-            advance(&handle, next).expect("a transaction");
+            advance(&database, next).expect("a transaction");
             done += 1;
         }
         let cut = directory.path().join("cut.redb");
         fs::copy(&path, &cut).expect("a copy");
         fs::copy(copy_of(&path, 1), copy_of(&cut, 1)).expect("a copy");
-        drop(handle);
+        drop(database);
         if done > 0 {
             // No older binary gets to see half of it.
             assert!(matches!(
@@ -194,10 +192,10 @@ fn a_migration_that_is_cut_off_anywhere_goes_on() {
 #[test]
 fn a_file_in_the_middle_of_a_migration_is_not_looked_into() {
     let (_directory, path) = old_file();
-    let handle = released(&path);
-    let first = THREE.next(&handle).expect("no fault").expect("a step");
-    advance(&handle, first).expect("a transaction");
-    drop(handle);
+    let database = opened(&path);
+    let first = THREE.next(&database).expect("no fault").expect("a step");
+    advance(&database, first).expect("a transaction");
+    drop(database);
     let inspected = Inspected::open_any(&path).expect("the file");
     let refused = inspected.read(|tx| {
         let two = Schemas {
