@@ -15,6 +15,9 @@ pub const GRANTS_PER_USER_MAX: usize = 1_000;
 /// when it is removed.
 pub const GRANTS_PER_CLIENT_MAX: usize = 20_000;
 
+/// Grants that one step of [`find_of_user`] reads.
+const FIND_STEP: usize = 4;
+
 impl Record for Grant {
     const TABLE: Table = Table::Grants;
     const VERSION: u8 = 1;
@@ -29,6 +32,28 @@ pub fn find(tx: &dyn Read, id: Id) -> Result<Option<Grant>, StoreError> {
 pub fn list_of_user(tx: &dyn Read, user_id: Id) -> Result<Vec<Grant>, StoreError> {
     let keys = Keys::with_prefix(user_id.as_bytes()).newest_first();
     codec::list_by_index(tx, Table::GrantsByUser, &keys, GRANTS_PER_USER_MAX, find)
+}
+
+/// The newest of a user's grants that is `wanted`.
+///
+/// They are read a few at a time: what is wanted is most often among the newest.
+pub fn find_of_user(
+    tx: &dyn Read,
+    user_id: Id,
+    wanted: impl Fn(&Grant) -> bool,
+) -> Result<Option<Grant>, StoreError> {
+    let mut keys = Keys::with_prefix(user_id.as_bytes());
+    loop {
+        let newest = keys.clone().newest_first();
+        let step = codec::list_by_index(tx, Table::GrantsByUser, &newest, FIND_STEP, find)?;
+        let Some(oldest) = step.last() else {
+            return Ok(None);
+        };
+        keys = keys.until(&codec::pair(user_id, oldest.id));
+        if let Some(found) = step.into_iter().find(&wanted) {
+            return Ok(Some(found));
+        }
+    }
 }
 
 /// A client's grants, newest first.
