@@ -135,6 +135,7 @@ async fn run(
     entropy: Arc<dyn Entropy>,
     announce: impl FnOnce(&Ready) -> io::Result<()>,
 ) -> Result<(), StartError> {
+    store.answer_in(tokio::runtime::Handle::current());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut stop = Stop::listen().map_err(StartError::System)?;
     let reload = Reload::listen().map_err(StartError::System)?;

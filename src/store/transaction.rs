@@ -88,6 +88,15 @@ impl Keys {
         }
     }
 
+    /// Those of them before `end`.
+    #[must_use]
+    pub fn until(self, end: &[u8]) -> Self {
+        Self {
+            end: Bound::Excluded(end.to_vec()),
+            ..self
+        }
+    }
+
     /// The same keys from the other end.
     #[must_use]
     pub fn newest_first(self) -> Self {
