@@ -14,6 +14,7 @@ mod medium;
 mod migrations;
 mod recovery;
 mod rows;
+mod snapshot;
 mod tables;
 mod transaction;
 
@@ -25,6 +26,7 @@ pub mod codes;
 pub mod devices;
 pub mod grants;
 pub mod meta;
+pub mod pace;
 pub mod resource_servers;
 pub mod sessions;
 pub mod sweep;
