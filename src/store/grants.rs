@@ -44,7 +44,11 @@ pub fn find_newest(
 ) -> Result<Option<Grant>, StoreError> {
     let mut keys = Keys::with_prefix(user_id.as_bytes());
     loop {
-        let rows = tx.scan(Table::GrantsByUser, &keys.clone().newest_first(), INDEX_STEP)?;
+        let rows = tx.scan(
+            Table::GrantsByUser,
+            &keys.clone().newest_first(),
+            INDEX_STEP,
+        )?;
         let Some((last, _)) = rows.last() else {
             return Ok(None);
         };
