@@ -3,6 +3,7 @@
 mod backup;
 mod documented;
 mod engine;
+mod fixture;
 mod golden;
 mod invariants;
 mod migrations;
