@@ -65,7 +65,11 @@ pub fn record(
 }
 
 fn cut(change: Change) -> Change {
-    let cut = |value: String| value.chars().take(VALUE_LEN_MAX).collect();
+    // What has as few bytes has as few characters.
+    let cut = |value: String| match value.len() {
+        0..=VALUE_LEN_MAX => value,
+        _ => value.chars().take(VALUE_LEN_MAX).collect(),
+    };
     Change {
         old: change.old.map(cut),
         new: change.new.map(cut),

@@ -12,14 +12,14 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     task::{Context, Poll},
     thread::JoinHandle,
 };
 
-use tokio::sync::oneshot;
+use tokio::{runtime, sync::oneshot};
 
 use crate::store::{
     compact::{Changed, Copied, Followed},
@@ -105,6 +105,7 @@ pub struct Store {
     current: Arc<Current>,
     compaction: Mutex<()>,
     queue: Option<SyncSender<Task>>,
+    runtime: Arc<OnceLock<runtime::Handle>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -135,17 +136,35 @@ impl Store {
         let current = Arc::new(Current::new(handle));
         let recovery = Recovery::new(Arc::clone(&medium), Arc::clone(&current), pauses)?;
         let (queue, tasks) = sync_channel(QUEUE_MAX);
+        let runtime = Arc::new(OnceLock::new());
+        let writer = Writer {
+            recovery,
+            tasks,
+            runtime: Arc::clone(&runtime),
+            following: None,
+        };
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || Writer::new(recovery, tasks).run())
+            .spawn(move || writer.run())
             .map_err(|error| StoreError::Engine(Arc::new(redb::Error::Io(error))))?;
         Ok(Self {
             medium,
             current,
             compaction: Mutex::new(()),
             queue: Some(queue),
+            runtime,
             writer: Some(writer),
         })
+    }
+
+    /// From now on answers are given in `runtime`, those of one commit by one task.
+    ///
+    /// The writer would have to wake the runtime once for each caller, which are as many system
+    /// calls and, where there is one core, as many changes from one thread to the other and back.
+    /// Within the runtime the callers only have to be queued.
+    pub fn answer_in(&self, runtime: runtime::Handle) {
+        // A second call changes nothing: there is one runtime.
+        drop(self.runtime.set(runtime));
     }
 
     /// Runs `work` on a snapshot, in the calling thread. Never waits for the writer.
@@ -156,7 +175,7 @@ impl Store {
         // The opening that is in use when a read begins is its own until it ends, whatever the
         // writer puts in its place meanwhile.
         let handle = self.current.get();
-        let result = work(&ReadTx::new(handle.begin_read()?));
+        let result = work(&*handle.snapshot()?);
         if handle.is_to_be_reported() {
             self.look();
         }
@@ -249,19 +268,12 @@ impl Drop for Store {
 struct Writer {
     recovery: Recovery,
     tasks: Receiver<Task>,
+    runtime: Arc<OnceLock<runtime::Handle>>,
     /// What changed since a copy of the file was begun, while one is made.
     following: Option<Changed>,
 }
 
 impl Writer {
-    fn new(recovery: Recovery, tasks: Receiver<Task>) -> Self {
-        Self {
-            recovery,
-            tasks,
-            following: None,
-        }
-    }
-
     fn run(mut self) {
         while let Some(first) = self.next() {
             let (mut batch, mut others): (Vec<Box<dyn Job>>, Vec<Task>) = (Vec::new(), Vec::new());
@@ -273,12 +285,23 @@ impl Writer {
                 }
             }
             let fault = self.write(&mut batch).err();
-            for job in batch {
-                job.answer(fault.clone());
-            }
+            self.answer(batch, fault);
             for task in others {
                 self.serve(task);
             }
+        }
+    }
+
+    fn answer(&self, batch: Vec<Box<dyn Job>>, fault: Option<StoreError>) {
+        let is_one = batch.len() == 1;
+        let answer = move || {
+            for job in batch {
+                job.answer(fault.clone());
+            }
+        };
+        match self.runtime.get() {
+            Some(runtime) if !is_one => drop(runtime.spawn(async move { answer() })),
+            _ => answer(),
         }
     }
 
@@ -340,9 +363,10 @@ impl Writer {
         // Closures are caught one by one. What arrives here is a panic of redb itself, and it must
         // not end the writer; redb keeps nothing of a transaction that a panic unwound.
         let following = &mut self.following;
-        catch_unwind(AssertUnwindSafe(|| write_batch(&handle, batch, following)))
-            .unwrap_or(Err(StoreError::Panicked))
-            .map_err(|error| {
+        let written = catch_unwind(AssertUnwindSafe(|| write_batch(&handle, batch, following)))
+            .unwrap_or(Err(StoreError::Panicked));
+        handle.outdate();
+        written.map_err(|error| {
                 tracing::error!(%error, writes = batch.len(), "a commit failed; all its writes are refused");
                 drop(handle);
                 self.recovery.fail(&error)

@@ -11,7 +11,10 @@ use redb::{StorageBackend, backends::InMemoryBackend};
 use crate::store::error::StoreError;
 
 /// Memory that redb may use for pages. Its own default is 1 GiB.
-pub(super) const CACHE_BYTES: usize = 64 << 20;
+///
+/// All of it is in use after enough writes, and the whole process should stay below 40 MiB then.
+/// What is not here is most often in the page cache of the system, one read away.
+pub(super) const CACHE_BYTES: usize = 16 << 20;
 
 /// Where the data is, so that it can be opened and, after a fault, opened again.
 pub(super) trait Medium: Send + Sync {

@@ -16,6 +16,7 @@ mod medium;
 mod migrations;
 mod recovery;
 mod rows;
+mod snapshot;
 mod tables;
 mod transaction;
 
