@@ -18,9 +18,10 @@ use crate::{
         data_file, directory,
         execute::{Begun, begin},
         outbound::{self, EgressCaError},
-        socket,
+        safekeeping::Readers,
+        socket::{self, Response},
+        sweeper,
     },
-    audit,
     config::{
         Config,
         serving::{Listen, PublicSource, Serving, TlsSource, Transport, Unavailable, Unservable},
@@ -33,14 +34,14 @@ use crate::{
         tls::{CertificateError, Certificates},
     },
     mcp::Mcp,
-    model::{credential::Credential, public_url::PublicUrl},
+    model::{credential::Credential, public_url::PublicUrl, timestamp::Timestamp},
     oauth2provider::{MCP_EXPERIMENT_PATH, MCP_PATH, Provider},
     runtime::{
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
         logs::{self, LogsError},
         outbound::Outbound,
-        signals::{Reload, Stop},
+        signals::{self, Reload, Stop},
     },
     store::{Store, StoreError, meta},
     web::{
@@ -48,11 +49,6 @@ use crate::{
         throttle::Throttle,
     },
 };
-
-/// How often what has ended is swept out of the data file.
-const SWEEP_PERIOD: Duration = Duration::from_mins(1);
-/// Steps of one sweep at the most; what is left waits for the next.
-const SWEEP_STEPS_MAX: usize = 1_000;
 
 /// Why it did not start.
 #[derive(Debug, thiserror::Error)]
@@ -143,6 +139,7 @@ async fn run(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut stop = Stop::listen().map_err(StartError::System)?;
     let reload = Reload::listen().map_err(StartError::System)?;
+    signals::outlive_file_limit().map_err(StartError::System)?;
     let listeners = listen(&serving.listen).await?;
     let public_url = public_url(&serving, &listeners);
     let certificates = certificates(config, &serving, &public_url, &*clock)?.map(Arc::new);
@@ -392,21 +389,35 @@ async fn open_claim(
 }
 
 /// What the administration socket does with a command.
-fn administer(
+pub(super) fn administer(
     web: Arc<Web>,
     clock: Arc<dyn Clock>,
-) -> impl Fn(Command) -> std::pin::Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync {
+) -> impl Fn(Command) -> std::pin::Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync {
+    let readers = Readers::new();
     move |command| {
         let (web, entropy) = (Arc::clone(&web), Arc::clone(&web.entropy));
-        let now = clock.now();
+        let (now, readers) = (clock.now(), readers.clone());
         Box::pin(async move {
-            let public_url = Some(web.provider.public_url.clone());
-            let begin = move || begin(&web.store, entropy, now, command, public_url);
-            match spawn_blocking(begin).await.map_err(Refused::because)?? {
-                Begun::Answered(reply) => Ok(*reply),
-                Begun::Writing(answer) => answer.await,
+            match command {
+                Command::Backup => readers.back_up(&web.store, now),
+                Command::Check => readers.check(&web.store),
+                quick => execute(web, entropy, now, quick).await.into(),
             }
         })
+    }
+}
+
+async fn execute(
+    web: Arc<Web>,
+    entropy: Arc<dyn Entropy>,
+    now: Timestamp,
+    command: Command,
+) -> Answer {
+    let public_url = Some(web.provider.public_url.clone());
+    let begin = move || begin(&web.store, entropy, now, command, public_url);
+    match spawn_blocking(begin).await.map_err(Refused::because)?? {
+        Begun::Answered(reply) => Ok(*reply),
+        Begun::Writing(answer) => answer.await,
     }
 }
 
@@ -422,7 +433,7 @@ impl Background {
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
         let mut tasks = vec![
-            tokio::spawn(sweep_for_ever(
+            tokio::spawn(sweeper::sweep_for_ever(
                 Arc::clone(store),
                 Arc::clone(clock),
                 audit_kept,
@@ -444,24 +455,6 @@ impl Background {
     fn stop(self) {
         for task in self.0 {
             task.abort();
-        }
-    }
-}
-
-async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>, kept: Duration) {
-    let mut period = tokio::time::interval(SWEEP_PERIOD);
-    loop {
-        period.tick().await;
-        for _ in 0..SWEEP_STEPS_MAX {
-            let now = clock.now();
-            match store.write(move |tx| audit::sweep(tx, now, kept)).await {
-                Ok(0) => break,
-                Ok(removed) => tracing::debug!(removed, "swept"),
-                Err(fault) => {
-                    tracing::error!(%fault, "the sweeper failed; it tries again");
-                    break;
-                }
-            }
         }
     }
 }

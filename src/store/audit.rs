@@ -108,17 +108,13 @@ pub fn list_before(
     )
 }
 
-/// Lets go of `entries`, which are the oldest; the chain then begins behind them.
-pub fn let_go(tx: &mut WriteTx<'_>, entries: &[ChainedEntry]) -> Result<(), StoreError> {
-    for chained in entries {
-        tx.remove(Table::Audit, &chained.entry.number.to_be_bytes());
-    }
-    if let Some(last) = entries.last() {
-        let base = ChainEnd {
-            number: last.entry.number,
-            link: last.link,
-        };
-        tx.put(Table::Meta, BASE, codec::encode(&base)?);
-    }
+/// Lets go of the oldest entry; the chain then begins behind it.
+pub fn let_go(tx: &mut WriteTx<'_>, oldest: &ChainedEntry) -> Result<(), StoreError> {
+    let base = codec::encode(&ChainEnd {
+        number: oldest.entry.number,
+        link: oldest.link,
+    })?;
+    tx.remove(Table::Audit, &oldest.entry.number.to_be_bytes());
+    tx.put(Table::Meta, BASE, base);
     Ok(())
 }

@@ -22,6 +22,7 @@ use crate::{
         users,
     },
     appliance::{Appliance, start},
+    audit,
     config::{Config, flags::Flags},
     crypto::{entropy::Entropy, password},
     http::{dispatch::Dispatcher, limits::Limits, server::Phase},
@@ -37,7 +38,10 @@ use crate::{
         entropy::SeededEntropy,
         outbound::Outbound,
     },
-    store::{Store, StoreError, WriteTx},
+    store::{
+        Store, StoreError, WriteTx,
+        sweep::{Pass, Step},
+    },
 };
 
 /// The public URL of a house on plain http.
@@ -190,6 +194,15 @@ impl House {
         static HASH: OnceLock<String> = OnceLock::new();
         HASH.get_or_init(|| password::hash(PASSWORD, &[7; password::SALT_LEN]))
             .clone()
+    }
+
+    /// One whole pass of the sweeper at `now`, in one step, with the audit log kept for good.
+    pub(super) async fn sweep(&self, now: Timestamp) -> Step {
+        let pass = Pass::begin(now, Duration::MAX);
+        let swept = self
+            .store
+            .write(move |tx| audit::sweep(tx, now, pass, usize::MAX));
+        swept.await.expect("a sweep")
     }
 
     /// A new account, with [`PASSWORD`].

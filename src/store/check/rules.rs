@@ -15,7 +15,6 @@ use crate::{
             token::{AccessToken, TokenFamily},
         },
         session::Session,
-        timestamp::Timestamp,
         user::User,
     },
     store::{
@@ -79,7 +78,7 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Table, key: &[u8], value: 
         Table::ResourceServersByIdentifier => check_identifier(tx, key, value),
         Table::Audit => check_entry(checker, key, value),
         Table::Expiry => {
-            scheduled(key)?;
+            sweep::parse_key(key)?;
             is_empty(value)
         }
         Table::ClientsByDocument => check_document(tx, key, value),
@@ -93,13 +92,6 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Table, key: &[u8], value: 
     }
 }
 
-/// What a row of the expiry index says: what ends, and when it is to be looked at.
-pub(super) fn scheduled(key: &[u8]) -> Result<(Timestamp, (Swept, Id)), StoreError> {
-    let named = sweep::parse_key(key)?;
-    let at = codec::number(Table::Expiry, key.get(..8).unwrap_or_default())?;
-    Ok((Timestamp::from_millis(at), named))
-}
-
 /// Where what the expiry index calls `kind` stands.
 pub(super) fn table_of(kind: Swept) -> Table {
     match kind {
@@ -107,6 +99,8 @@ pub(super) fn table_of(kind: Swept) -> Table {
         Swept::UnapprovedClient => Table::Clients,
         Swept::Grant => Table::Grants,
         Swept::Family => Table::TokenFamilies,
+        Swept::GrantsOfClient => Table::GrantsByClient,
+        Swept::GrantsOfUser => Table::GrantsByUser,
     }
 }
 

@@ -23,12 +23,14 @@ use crate::{
         user::{Role, User},
     },
     oauth2provider::{app_secrets, apps},
-    store::StoreError,
+    store::{StoreError, sweep::Pass},
 };
 
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// How long a device waits before it polls.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// So few rows that a sweep has many steps.
+const STEP_ROWS: usize = 8;
 const DAY: Duration = Duration::from_hours(25);
 
 /// The store failed a request.
@@ -264,16 +266,15 @@ impl<'a> Scene<'a> {
     async fn sweep(&self) -> Outcome {
         self.journal.a_day_passes();
         self.journal.wait(self.house, DAY);
-        let (now, kept) = (self.house.now(), Duration::from_hours(1));
-        loop {
+        let now = self.house.now();
+        let mut pass = Pass::begin(now, Duration::from_hours(1));
+        while !pass.is_over() {
             let swept = self
                 .house
-                .write(move |tx, _| audit::sweep(tx, now, kept))
-                .await;
-            if swept.map_err(|_: StoreError| Faulted)? == 0 {
-                return Ok(());
-            }
+                .write(move |tx, _| audit::sweep(tx, now, pass, STEP_ROWS));
+            pass = swept.await.map_err(|_: StoreError| Faulted)?.pass;
         }
+        Ok(())
     }
 
     /// Asks for what ends `given`.
