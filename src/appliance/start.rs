@@ -42,7 +42,10 @@ use crate::{
         signals::{Reload, Stop},
     },
     store::{Store, StoreError, meta},
-    web::{Web, health::Probe, passwords::PasswordDesk, throttle::Throttle},
+    web::{
+        Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
+        throttle::Throttle,
+    },
 };
 
 /// Why it did not start.
@@ -108,11 +111,19 @@ pub fn serve(
     directory::prepare(&config.data_dir, DATA_FILE)?;
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
     let store = Arc::new(Store::open(&data_file(&config.data_dir), &*entropy)?);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(StartError::System)?;
+    let runtime = runtime().map_err(StartError::System)?;
     runtime.block_on(run(config, serving, store, entropy, announce))
+}
+
+/// As many threads as there are cores for this process. On one core there is nothing to share the
+/// tasks with, and what a scheduler of several threads costs is a tenth of what a request does.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    use tokio::runtime::Builder;
+    let mut builder = match std::thread::available_parallelism() {
+        Ok(cores) if cores.get() > 1 => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    builder.enable_all().build()
 }
 
 async fn run(
@@ -142,7 +153,7 @@ async fn run(
     )?;
     let admin = socket::Listener::bind(&config.data_dir)?;
 
-    let claim = open_claim(config, &store, &entropy, &*clock)?;
+    let claim = open_claim(config, &store, &entropy, &*clock).await?;
     let provider = Arc::clone(&app.web.provider);
     warn_of_what_is_off(config);
     tracing::info!(url = %provider.public_url, data = %config.data_dir.display(), "serving");
@@ -321,12 +332,12 @@ pub(super) fn build(
     for name in unknown {
         tracing::warn!(name, "there is no such experiment; it is ignored");
     }
-    let provider = Arc::new(Provider {
+    let provider = Arc::new(Provider::new(
         public_url,
-        key: store.read(|tx| meta::key(tx))?,
-        lifetimes: config.lifetimes,
-        registration_by_default: config.registration.is_on(),
-    });
+        store.read(|tx| meta::key(tx))?,
+        config.lifetimes,
+        config.registration.is_on(),
+    ));
     let web = Arc::new(Web {
         store: Arc::clone(store),
         provider: Arc::clone(&provider),
@@ -340,6 +351,7 @@ pub(super) fn build(
         ca_pem,
         outbound,
         probe: Probe::default(),
+        rendered: RenderedDocuments::default(),
         experiments,
     });
     Ok(Arc::new(Appliance {
@@ -358,19 +370,15 @@ fn warn_of_what_is_off(config: &Config) {
     }
 }
 
-fn open_claim(
+async fn open_claim(
     config: &Config,
     store: &Store,
     entropy: &Arc<dyn Entropy>,
     clock: &dyn Clock,
 ) -> Result<Option<Credential>, StartError> {
     let (now, ttl, entropy) = (clock.now(), config.lifetimes.claim_ttl, Arc::clone(entropy));
-    let opened = tokio::task::block_in_place(|| {
-        store
-            .write(move |tx| claim::open(tx, now, &*entropy, ttl))
-            .wait()
-    });
-    opened.map_err(|error| match error {
+    let opened = store.write(move |tx| claim::open(tx, now, &*entropy, ttl));
+    opened.await.map_err(|error| match error {
         AccountError::Store(fault) => fault.into(),
         other => StartError::System(io::Error::other(other)),
     })

@@ -51,8 +51,9 @@ pub fn record(
     object: Object,
     changes: impl IntoIterator<Item = Change>,
 ) -> Result<(), StoreError> {
+    let head = audit::head(tx)?;
     let entry = AuditEntry {
-        number: audit::head(tx)?.number.saturating_add(1),
+        number: head.number.saturating_add(1),
         at: by.at,
         actor: by.actor.clone(),
         address: by.address.map(|address| address.to_string()),
@@ -61,11 +62,15 @@ pub fn record(
         object,
         changes: changes.into_iter().map(cut).collect(),
     };
-    audit::append(tx, entry)
+    audit::append(tx, &head, entry)
 }
 
 fn cut(change: Change) -> Change {
-    let cut = |value: String| value.chars().take(VALUE_LEN_MAX).collect();
+    // What has as few bytes has as few characters.
+    let cut = |value: String| match value.len() {
+        0..=VALUE_LEN_MAX => value,
+        _ => value.chars().take(VALUE_LEN_MAX).collect(),
+    };
     Change {
         old: change.old.map(cut),
         new: change.new.map(cut),

@@ -43,6 +43,8 @@ pub struct Provider {
     pub lifetimes: Lifetimes,
     /// Whether clients may register themselves, unless the owner decided otherwise.
     pub registration_by_default: bool,
+    /// The resources of this deployment, in the order of [`OWN_PATHS`].
+    own: [ResourceUri; OWN_PATHS.len()],
 }
 
 /// The provider as one request sees it: one `now`, and where random bytes come from.
@@ -73,35 +75,57 @@ impl<'a> Moment<'a> {
 pub const MCP_PATH: &str = "/mcp";
 /// Path of the MCP endpoint behind the experiment `mcp-server-http`.
 pub const MCP_EXPERIMENT_PATH: &str = "/api/experimental/mcp/http";
+/// The paths at which this deployment has a resource; the empty path is the deployment itself.
+pub const OWN_PATHS: [&str; 3] = ["", MCP_PATH, MCP_EXPERIMENT_PATH];
 
 impl Provider {
+    /// The provider of the deployment at `public_url`.
+    ///
+    /// # Panics
+    /// Never: a public URL and a constant path make a resource identifier.
+    pub fn new(
+        public_url: PublicUrl,
+        key: Key,
+        lifetimes: Lifetimes,
+        registration_by_default: bool,
+    ) -> Self {
+        let resource = |path| {
+            let text = public_url.join(path);
+            text.parse()
+                .expect("a public URL and a constant path make a resource identifier")
+        };
+        Self {
+            own: OWN_PATHS.map(resource),
+            public_url,
+            key,
+            lifetimes,
+            registration_by_default,
+        }
+    }
+
     /// The resource at `path` of this deployment; the empty path is the deployment itself.
     ///
     /// # Panics
-    /// If `path` is not one: paths are constants of ours.
-    pub fn resource_at(&self, path: &str) -> ResourceUri {
-        let text = self.public_url.join(path);
-        text.parse()
-            .expect("a public URL and a constant path make a resource identifier")
+    /// If `path` is not one of [`OWN_PATHS`]: paths are constants of ours.
+    pub fn resource_at(&self, path: &str) -> &ResourceUri {
+        let place = OWN_PATHS.iter().position(|known| *known == path);
+        &self.own[place.expect("a path of this deployment's own")]
     }
 
     /// The resource of this deployment that `requested` names, if it is one.
-    pub fn find_resource(&self, requested: &ResourceUri) -> Option<ResourceUri> {
-        ["", MCP_PATH, MCP_EXPERIMENT_PATH]
-            .into_iter()
-            .map(|path| self.resource_at(path))
-            .find(|known| known == requested)
+    pub fn find_resource(&self, requested: &ResourceUri) -> Option<&ResourceUri> {
+        self.own.iter().find(|known| *known == requested)
     }
 
     /// Whether a token for `audience` opens `resource`: its own, or the deployment's.
     pub fn accepts(&self, audience: &ResourceUri, resource: &ResourceUri) -> bool {
-        audience == resource || *audience == self.resource_at("")
+        audience == resource || audience == self.resource_at("")
     }
 
     /// The scopes that open something at `resource`, and `offline_access`, which is asked for with
     /// any of them.
     pub fn scopes_at(&self, resource: &ResourceUri) -> ScopeSet {
-        let is_deployment = *resource == self.resource_at("");
+        let is_deployment = resource == self.resource_at("");
         let opens = |scope: &&ScopeDefinition| is_deployment || scope.opens != Opens::Api;
         ScopeSet::of(SCOPES.iter().filter(opens).map(|scope| scope.name))
     }

@@ -75,7 +75,9 @@ pub(super) fn decode<R: Record>(bytes: &[u8]) -> Result<R, StoreError> {
 
 /// The record at `key`.
 pub(super) fn find<R: Record>(tx: &dyn Read, key: &[u8]) -> Result<Option<R>, StoreError> {
-    tx.get(R::TABLE, key)?.as_deref().map(decode).transpose()
+    let mut found = None;
+    tx.show(R::TABLE, key, &mut |bytes| found = Some(decode(bytes)))?;
+    found.transpose()
 }
 
 /// Puts `record` at `key`.

@@ -141,7 +141,7 @@ impl Store {
         // The opening that is in use when a read begins is its own until it ends, whatever the
         // writer puts in its place meanwhile.
         let handle = self.current.get();
-        let result = work(&ReadTx::new(handle.begin_read()?));
+        let result = work(&*handle.snapshot()?);
         if handle.is_to_be_reported() {
             self.look();
         }
@@ -248,9 +248,10 @@ impl Writer {
         }
         // Closures are caught one by one. What arrives here is a panic of redb itself, and it must
         // not end the writer; redb keeps nothing of a transaction that a panic unwound.
-        catch_unwind(AssertUnwindSafe(|| write_batch(&handle, batch)))
-            .unwrap_or(Err(StoreError::Panicked))
-            .map_err(|error| {
+        let written = catch_unwind(AssertUnwindSafe(|| write_batch(&handle, batch)))
+            .unwrap_or(Err(StoreError::Panicked));
+        handle.outdate();
+        written.map_err(|error| {
                 tracing::error!(%error, writes = batch.len(), "a commit failed; all its writes are refused");
                 drop(handle);
                 self.recovery.fail(&error)

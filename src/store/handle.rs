@@ -22,6 +22,7 @@ use crate::store::{
     error::StoreError,
     held::{Failure, Hold},
     medium::{CACHE_BYTES, Medium},
+    snapshot::Snapshot,
     transaction::{Batch, ReadTx, WriteTx},
 };
 
@@ -31,6 +32,7 @@ use crate::store::{
 pub(super) struct Handle {
     // Dropped first, and so the database finds its file gone.
     hold: Hold,
+    snapshot: Snapshot,
     database: Option<Database>,
     is_reported: AtomicBool,
 }
@@ -72,6 +74,7 @@ impl Handle {
     fn of(hold: Hold, database: Database) -> Self {
         Self {
             hold,
+            snapshot: Snapshot::default(),
             database: Some(database),
             is_reported: AtomicBool::new(false),
         }
@@ -112,6 +115,17 @@ impl Handle {
         Ok(self.database()?.begin_read()?)
     }
 
+    /// The newest state that was committed, shared by all who read it.
+    pub(super) fn snapshot(&self) -> Result<Arc<ReadTx>, StoreError> {
+        self.snapshot
+            .current(|| Ok(ReadTx::new(self.begin_read()?)))
+    }
+
+    /// Something may have been committed: who reads from here on gets a snapshot that has it.
+    pub(super) fn outdate(&self) {
+        self.snapshot.outdate();
+    }
+
     pub(super) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
         let mut transaction = self.database()?.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
@@ -135,11 +149,13 @@ impl Handle {
         tables.apply(changes)?;
         drop(tables);
         transaction.commit()?;
+        self.outdate();
         Ok(())
     }
 
     /// Closes the file in order, so that the next start need not repair it.
     fn close(&mut self) -> Result<(), DatabaseError> {
+        self.outdate();
         self.database.take().map_or(Ok(()), Database::close)
     }
 }

@@ -14,6 +14,7 @@ mod medium;
 mod migrations;
 mod recovery;
 mod rows;
+mod snapshot;
 mod tables;
 mod transaction;
 

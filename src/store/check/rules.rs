@@ -15,7 +15,6 @@ use crate::{
             token::{AccessToken, TokenFamily},
         },
         session::Session,
-        timestamp::Timestamp,
         user::User,
     },
     store::{
@@ -79,7 +78,7 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Table, key: &[u8], value: 
         Table::ResourceServersByIdentifier => check_identifier(tx, key, value),
         Table::Audit => check_entry(checker, key, value),
         Table::Expiry => {
-            scheduled(key)?;
+            sweep::parse_key(key)?;
             is_empty(value)
         }
         Table::ClientsByDocument => check_document(tx, key, value),
@@ -91,12 +90,6 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Table, key: &[u8], value: 
             )
         }
     }
-}
-
-/// What a row of the expiry index says: what ends, and when it is to be looked at.
-pub(super) fn scheduled(key: &[u8]) -> Result<(Timestamp, (Swept, Id)), StoreError> {
-    let (at, kind, id) = sweep::parse_key(key)?;
-    Ok((at, (kind, id)))
 }
 
 /// Where what the expiry index calls `kind` stands.
