@@ -134,7 +134,7 @@ impl Schemas {
     pub(super) fn next(&self, handle: &Handle) -> Result<Option<&Migration>, StoreError> {
         let (schema, is_under_way) = handle.read_alone(|tx| {
             let cursor = meta::find_cursor(tx)?;
-            Ok::<_, StoreError>((meta::find_schema(tx)?.unwrap_or_default(), cursor.is_some()))
+            Ok((meta::find_schema(tx)?.unwrap_or_default(), cursor.is_some()))
         })?;
         let to = if is_under_way { schema } else { schema + 1 };
         Ok(self.migrations.iter().find(|migration| migration.to == to))
