@@ -541,10 +541,10 @@ fn a_box_is_backed_up_checked_and_restored_by_command() {
     let made = keystead_on(&first, &["backup", file]);
     assert_eq!(made.exit_code(), 0, "{}", made.words());
     assert!(made.notes.contains(" rows, "), "{}", made.words());
-    let mode = std::fs::metadata(&backup)
+    let rights = std::fs::metadata(&backup)
         .expect("the backup")
         .permissions();
-    assert_eq!(mode.mode() & 0o777, 0o600);
+    assert_eq!(rights.mode() & 0o777, 0o600);
     // It is not replaced by mistake, and a failure leaves it as it was.
     let before = std::fs::read(&backup).expect("the backup");
     assert!(

@@ -97,7 +97,8 @@ impl<'house> Before<'house> {
         }
     }
 
-    async fn assert_works(&self, house: &House, works: bool) {
+    async fn assert_works_in(&self, house: &House, epoch: Epoch) {
+        let works = epoch == Epoch::Kept;
         let (good, bad) = if works { (200, 200) } else { (401, 400) };
         assert_eq!(house.mcp(&self.tokens.access).await.status, good);
         let refreshed = house
@@ -138,7 +139,7 @@ async fn a_restore_revives_nothing_and_forgets_nobody() {
     let before = Before::of(&house).await;
     let (_kept, path) = backup_of(&house);
     let (after, restored, _data) = house_of(&path, &house, Epoch::New);
-    before.assert_works(&after, false).await;
+    before.assert_works_in(&after, Epoch::New).await;
     assert_eq!((restored.users, restored.clients), (1, 2));
     assert_eq!((restored.sessions, restored.families), (1, 1));
     // The person is who they were: signed in again, they are asked, and the app works again.
@@ -175,7 +176,7 @@ async fn a_restore_that_keeps_tokens_keeps_them_all() {
     let before = Before::of(&house).await;
     let (_kept, path) = backup_of(&house);
     let (after, restored, _data) = house_of(&path, &house, Epoch::Kept);
-    before.assert_works(&after, true).await;
+    before.assert_works_in(&after, Epoch::Kept).await;
     assert_eq!(restored.epoch, Epoch::Kept);
     assert_eq!(last_entry(&after).1[2].1.as_deref(), Some("kept"));
     after
