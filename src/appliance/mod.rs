@@ -10,6 +10,7 @@ mod application;
 mod execute;
 mod outbound;
 mod pins;
+mod safekeeping;
 mod start;
 mod sweeper;
 
@@ -22,6 +23,7 @@ use ipnet::IpNet;
 
 pub use execute::administer_offline;
 pub use outbound::EgressCaError;
+pub use safekeeping::{SafekeepingError, back_up, check_file, check_offline, restore};
 pub use start::{Ready, StartError, serve};
 
 use crate::{config::Switch, mcp::Mcp, runtime::clock::Clock, web::Web};

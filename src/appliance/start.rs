@@ -18,7 +18,9 @@ use crate::{
         data_file, directory,
         execute::{Begun, begin},
         outbound::{self, EgressCaError},
-        socket, sweeper,
+        safekeeping::Readers,
+        socket::{self, Response},
+        sweeper,
     },
     config::{
         Config,
@@ -32,7 +34,7 @@ use crate::{
         tls::{CertificateError, Certificates},
     },
     mcp::Mcp,
-    model::{credential::Credential, public_url::PublicUrl},
+    model::{credential::Credential, public_url::PublicUrl, timestamp::Timestamp},
     oauth2provider::{MCP_EXPERIMENT_PATH, MCP_PATH, Provider},
     runtime::{
         clock::{Clock, SystemClock},
@@ -133,6 +135,7 @@ async fn run(
     entropy: Arc<dyn Entropy>,
     announce: impl FnOnce(&Ready) -> io::Result<()>,
 ) -> Result<(), StartError> {
+    store.answer_in(tokio::runtime::Handle::current());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut stop = Stop::listen().map_err(StartError::System)?;
     let reload = Reload::listen().map_err(StartError::System)?;
@@ -386,21 +389,35 @@ async fn open_claim(
 }
 
 /// What the administration socket does with a command.
-fn administer(
+pub(super) fn administer(
     web: Arc<Web>,
     clock: Arc<dyn Clock>,
-) -> impl Fn(Command) -> std::pin::Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync {
+) -> impl Fn(Command) -> std::pin::Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync {
+    let readers = Readers::new();
     move |command| {
         let (web, entropy) = (Arc::clone(&web), Arc::clone(&web.entropy));
-        let now = clock.now();
+        let (now, readers) = (clock.now(), readers.clone());
         Box::pin(async move {
-            let public_url = Some(web.provider.public_url.clone());
-            let begin = move || begin(&web.store, entropy, now, command, public_url);
-            match spawn_blocking(begin).await.map_err(Refused::because)?? {
-                Begun::Answered(reply) => Ok(*reply),
-                Begun::Writing(answer) => answer.await,
+            match command {
+                Command::Backup => readers.back_up(&web.store, now),
+                Command::Check => readers.check(&web.store),
+                quick => execute(web, entropy, now, quick).await.into(),
             }
         })
+    }
+}
+
+async fn execute(
+    web: Arc<Web>,
+    entropy: Arc<dyn Entropy>,
+    now: Timestamp,
+    command: Command,
+) -> Answer {
+    let public_url = Some(web.provider.public_url.clone());
+    let begin = move || begin(&web.store, entropy, now, command, public_url);
+    match spawn_blocking(begin).await.map_err(Refused::because)?? {
+        Begun::Answered(reply) => Ok(*reply),
+        Begun::Writing(answer) => answer.await,
     }
 }
 

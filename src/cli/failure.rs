@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    appliance::{StartError, administration::Refused, socket::CallError},
+    appliance::{SafekeepingError, StartError, administration::Refused, socket::CallError},
     cli::password::PasswordError,
     config::ConfigError,
 };
@@ -33,6 +33,14 @@ pub(super) enum Failure {
     Password(#[from] PasswordError),
     #[error("cannot read {}: {cause}", path.display())]
     Document { path: PathBuf, cause: io::Error },
+    #[error(transparent)]
+    Safekeeping(#[from] SafekeepingError),
+    #[error("{} is there already: name another file, or replace it with --force", .0.display())]
+    FileExists(PathBuf),
+    #[error("cannot write {}: {cause}", path.display())]
+    File { path: PathBuf, cause: io::Error },
+    #[error("found {0} faults")]
+    NotWhole(u64),
     #[error("expected --yes, because there is no terminal to ask on")]
     NeedsYes,
     #[error("not confirmed; nothing was changed")]
@@ -56,6 +64,10 @@ impl Failure {
             | Self::Refused(_)
             | Self::Password(_)
             | Self::Document { .. }
+            | Self::Safekeeping(_)
+            | Self::FileExists(_)
+            | Self::File { .. }
+            | Self::NotWhole(_)
             | Self::NotConfirmed
             | Self::Input(_)
             | Self::Output(_) => FAILED,

@@ -4,7 +4,9 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    appliance::administration::{ClientRow, PinRow, Reply, ResourceRow, UserRow, UserState},
+    appliance::administration::{
+        CheckRow, ClientRow, PageState, PinRow, Reply, ResourceRow, UserRow, UserState,
+    },
     audit::AuditRow,
     cli::{console::Console, failure::Failure},
 };
@@ -57,7 +59,7 @@ impl RowFlags {
 
 fn json(reply: &Reply) -> Result<String, Failure> {
     let line = match reply {
-        Reply::Done => return Ok(String::new()),
+        Reply::Done | Reply::Backup => return Ok(String::new()),
         Reply::Users(_) | Reply::Clients(_) | Reply::Resources(_) | Reply::Pins(_) => {
             serde_json::to_string(reply)
         }
@@ -68,7 +70,9 @@ fn json(reply: &Reply) -> Result<String, Failure> {
             resource,
             client_secret,
         }),
-        Reply::AuditVerified { .. } | Reply::AuditLogs { .. } => inner_json(reply),
+        Reply::AuditVerified { .. } | Reply::AuditLogs { .. } | Reply::Checked(_) => {
+            inner_json(reply)
+        }
         Reply::User(user) => serde_json::to_string(user),
         Reply::Client(client) => serde_json::to_string(client),
         Reply::Pin(pin) => serde_json::to_string(pin),
@@ -101,7 +105,8 @@ fn text(reply: &Reply) -> String {
             format!("The log holds together: {entries} entries.\nHead: {head} {link}\n")
         }
         Reply::AuditLogs { audit_logs, .. } => audit_table(audit_logs),
-        Reply::Done => String::new(),
+        Reply::Done | Reply::Backup => String::new(),
+        Reply::Checked(checked) => check_text(checked),
         Reply::Users(users) => user_table(users),
         Reply::User(user) => user_table(std::slice::from_ref(user)),
         Reply::Clients(clients) => client_table(clients),
@@ -172,6 +177,40 @@ fn audit_table(rows: &[AuditRow]) -> String {
         cells.map(|cell| text_of(&cell))
     });
     table(header.map(str::to_owned), rows)
+}
+
+fn check_text(checked: &CheckRow) -> String {
+    let mut text = String::new();
+    if !checked.tables.is_empty() {
+        let sizes = checked
+            .tables
+            .iter()
+            .map(|row| (&*row.name, row.rows, row.bytes));
+        let rows = sizes.clone().map(|(_, rows, _)| rows).sum();
+        let bytes = sizes.clone().map(|(_, _, bytes)| bytes).sum();
+        let lines = sizes.chain([("all", rows, bytes)]);
+        text = table(
+            ["TABLE", "ROWS", "BYTES"].map(str::to_owned),
+            lines.map(|(name, rows, bytes)| [text_of(name), rows.to_string(), bytes.to_string()]),
+        );
+    }
+    if let Some(made_at) = &checked.backup_made_at {
+        text += &format!("A backup of {}.\n", text_of(made_at));
+    }
+    text += match checked.pages {
+        PageState::Whole => "Its checksums are right.\n",
+        PageState::Damaged => "",
+        PageState::NotChecked => {
+            "Checksums of pages were not checked: the server would have to be stopped.\n"
+        }
+    };
+    if checked.fault_count == 0 {
+        text += "It is whole.\n";
+    }
+    for fault in &checked.faults {
+        text += &format!("{}\n", text_of(fault));
+    }
+    text
 }
 
 fn client_table(clients: &[ClientRow]) -> String {

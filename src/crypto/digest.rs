@@ -41,6 +41,22 @@ impl Digest {
     }
 }
 
+/// A digest of bytes that come in pieces.
+#[derive(Clone, Default)]
+pub struct RunningDigest(Sha256);
+
+impl RunningDigest {
+    /// Takes the next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all pieces.
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
@@ -73,5 +89,9 @@ mod tests {
             Digest::from_bytes(*Digest::of(b"abc").as_bytes())
         );
         assert_ne!(Digest::of(b"abc"), Digest::of(b"abd"));
+        let mut running = RunningDigest::default();
+        running.update(b"a");
+        running.update(b"bc");
+        assert_eq!(running.finish(), Digest::of(b"abc"));
     }
 }

@@ -123,11 +123,13 @@ pub enum Action {
     DocumentPinned,
     /// The owner gave such a copy up.
     DocumentUnpinned,
+    /// The box was made anew of a backup.
+    BoxRestored,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::BoxClaimed,
         Self::UserCreated,
         Self::UserPasswordChanged,
@@ -157,6 +159,7 @@ impl Action {
         Self::ClientDescribed,
         Self::DocumentPinned,
         Self::DocumentUnpinned,
+        Self::BoxRestored,
     ];
 
     /// Its word, `thing.done`.
@@ -191,6 +194,7 @@ impl Action {
             Self::ClientDescribed => "client.described",
             Self::DocumentPinned => "document.pinned",
             Self::DocumentUnpinned => "document.unpinned",
+            Self::BoxRestored => "box.restored",
         }
     }
 }

@@ -122,12 +122,10 @@ impl Provider {
         audience == resource || audience == self.resource_at("")
     }
 
-    /// The scopes that open something at `resource`, and `offline_access`, which is asked for with
-    /// any of them.
-    pub fn scopes_at(&self, resource: &ResourceUri) -> ScopeSet {
-        let is_deployment = resource == self.resource_at("");
-        let opens = |scope: &&ScopeDefinition| is_deployment || scope.opens != Opens::Api;
-        ScopeSet::of(SCOPES.iter().filter(opens).map(|scope| scope.name))
+    /// Whether `scope` opens something at `resource`, or is `offline_access`, which is asked for
+    /// with any that does.
+    pub fn opens(&self, scope: &ScopeDefinition, resource: &ResourceUri) -> bool {
+        scope.opens != Opens::Api || resource == self.resource_at("")
     }
 
     /// Every scope name of the deployment.

@@ -57,11 +57,21 @@ impl Resource {
         }
     }
 
-    /// The scopes that open something there; never one that is not known there.
-    fn useful_scopes(&self, provider: &Provider) -> ScopeSet {
+    /// Whether the scope `name` is one of [`Resource::known_scopes`].
+    fn knows(&self, name: &str) -> bool {
         match self {
-            Self::Own(resource) => provider.scopes_at(resource),
-            Self::Server(_) => self.known_scopes(),
+            Self::Own(_) => find_definition(name).is_some(),
+            Self::Server(server) => name == OFFLINE_ACCESS || server.find_scope(name).is_some(),
+        }
+    }
+
+    /// Whether the scope `name` opens something there; never one that is not known there.
+    fn is_useful(&self, provider: &Provider, name: &str) -> bool {
+        match self {
+            Self::Own(resource) => {
+                find_definition(name).is_some_and(|scope| provider.opens(scope, resource))
+            }
+            Self::Server(_) => self.knows(name),
         }
     }
 
@@ -179,24 +189,23 @@ pub fn ask(
         None => Resource::Own(provider.resource_at("").clone()),
         Some(asked) => find(tx, provider, &asked)?.ok_or(RequestError::ResourceUnknown(asked))?,
     };
-    let known = resource.known_scopes();
     let ceiling = ceiling(client);
     let Some(scopes) = scopes.filter(|scopes| !scopes.is_empty()) else {
         let scopes = least(provider, &resource, ceiling);
         return if scopes.is_empty() {
-            Err(RequestError::ScopeMissing(known))
+            Err(RequestError::ScopeMissing(resource.known_scopes()))
         } else {
             Ok(Asked { resource, scopes })
         };
     };
-    let found = scopes.difference(&known);
+    let found = scopes.filtered(|name| !resource.knows(name));
     if !found.is_empty() {
         let resource = resource.identifier().clone();
         return Err(RequestError::ScopeUnknown { resource, found });
     }
     // RFC 6749 §3.3 lets a server "partially ignore the scope requested": hosts ask for all that
     // the server's metadata lists, and nobody should be asked for what opens nothing there.
-    let useful = scopes.intersection(&resource.useful_scopes(provider));
+    let useful = scopes.filtered(|name| resource.is_useful(provider, name));
     if useful.is_empty() {
         return Err(RequestError::ScopeElsewhere(scopes));
     }
@@ -216,7 +225,7 @@ fn least(provider: &Provider, resource: &Resource, ceiling: Option<&ScopeSet>) -
     };
     let least = minimal.intersection(ceiling);
     if least.is_empty() {
-        ceiling.intersection(&resource.useful_scopes(provider))
+        ceiling.filtered(|name| resource.is_useful(provider, name))
     } else {
         least
     }

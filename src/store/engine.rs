@@ -12,14 +12,14 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     task::{Context, Poll},
     thread::JoinHandle,
 };
 
-use tokio::sync::oneshot;
+use tokio::{runtime, sync::oneshot};
 
 use crate::store::{
     error::StoreError,
@@ -102,6 +102,7 @@ where
 pub struct Store {
     current: Arc<Current>,
     queue: Option<SyncSender<Task>>,
+    runtime: Arc<OnceLock<runtime::Handle>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -122,15 +123,32 @@ impl Store {
         let current = Arc::new(Current::new(handle));
         let recovery = Recovery::new(medium, Arc::clone(&current), pauses)?;
         let (queue, tasks) = sync_channel(QUEUE_MAX);
+        let runtime = Arc::new(OnceLock::new());
+        let writer = Writer {
+            recovery,
+            tasks,
+            runtime: Arc::clone(&runtime),
+        };
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || Writer { recovery, tasks }.run())
+            .spawn(move || writer.run())
             .map_err(|error| StoreError::Engine(Arc::new(redb::Error::Io(error))))?;
         Ok(Self {
             current,
             queue: Some(queue),
+            runtime,
             writer: Some(writer),
         })
+    }
+
+    /// From now on answers are given in `runtime`, those of one commit by one task.
+    ///
+    /// The writer would have to wake the runtime once for each caller, which are as many system
+    /// calls and, where there is one core, as many changes from one thread to the other and back.
+    /// Within the runtime the callers only have to be queued.
+    pub fn answer_in(&self, runtime: runtime::Handle) {
+        // A second call changes nothing: there is one runtime.
+        drop(self.runtime.set(runtime));
     }
 
     /// Runs `work` on a snapshot, in the calling thread. Never waits for the writer.
@@ -210,6 +228,7 @@ impl Drop for Store {
 struct Writer {
     recovery: Recovery,
     tasks: Receiver<Task>,
+    runtime: Arc<OnceLock<runtime::Handle>>,
 }
 
 impl Writer {
@@ -222,9 +241,20 @@ impl Writer {
                 Task::Look => None,
             }));
             let fault = self.write(&mut batch).err();
+            self.answer(batch, fault);
+        }
+    }
+
+    fn answer(&self, batch: Vec<Box<dyn Job>>, fault: Option<StoreError>) {
+        let is_one = batch.len() == 1;
+        let answer = move || {
             for job in batch {
                 job.answer(fault.clone());
             }
+        };
+        match self.runtime.get() {
+            Some(runtime) if !is_one => drop(runtime.spawn(async move { answer() })),
+            _ => answer(),
         }
     }
 

@@ -36,6 +36,47 @@ pub enum StoreError {
         /// The file's schema.
         found: u32,
     },
+    /// An older Keystead wrote the file, and it has not been brought to the present schema yet.
+    #[error(
+        "{path} is of an older Keystead: expected schema {expected}, found {found}. Start the \
+         server once, which brings it there, or use the version that wrote it"
+    )]
+    Older {
+        /// The file.
+        path: String,
+        /// The schema of this binary.
+        expected: u32,
+        /// The file's schema.
+        found: u32,
+    },
+    /// The copy of an older file could not be kept; the file has not been touched.
+    #[error(
+        "{path} is of an older Keystead, and a copy of it has to be kept as {copy} before it is \
+         changed: {cause}. It is untouched: make that possible and start again"
+    )]
+    NotCopied {
+        /// The file.
+        path: String,
+        /// Where its copy belongs.
+        copy: String,
+        /// Why it is not there.
+        cause: String,
+    },
+    /// An older file could not be brought to the present schema.
+    #[error(
+        "{path} cannot be brought to schema {to} ({step}): {cause}. Until this is mended, use the \
+         version before this one, on the copy that was kept beside the file if it refuses the file"
+    )]
+    NotMigrated {
+        /// The file.
+        path: String,
+        /// The schema that the step leads to.
+        to: u32,
+        /// What the step does.
+        step: &'static str,
+        /// Why it failed.
+        cause: Box<StoreError>,
+    },
     /// The file could not be opened.
     #[error("cannot open the data file {path}: {cause}")]
     Unreadable {

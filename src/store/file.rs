@@ -13,7 +13,7 @@ use redb::{StorageBackend, backends::FileBackend};
 use crate::store::{error::StoreError, handle::Handle, medium::Medium};
 
 /// Who may read the data file: its owner. It holds the deployment's key.
-const MODE: u32 = 0o600;
+pub(super) const MODE: u32 = 0o600;
 /// The bits of everybody else.
 const OTHERS: u32 = 0o077;
 
@@ -94,19 +94,34 @@ pub(super) fn create(path: &Path) -> Result<Option<Handle>, StoreError> {
 
 /// Gives the file that [`create`] began its name, for good. The content must be durable already.
 pub(super) fn publish(path: &Path) -> Result<(), StoreError> {
-    let directory = match path.parent() {
+    name_durably(&unpublished(path), path).map_err(|error| StoreError::unreadable(path, &error))
+}
+
+/// Removes the file that [`create`] began, which is to have no name. Its lock must still be held.
+pub(super) fn discard(path: &Path) -> Result<(), StoreError> {
+    let unpublished = unpublished(path);
+    std::fs::remove_file(&unpublished).map_err(|error| StoreError::unreadable(&unpublished, &error))
+}
+
+/// Gives the file at `from` the name `to`, for good.
+pub(super) fn name_durably(from: &Path, to: &Path) -> io::Result<()> {
+    let directory = match to.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    std::fs::rename(unpublished(path), path)
-        // A name is durable once its directory is.
-        .and_then(|()| File::open(directory)?.sync_all())
-        .map_err(|error| StoreError::unreadable(path, &error))
+    std::fs::rename(from, to)?;
+    // A name is durable once its directory is.
+    File::open(directory)?.sync_all()
 }
 
 fn unpublished(path: &Path) -> PathBuf {
+    with_suffix(path, ".new")
+}
+
+/// `path` with `suffix` behind its last name.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".new");
+    name.push(suffix);
     name.into()
 }
 

@@ -23,7 +23,8 @@ use crate::store::{
     held::{Failure, Hold},
     medium::{CACHE_BYTES, Medium},
     snapshot::Snapshot,
-    transaction::{Batch, ReadTx, WriteTx},
+    tables::Table,
+    transaction::{Batch, ReadTx, Row, WriteTx, definition},
 };
 
 /// An open database, and the way to take its file from it.
@@ -49,6 +50,11 @@ impl Handle {
             .create_with_backend(hold.file())
             .map_err(|error| open_error(path, error))?;
         Ok(Self::of(hold, database))
+    }
+
+    /// Makes a database in `medium`, which is empty.
+    pub(super) fn create_on(medium: &dyn Medium) -> Result<Self, StoreError> {
+        Self::create(medium.open()?, medium.path())
     }
 
     /// Opens what is in `medium`. No byte of it changes, not even to repair it after a crash,
@@ -153,10 +159,59 @@ impl Handle {
         Ok(())
     }
 
+    /// Does `work` on a snapshot, in a database that has no writer yet.
+    pub(super) fn read_alone<T>(
+        &self,
+        work: impl FnOnce(&ReadTx) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        work(&ReadTx::new(self.begin_read()?))
+    }
+
+    /// Puts `rows` into a database that has no writer yet.
+    pub(super) fn put_rows(&self, rows: &[(Table, Row)]) -> Result<(), StoreError> {
+        let transaction = self.begin_write()?;
+        for of_table in rows.chunk_by(|(one, _), (other, _)| one == other) {
+            let mut table = transaction.open_table(definition(of_table[0].0))?;
+            for (_, (key, value)) in of_table {
+                table.insert(key.as_slice(), value.as_slice())?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Moves the pages of a database that nobody else has to the beginning of its file, and cuts
+    /// off the rest.
+    pub(super) fn shrink(&mut self) -> Result<(), StoreError> {
+        let database = self.database.as_mut().ok_or(StoreError::Closed)?;
+        database
+            .compact()
+            .map_err(|error| StoreError::Engine(redb::Error::from(error).into()))?;
+        Ok(())
+    }
+
+    /// Checks the checksum of every page, and which pages are in use. Reads the whole file.
+    ///
+    /// `path` is what errors call it.
+    pub(super) fn check_pages(&mut self, path: &Path) -> Result<(), StoreError> {
+        let database = self.database.as_mut().ok_or(StoreError::Closed)?;
+        match database.check_integrity() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StoreError::damaged(
+                path,
+                "its pages are not accounted for as they are",
+            )),
+            Err(DatabaseError::Storage(StorageError::Corrupted(how))) => {
+                Err(StoreError::damaged(path, &how))
+            }
+            Err(other) => Err(open_error(path, other)),
+        }
+    }
+
     /// Closes the file in order, so that the next start need not repair it.
-    fn close(&mut self) -> Result<(), DatabaseError> {
+    pub(super) fn close(&mut self) -> Result<(), StoreError> {
         self.outdate();
-        self.database.take().map_or(Ok(()), Database::close)
+        let closed = self.database.take().map_or(Ok(()), Database::close);
+        closed.map_err(|error| StoreError::Engine(redb::Error::from(error).into()))
     }
 }
 
@@ -194,7 +249,7 @@ impl Current {
     }
 
     /// Closes the file in order, if nobody reads from it.
-    pub(super) fn close(&mut self) -> Result<(), DatabaseError> {
+    pub(super) fn close(&mut self) -> Result<(), StoreError> {
         let current = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         Arc::get_mut(current).map_or(Ok(()), Handle::close)
     }

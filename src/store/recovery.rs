@@ -16,7 +16,8 @@ use crate::{
         handle::{Current, Handle},
         held::Failure,
         medium::Medium,
-        meta, migrations,
+        meta,
+        migrations::SCHEMAS,
         transaction::ReadTx,
     },
 };
@@ -171,7 +172,7 @@ impl Recovery {
         self.current.get().retire();
         let path = self.medium.path();
         let handle = Handle::open(&*self.medium, |tx| {
-            migrations::check(tx, path)?;
+            SCHEMAS.require_newest(tx, path)?;
             if meta::identity(tx)? == self.identity {
                 Ok(())
             } else {

@@ -13,7 +13,7 @@ use redb::StorageBackend;
 
 use crate::{
     crypto::entropy::Entropy,
-    store::{Store, StoreError, medium::Medium, recovery::Pauses},
+    store::{Store, StoreError, medium::Medium, migrations::SCHEMAS, recovery::Pauses},
 };
 
 /// What a disk writes whole or not at all, in bytes.
@@ -241,7 +241,7 @@ impl Disk {
         if self.lock().live.is_empty() {
             Store::create_on(medium, entropy, SHORT)
         } else {
-            Store::open_on(medium, entropy, SHORT)
+            Store::open_on(medium, entropy, &SCHEMAS, SHORT)
         }
     }
 }

@@ -14,9 +14,9 @@ use crate::store::{
 };
 
 type RedbTable<'txn> = redb::Table<'txn, &'static [u8], &'static [u8]>;
-type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
-const fn definition(table: Table) -> Definition {
+pub(super) const fn definition(table: Table) -> Definition {
     TableDefinition::new(table.name())
 }
 
@@ -85,6 +85,15 @@ impl Keys {
         Self {
             end: Bound::Excluded(end.to_vec()),
             ..Self::ALL
+        }
+    }
+
+    /// Those of them before `end`.
+    #[must_use]
+    pub fn until(self, end: &[u8]) -> Self {
+        Self {
+            end: Bound::Excluded(end.to_vec()),
+            ..self
         }
     }
 

@@ -198,6 +198,12 @@ impl ScopeSet {
         self.0.is_subset(&other.0)
     }
 
+    /// Those of it that `keep` says yes to.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.iter().filter(|name| keep(name)).cloned().collect())
+    }
+
     /// What is in `self` and not in `other`.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {

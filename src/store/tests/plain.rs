@@ -537,16 +537,16 @@ impl Plain {
             }
             Op::RemoveUser { user } => {
                 let is_there = self.users.remove(&user_id(user)).is_some();
-                self.plan_if(is_there, now, Swept::GrantsOfUser, user_id(user))
+                is_there && self.plan(now, Swept::GrantsOfUser, user_id(user))
             }
             Op::AddSession { session, user } => {
                 let is_new = add(&mut self.sessions, session_id(session), || {
                     made_session(session, user, now)
                 });
-                self.plan_if(is_new, end, Swept::Session, session_id(session))
+                is_new && self.plan(end, Swept::Session, session_id(session))
             }
             Op::TouchSession { session } => {
-                change(&mut self.sessions, session_id(session), |found| {
+                change(&mut self.sessions, &session_id(session), |found| {
                     found.idle_expires_at = end;
                 })
             }
@@ -559,16 +559,16 @@ impl Plain {
                 let is_new = add(&mut self.grants, grant_id(grant), || {
                     made_grant(grant, user, client, now)
                 });
-                self.plan_if(is_new, end, Swept::Grant, grant_id(grant))
+                is_new && self.plan(end, Swept::Grant, grant_id(grant))
             }
             Op::RemoveGrant { grant } => self.grants.remove(&grant_id(grant)).is_some(),
             Op::AddFamily { family, grant } => {
                 let is_new = add(&mut self.families, family_id(family), || {
                     made_family(family, grant_id(grant), now)
                 });
-                self.plan_if(is_new, end, Swept::Family, family_id(family))
+                is_new && self.plan(end, Swept::Family, family_id(family))
             }
-            Op::Rotate { family } => change(&mut self.families, family_id(family), |found| {
+            Op::Rotate { family } => change(&mut self.families, &family_id(family), |found| {
                 *found = made_family(family, grant_of(found), now);
             }),
             Op::RemoveFamily { family } => self.families.remove(&family_id(family)).is_some(),
@@ -582,14 +582,16 @@ impl Plain {
             Op::PutClient { client } => {
                 let is_new = add(&mut self.clients, client_id(client), || made_client(client));
                 let end = now.after(LIFETIME);
-                self.plan_if(is_new, end, Swept::UnapprovedClient, client_id(client))
+                is_new && self.plan(end, Swept::UnapprovedClient, client_id(client))
             }
-            Op::ApproveClient { client } => change(&mut self.clients, client_id(client), |found| {
-                found.approved_at = Some(now);
-            }),
+            Op::ApproveClient { client } => {
+                change(&mut self.clients, &client_id(client), |found| {
+                    found.approved_at = Some(now);
+                })
+            }
             Op::RemoveClient { client } => {
                 let is_there = self.remove_client(client_id(client));
-                self.plan_if(is_there, now, Swept::GrantsOfClient, client_id(client))
+                is_there && self.plan(now, Swept::GrantsOfClient, client_id(client))
             }
             Op::PutSecret { client, secret } => {
                 let made = made_secret(client, secret);
@@ -627,7 +629,7 @@ impl Plain {
                 self.codes.insert(code_id(code), made_code(code, now));
                 true
             }
-            Op::SpendCode { code } => change(&mut self.codes, code_id(code), |found| {
+            Op::SpendCode { code } => change(&mut self.codes, &code_id(code), |found| {
                 found.stage = CodeStage::Spent;
             }),
             Op::IssueToken { token } => {
@@ -640,7 +642,7 @@ impl Plain {
                 add(&mut self.devices, made.id, || made)
             }
             Op::AnswerDevice { device } => {
-                change(&mut self.devices, made_device(device, now).id, |found| {
+                change(&mut self.devices, &made_device(device, now).id, |found| {
                     found.stage = DeviceStage::Denied;
                 })
             }
@@ -657,11 +659,9 @@ impl Plain {
         }
     }
 
-    fn plan_if(&mut self, is_done: bool, at: Timestamp, kind: Swept, id: Id) -> Done {
-        if is_done {
-            self.due.insert((at, kind, id));
-        }
-        is_done
+    fn plan(&mut self, at: Timestamp, kind: Swept, id: Id) -> Done {
+        self.due.insert((at, kind, id));
+        true
     }
 
     fn remove_client(&mut self, id: Id) -> Done {
@@ -762,8 +762,8 @@ fn add<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, make: impl FnOnce() -> V) ->
     true
 }
 
-fn change<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, how: impl FnOnce(&mut V)) -> Done {
-    map.get_mut(&key).map(how).is_some()
+fn change<K: Ord, V>(map: &mut BTreeMap<K, V>, key: &K, how: impl FnOnce(&mut V)) -> Done {
+    map.get_mut(key).map(how).is_some()
 }
 
 /// Removes the first entries, up to one that is not to go.
