@@ -3,12 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Administrator, Caller } from './crash_callers.mjs';
 import { Random } from './crash_random.mjs';
-import { Server, temporaryDirectory } from './harness.mjs';
+import { keystead, Server, temporaryDirectory } from './harness.mjs';
 
 const CALLERS = 64;
 /** People behind them: a password costs more to check than all else. */
@@ -26,6 +26,8 @@ const START_MS_EARLY = 50;
 const START_MS_LATE = 250;
 /** How long after it is ready a server is killed that has much to sweep. */
 const SWEEP_MS_MAX = 150;
+/** How long after a backup began the server is killed. */
+const BACKUP_MS_MAX = 120;
 /** How often a server is stopped and continued in a round, and for how long. */
 const STOPS = 3;
 const STOPPED_MS_MAX = 400;
@@ -48,6 +50,7 @@ const INTERRUPTIONS = [
   { name: 'kill', lifetimes: LASTING, interrupt: kill, resume: start },
   { name: 'kill, and again while it starts', lifetimes: NO_WINDOW, interrupt: kill, resume: startAfterKilledStarts },
   { name: 'kill, and again while it sweeps', lifetimes: SHORT, interrupt: kill, resume: startAfterKilledSweeps },
+  { name: 'kill in a backup', lifetimes: LASTING, interrupt: killInBackup, resume: start },
   { name: 'stop and continue', lifetimes: LASTING, interrupt: stopAndContinue },
   { name: 'terminate', lifetimes: NO_WINDOW, interrupt: terminate, resume: start, refuses: true },
 ];
@@ -57,6 +60,22 @@ async function kill(campaign) {
   campaign.cutting = true;
   await campaign.server.kill();
   campaign.enough = true;
+}
+
+/** A backup has its name when it is whole, and not before. */
+async function killInBackup(campaign) {
+  await campaign.load();
+  const file = path.join(path.dirname(campaign.data), 'backup');
+  const backup = keystead(['backup', file, '--data', campaign.data]);
+  await sleep(campaign.random.below(BACKUP_MS_MAX));
+  campaign.cutting = true;
+  await campaign.server.kill();
+  campaign.enough = true;
+  const made = await backup;
+  campaign.count(made.code === 0 ? 'backups whole' : 'backups cut');
+  if (made.code !== 0) return assert.rejects(stat(file), { code: 'ENOENT' }, `a backup that failed is there: ${made.stderr}`);
+  const { code, stdout, stderr } = await keystead(['check', file]);
+  return assert.equal(code, 0, `a backup is not whole:\n${stdout}${stderr}`);
 }
 
 async function terminate(campaign) {
@@ -168,7 +187,7 @@ class Campaign {
     await interruption.resume?.(this);
     this.last = !next;
     await this.together(this.workers.map((worker) => worker.check()));
-    await this.server.verifyAudit();
+    await this.server.check();
     this.count('interruptions');
   }
 

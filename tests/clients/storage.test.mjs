@@ -147,7 +147,9 @@ async function fullDisk(t, disk) {
   const { status, body } = await house.refresh(server);
   assert.equal(status, 200, JSON.stringify(body));
   house.tokens.push(body);
+  await server.check();
   await server.stop();
+  await server.check();
 
   server = await Server.start(t, { ...disk.options, data: server.data, listen: server.listen });
   await house.read(server);
@@ -230,6 +232,7 @@ async function refusedOrWhole(t, { server, house, clients, file }, bytes, how) {
   }
   await house.read(again);
   await allThere(clients);
+  await again.check();
   await again.stop();
   return 'whole';
 }
