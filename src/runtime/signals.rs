@@ -48,6 +48,16 @@ impl Reload {
     }
 }
 
+/// SIGXFSZ, on Linux.
+const FILE_SIZE_LIMIT: i32 = 25;
+
+/// From now on a write beyond the limit on file sizes is an error like that of a full disk. The
+/// system's way is to end the process.
+pub fn survive_file_size_limit() -> io::Result<()> {
+    // What is listened to once does not end the process any more, whether or not anyone listens.
+    signal(SignalKind::from_raw(FILE_SIZE_LIMIT)).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
