@@ -122,6 +122,12 @@ impl Deployment {
         )
     }
 
+    /// The request that a bearer token opens.
+    pub(crate) fn open(&self, access_token: &str) -> Vec<u8> {
+        let bearer = format!("Authorization: Bearer {access_token}\r\n");
+        self.writer.get(self.paths.bearer, &bearer)
+    }
+
     fn token(&self, client: &Client, pairs: &[(&str, &str)]) -> Vec<u8> {
         let mut form = encoded(pairs);
         if client.authorization.is_empty() {

@@ -43,16 +43,66 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:>9.0}/s  p50 {:>8.3} ms  p90 {:>8.3} ms  p99 {:>8.3} ms  server {:>3.0} %  load {:>3.0} %  {:>6.0} bytes written each",
+            "{:>9.0}/s  p50 {:>8.3} ms  p90 {:>8.3} ms  p99 {:>8.3} ms  server {:>3.0} %, {:>5.1} µs each  load {:>3.0} %  {:>6.0} bytes written each",
             self.rate,
             millis(self.p50),
             millis(self.p90),
             millis(self.p99),
             self.server_cpu * 100.0,
+            self.server_micros(),
             self.load_cpu * 100.0,
             self.written,
         )
     }
+}
+
+impl Outcome {
+    /// Processor time of the server for one operation: what is left of a comparison where the
+    /// machine is busy with something else.
+    pub(crate) fn server_micros(&self) -> f64 {
+        self.server_cpu * 1e6 / self.rate.max(1.0)
+    }
+
+    /// The numbers as [`Outcome::parse`] reads them.
+    pub(crate) fn print(&self) -> String {
+        let micros = [self.p50, self.p90, self.p99].map(|time| time.as_micros());
+        let [p50, p90, p99] = micros;
+        let Self {
+            rate,
+            server_cpu,
+            written,
+            ..
+        } = self;
+        format!("{rate} {p50} {p90} {p99} {server_cpu} {written}")
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
+        let numbers: Vec<f64> = text
+            .split(' ')
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map_err(|_| format!("expected numbers, found {text:?}"))?;
+        let [rate, p50, p90, p99, server_cpu, written] = numbers[..] else {
+            return Err(format!("expected six numbers, found {text:?}").into());
+        };
+        let micros = |count: f64| Duration::from_secs_f64(count / 1e6);
+        Ok(Self {
+            rate,
+            p50: micros(p50),
+            p90: micros(p90),
+            p99: micros(p99),
+            load_cpu: 0.0,
+            server_cpu,
+            written,
+        })
+    }
+}
+
+/// The outcome in the middle, by its rate.
+pub(crate) fn median(outcomes: &[Outcome]) -> Outcome {
+    let mut sorted = outcomes.to_vec();
+    sorted.sort_by(|a, b| a.rate.total_cmp(&b.rate));
+    sorted.swap_remove(sorted.len() / 2)
 }
 
 pub(crate) fn millis(duration: Duration) -> f64 {
@@ -85,9 +135,9 @@ pub(crate) fn run(
             }));
         }
         tokio::time::sleep_until(begin.into()).await;
-        let before = Usage::now(server)?;
+        let before = Usage::now(server.id())?;
         tokio::time::sleep_until(end.into()).await;
-        let after = Usage::now(server)?;
+        let after = Usage::now(server.id())?;
         for task in tasks {
             callers.push(task.await??);
         }
@@ -125,7 +175,8 @@ async fn call(
     }
 }
 
-struct Usage {
+/// What was used so far.
+pub(crate) struct Usage {
     at: Instant,
     load: Duration,
     server: Duration,
@@ -133,17 +184,19 @@ struct Usage {
 }
 
 impl Usage {
-    fn now(server: &Process) -> Result<Self, Fault> {
+    /// Of this process, and of the server with that id.
+    pub(crate) fn now(server: u32) -> Result<Self, Fault> {
         Ok(Self {
             at: Instant::now(),
             load: process::cpu_of(std::process::id())?,
-            server: server.cpu()?,
-            written: server.bytes_written()?,
+            server: process::cpu_of(server)?,
+            written: process::bytes_written_by(server)?,
         })
     }
 }
 
-fn outcome(mut times: Vec<Duration>, before: &Usage, after: &Usage) -> Outcome {
+/// What `times` of single operations come to.
+pub(crate) fn outcome(mut times: Vec<Duration>, before: &Usage, after: &Usage) -> Outcome {
     times.sort_unstable();
     let wall = (after.at - before.at).as_secs_f64();
     let share =

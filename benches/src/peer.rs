@@ -16,7 +16,7 @@ use crate::{
 pub(crate) struct Places {
     /// The binary that is measured.
     pub(crate) keystead: PathBuf,
-    /// A node that has `node:sqlite`.
+    /// A node with SQLite in it.
     pub(crate) node: PathBuf,
     /// The directory of `server.mjs`.
     pub(crate) node_oidc_provider: PathBuf,

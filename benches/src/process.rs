@@ -81,13 +81,20 @@ impl Process {
         Ok(None)
     }
 
-    pub(crate) fn cpu(&self) -> Result<Duration, Fault> {
-        cpu_of(self.child.id())
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
-    /// Bytes that were given to the disk, the log's among them.
-    pub(crate) fn bytes_written(&self) -> Result<u64, Fault> {
-        number(self.child.id(), "io", "write_bytes:")
+    /// Bytes of memory that it has, of its own and of files.
+    pub(crate) fn memory(&self) -> Result<u64, Fault> {
+        Ok(number(self.id(), "status", "VmRSS:")? * 1024)
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(mut self) -> Result<(), Fault> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Asks it to end, and waits until it has.
@@ -121,6 +128,11 @@ pub(crate) fn cpu_of(pid: u32) -> Result<Duration, Fault> {
     let ticks = fields.split_whitespace().skip(11).take(2);
     let ticks: u64 = ticks.map(|ticks| ticks.parse().unwrap_or(0)).sum();
     Ok(Duration::from_millis(ticks * 1000 / TICKS))
+}
+
+/// Bytes that a process gave to the disk, its log's among them.
+pub(crate) fn bytes_written_by(pid: u32) -> Result<u64, Fault> {
+    number(pid, "io", "write_bytes:")
 }
 
 fn number(pid: u32, file: &str, name: &str) -> Result<u64, Fault> {

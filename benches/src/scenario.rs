@@ -4,6 +4,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use crate::{
     deployment::{Deployment, Tokens, code_of, metadata},
+    families::{Draws, Families, Known},
     wire::{Answer, Connection, Fault, Writer},
 };
 
@@ -30,6 +31,8 @@ pub(crate) enum Scenario {
     RandomRotation,
     /// A GET that a bearer token opens.
     Bearer,
+    /// The same with a token drawn at random from a prepared set.
+    RandomBearer,
     /// RFC 7662, the client proved by HTTP Basic.
     Introspect,
     /// Authorization request, code, exchange with PKCE: two requests are one operation.
@@ -41,10 +44,11 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [(&'static str, Self); 7] = [
+    pub(crate) const ALL: [(&'static str, Self); 8] = [
         ("rotation", Self::Rotation),
         ("random-rotation", Self::RandomRotation),
         ("bearer", Self::Bearer),
+        ("random-bearer", Self::RandomBearer),
         ("introspect", Self::Introspect),
         ("code", Self::Code),
         ("register", Self::Register),
@@ -64,19 +68,20 @@ impl Scenario {
     }
 }
 
-/// The callers of `scenario`, one for each of `connections`. `families` are refresh tokens for
-/// [`Scenario::RandomRotation`].
+/// The callers of `scenario`, one for each of `connections`. The random ones draw from `known`.
 pub(crate) async fn callers(
     scenario: Scenario,
     connection: &mut Connection,
     deployment: &Deployment,
     connections: usize,
-    families: &Rc<RefCell<Families>>,
+    known: Option<Known>,
 ) -> Result<Vec<Box<dyn Caller>>, Fault> {
     let deployment = Rc::new(deployment.clone());
+    let known = || known.ok_or("expected prepared families, found none");
+    let mut families = None;
     let mut callers: Vec<Box<dyn Caller>> = Vec::with_capacity(connections);
     let mut constant = None;
-    for _ in 0..connections {
+    for place in 0..connections {
         let deployment = Rc::clone(&deployment);
         callers.push(match scenario {
             Scenario::Rotation => {
@@ -84,10 +89,19 @@ pub(crate) async fn callers(
                 let tokens = deployment.tokens(connection, client).await?;
                 Box::new(Rotation { deployment, tokens })
             }
-            Scenario::RandomRotation => Box::new(RandomRotation {
+            Scenario::RandomRotation => {
+                let known = known()?;
+                let shared = || Rc::new(RefCell::new(Families::new(known)));
+                Box::new(RandomRotation {
+                    deployment,
+                    families: Rc::clone(families.get_or_insert_with(shared)),
+                    drawn: 0,
+                })
+            }
+            Scenario::RandomBearer => Box::new(RandomBearer {
                 deployment,
-                families: Rc::clone(families),
-                drawn: String::new(),
+                known: known()?,
+                draws: Draws::of(place),
             }),
             Scenario::Code => Box::new(Code {
                 deployment,
@@ -103,6 +117,9 @@ pub(crate) async fn callers(
     }
     Ok(callers)
 }
+
+/// In the answer of the endpoint that a bearer token opens.
+const OPENED: &str = "\"name\":\"ada\"";
 
 struct Rotation {
     deployment: Rc<Deployment>,
@@ -125,48 +142,46 @@ impl Caller for Rotation {
     }
 }
 
-/// Current refresh tokens of many families; whoever draws one puts its successor back.
-pub(crate) struct Families {
-    tokens: Vec<String>,
-    state: u64,
-}
-
-impl Families {
-    pub(crate) fn new(tokens: Vec<String>) -> Self {
-        Self {
-            tokens,
-            state: 0x9e37_79b9_7f4a_7c15,
-        }
-    }
-
-    fn draw(&mut self) -> String {
-        // xorshift64: which one is drawn need only be spread, and the same in every run.
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        let count = self.tokens.len() as u64;
-        let place = usize::try_from(self.state % count.max(1)).unwrap_or(0);
-        self.tokens.swap_remove(place)
-    }
-}
-
 struct RandomRotation {
     deployment: Rc<Deployment>,
     families: Rc<RefCell<Families>>,
-    drawn: String,
+    drawn: u64,
 }
 
 impl Caller for RandomRotation {
     fn ask(&mut self, request: &mut Vec<u8>) {
-        self.drawn = self.families.borrow_mut().draw();
+        let (number, token) = self.families.borrow_mut().draw();
+        self.drawn = number;
         let deployment = &self.deployment;
-        request.extend(deployment.refresh(&deployment.public, &self.drawn));
+        request.extend(deployment.refresh(&deployment.public, &token));
     }
 
     fn hear(&mut self, answer: &Answer<'_>) -> Result<Heard, Fault> {
         let tokens = Tokens::of(answer)?;
-        self.families.borrow_mut().tokens.push(tokens.refresh);
+        let mut families = self.families.borrow_mut();
+        families.put_back(self.drawn, tokens.refresh);
         Ok(Heard::Done)
+    }
+}
+
+struct RandomBearer {
+    deployment: Rc<Deployment>,
+    known: Known,
+    draws: Draws,
+}
+
+impl Caller for RandomBearer {
+    fn ask(&mut self, request: &mut Vec<u8>) {
+        let token = self.known.access_token(self.draws.below(self.known.count));
+        request.extend(self.deployment.open(&token));
+    }
+
+    fn hear(&mut self, answer: &Answer<'_>) -> Result<Heard, Fault> {
+        if answer.status == 200 && answer.body.contains(OPENED) {
+            Ok(Heard::Done)
+        } else {
+            Err(answer.unexpected(OPENED))
+        }
     }
 }
 
@@ -225,8 +240,7 @@ impl Constant {
         let (request, status, contains) = match scenario {
             Scenario::Bearer => {
                 let access = deployment.tokens(connection, client).await?.access;
-                let bearer = format!("Authorization: Bearer {access}\r\n");
-                (writer.get(paths.bearer, &bearer), 200, "\"name\":\"ada\"")
+                (deployment.open(&access), 200, OPENED)
             }
             Scenario::Introspect => {
                 let access = deployment.tokens(connection, client).await?.access;

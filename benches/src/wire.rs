@@ -1,7 +1,7 @@
 //! One keep-alive connection of HTTP/1.1, as cheap as a client can be: the request is written as it
 //! was made, the answer is read up to its length.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, ops::Range};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// Headers that an answer may have.
-const HEADERS_MAX: usize = 64;
+const HEADERS_MAX: usize = 32;
 /// What is read at once.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -60,61 +60,75 @@ impl Connection {
     pub(crate) async fn send(&mut self, request: &[u8]) -> Result<Answer<'_>, Fault> {
         self.buffer.clear();
         self.stream.write_all(request).await?;
-        let (head_len, body_len) = loop {
+        let head = loop {
             self.buffer.reserve(READ_BYTES);
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Err("expected an answer, found the end of the connection".into());
             }
-            if let Some((head_len, body_len)) = lengths(&self.buffer)?
-                && self.buffer.len() >= head_len + body_len
+            if let Some(head) = Head::parse(&self.buffer)?
+                && self.buffer.len() >= head.body.end
             {
-                break (head_len, body_len);
+                break head;
             }
         };
-        parse(&self.buffer, head_len, body_len)
+        head.answer(&self.buffer)
     }
 }
 
-/// The bytes of the answer's head and of its body, once the head is there.
-fn lengths(buffer: &[u8]) -> Result<Option<(usize, usize)>, Fault> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut response = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(head_len) = response.parse(buffer)? else {
-        return Ok(None);
-    };
-    let length = header(response.headers, "content-length");
-    let body_len = match length {
-        Some(length) => length.parse()?,
-        None if response.code == Some(204) => 0,
-        None => return Err("expected an answer with Content-Length, found none".into()),
-    };
-    Ok(Some((head_len, body_len)))
+/// Where things stand in a buffer.
+struct Head {
+    status: u16,
+    location: Option<Range<usize>>,
+    cookies: Vec<Range<usize>>,
+    body: Range<usize>,
 }
 
-fn parse(buffer: &[u8], head_len: usize, body_len: usize) -> Result<Answer<'_>, Fault> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut response = httparse::Response::new(&mut headers);
-    response.parse(buffer)?;
-    let status = response.code.ok_or("expected a status, found none")?;
-    let location = header(response.headers, "location");
-    let set = response.headers.iter();
-    let cookies = set
-        .filter(|header| header.name.eq_ignore_ascii_case("set-cookie"))
-        .filter_map(|header| str::from_utf8(header.value).ok())
-        .collect();
-    let body = str::from_utf8(&buffer[head_len..head_len + body_len])?;
-    Ok(Answer {
-        status,
-        location,
-        cookies,
-        body,
-    })
-}
+impl Head {
+    /// The head of the answer that `buffer` begins with, once all of it is there.
+    fn parse(buffer: &[u8]) -> Result<Option<Self>, Fault> {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut response = httparse::Response::new(&mut headers);
+        let httparse::Status::Complete(head_len) = response.parse(buffer)? else {
+            return Ok(None);
+        };
+        let place = |value: &[u8]| {
+            let start = value.as_ptr() as usize - buffer.as_ptr() as usize;
+            start..start + value.len()
+        };
+        let status = response.code.ok_or("expected a status, found none")?;
+        let mut length = (status == 204).then_some(0);
+        let (mut location, mut cookies) = (None, Vec::new());
+        for header in &*response.headers {
+            if header.name.eq_ignore_ascii_case("content-length") {
+                length = Some(str::from_utf8(header.value)?.parse()?);
+            } else if header.name.eq_ignore_ascii_case("location") {
+                location = Some(place(header.value));
+            } else if header.name.eq_ignore_ascii_case("set-cookie") {
+                cookies.push(place(header.value));
+            }
+        }
+        let length: usize = length.ok_or("expected an answer with Content-Length, found none")?;
+        Ok(Some(Self {
+            status,
+            location,
+            cookies,
+            body: head_len..head_len + length,
+        }))
+    }
 
-fn header<'a>(headers: &[httparse::Header<'a>], name: &str) -> Option<&'a str> {
-    let mut found = headers.iter();
-    let found = found.find(|header| header.name.eq_ignore_ascii_case(name))?;
-    str::from_utf8(found.value).ok()
+    fn answer(self, buffer: &[u8]) -> Result<Answer<'_>, Fault> {
+        let text = |place: Range<usize>| str::from_utf8(&buffer[place]);
+        Ok(Answer {
+            status: self.status,
+            location: self.location.map(text).transpose()?,
+            cookies: self
+                .cookies
+                .into_iter()
+                .map(text)
+                .collect::<Result<_, _>>()?,
+            body: text(self.body)?,
+        })
+    }
 }
 
 /// Writes requests for one host.

@@ -373,7 +373,7 @@ impl Readers {
     ) -> Response {
         let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() else {
             let message = "a backup or a check is under way; try again when it has ended";
-            return Response::Answer(Err(Refused::because(message)));
+            return Err(Refused::because(message)).into();
         };
         let (sender, receiver) = mpsc::channel(PIECES_WAITING);
         let store = Arc::clone(store);

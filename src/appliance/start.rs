@@ -41,7 +41,7 @@ use crate::{
         entropy::OsEntropy,
         logs::{self, LogsError},
         outbound::Outbound,
-        signals::{Reload, Stop, survive_file_size_limit},
+        signals::{self, Reload, Stop},
     },
     store::{Store, StoreError, meta},
     web::{
@@ -138,8 +138,8 @@ async fn run(
     store.answer_in(tokio::runtime::Handle::current());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut stop = Stop::listen().map_err(StartError::System)?;
-    survive_file_size_limit().map_err(StartError::System)?;
     let reload = Reload::listen().map_err(StartError::System)?;
+    signals::outlive_file_limit().map_err(StartError::System)?;
     let listeners = listen(&serving.listen).await?;
     let public_url = public_url(&serving, &listeners);
     let certificates = certificates(config, &serving, &public_url, &*clock)?.map(Arc::new);

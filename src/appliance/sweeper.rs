@@ -135,7 +135,7 @@ mod tests {
     }
 
     /// A sweeper of a store in which much has ended, one thing has not, and one cannot be read.
-    fn sweeper() -> Sweeper {
+    async fn sweeper() -> Sweeper {
         let store = Store::in_memory(&SeededEntropy::new(1)).expect("memory");
         let written = store.write(|tx| {
             tx.put(Table::SpentConsents, consent(0).as_bytes(), vec![1]);
@@ -144,7 +144,7 @@ mod tests {
             }
             grants::spend_consent(tx, consent(ENDED + 1), Timestamp::NEVER)
         });
-        assert!(written.wait().expect("a write"));
+        assert!(written.await.expect("a write"));
         Sweeper {
             store: Arc::new(store),
             pace: Pace::FIRST,
@@ -154,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_pass_removes_what_has_ended_and_says_once_what_it_cannot_read() {
-        let (mut sweeper, clock) = (sweeper(), ManualClock::new(NOW));
+        let (mut sweeper, clock) = (sweeper().await, ManualClock::new(NOW));
         for _ in 0..2 {
             let pass = Pass::begin(NOW, Duration::MAX);
             sweeper.pass(pass, &clock).await.expect("a pass");
@@ -178,9 +178,24 @@ mod tests {
         }
     }
 
+    /// An access token, its entry in the audit log and the log's new beginning.
+    const ROWS_OF_A_TOKEN: u32 = 3;
+
     #[test]
-    fn no_more_damaged_rows_are_told_apart_than_the_bound() {
-        let mut sweeper = sweeper();
+    fn a_slow_disk_keeps_up_with_a_million_tokens_an_hour() {
+        let commit = Duration::from_millis(20);
+        let mut pace = Pace::FIRST;
+        for _ in 0..20 {
+            pace = pace.after(pace.rows(), commit);
+        }
+        let step = commit * (1 + REST_FACTOR);
+        let rows = Duration::from_hours(1).as_millis() / step.as_millis() * pace.rows() as u128;
+        assert!(rows >= 1_000_000 * u128::from(ROWS_OF_A_TOKEN), "{rows}");
+    }
+
+    #[tokio::test]
+    async fn no_more_damaged_rows_are_told_apart_than_the_bound() {
+        let mut sweeper = sweeper().await;
         let damaged = |number: usize| Damaged {
             table: "t",
             key: number.to_be_bytes().to_vec(),

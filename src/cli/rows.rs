@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     appliance::administration::{
-        CheckRow, ClientRow, PageState, PinRow, Reply, ResourceRow, UserRow, UserState,
+        CheckRow, ClientRow, PageState, PinRow, Reply, ResourceRow, TableRow, UserRow, UserState,
     },
     audit::AuditRow,
     cli::{console::Console, failure::Failure},
@@ -180,37 +180,46 @@ fn audit_table(rows: &[AuditRow]) -> String {
 }
 
 fn check_text(checked: &CheckRow) -> String {
-    let mut text = String::new();
-    if !checked.tables.is_empty() {
-        let sizes = checked
-            .tables
-            .iter()
-            .map(|row| (&*row.name, row.rows, row.bytes));
-        let rows = sizes.clone().map(|(_, rows, _)| rows).sum();
-        let bytes = sizes.clone().map(|(_, _, bytes)| bytes).sum();
-        let lines = sizes.chain([("all", rows, bytes)]);
-        text = table(
-            ["TABLE", "ROWS", "BYTES"].map(str::to_owned),
-            lines.map(|(name, rows, bytes)| [text_of(name), rows.to_string(), bytes.to_string()]),
-        );
-    }
-    if let Some(made_at) = &checked.backup_made_at {
-        text += &format!("A backup of {}.\n", text_of(made_at));
-    }
-    text += match checked.pages {
+    let made_at = checked.backup_made_at.iter();
+    let made_at = made_at.map(|at| format!("A backup of {}.\n", text_of(at)));
+    let pages = match checked.pages {
         PageState::Whole => "Its checksums are right.\n",
         PageState::Damaged => "",
         PageState::NotChecked => {
             "Checksums of pages were not checked: the server would have to be stopped.\n"
         }
     };
-    if checked.fault_count == 0 {
-        text += "It is whole.\n";
+    let whole = (checked.fault_count == 0).then_some("It is whole.\n");
+    let faults = checked.faults.iter();
+    let faults = faults.map(|fault| format!("{}\n", text_of(fault)));
+    let lines = made_at
+        .chain([pages.to_owned()])
+        .chain(whole.map(str::to_owned))
+        .chain(faults);
+    size_table(&checked.tables) + &lines.collect::<String>()
+}
+
+/// Nothing for what cannot be looked into.
+fn size_table(tables: &[TableRow]) -> String {
+    if tables.is_empty() {
+        return String::new();
     }
-    for fault in &checked.faults {
-        text += &format!("{}\n", text_of(fault));
-    }
-    text
+    let all = TableRow {
+        name: "all".to_owned(),
+        rows: tables.iter().map(|row| row.rows).sum(),
+        bytes: tables.iter().map(|row| row.bytes).sum(),
+    };
+    let rows = tables.iter().chain([&all]);
+    table(
+        ["TABLE", "ROWS", "BYTES"].map(str::to_owned),
+        rows.map(|row| {
+            [
+                text_of(&row.name),
+                row.rows.to_string(),
+                row.bytes.to_string(),
+            ]
+        }),
+    )
 }
 
 fn client_table(clients: &[ClientRow]) -> String {

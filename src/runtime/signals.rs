@@ -1,4 +1,4 @@
-//! Signals: when to stop, and when to read the certificates again.
+//! Signals: when to stop, when to read the certificates again, and which one is not to end us.
 
 use std::io;
 
@@ -48,14 +48,14 @@ impl Reload {
     }
 }
 
-/// SIGXFSZ, on Linux.
-const FILE_SIZE_LIMIT: i32 = 25;
+/// SIGXFSZ, which has this number on every Linux that there is a binary for.
+const FILE_LIMIT: i32 = 25;
 
-/// From now on a write beyond the limit on file sizes is an error like that of a full disk. The
-/// system's way is to end the process.
-pub fn survive_file_size_limit() -> io::Result<()> {
-    // What is listened to once does not end the process any more, whether or not anyone listens.
-    signal(SignalKind::from_raw(FILE_SIZE_LIMIT)).map(drop)
+/// SIGXFSZ: a file would become larger than the limit of the process. From now on it does not end
+/// the process, and the write alone fails, as it does on a full disk.
+pub fn outlive_file_limit() -> io::Result<()> {
+    // What has once been listened for has lost its old effect for good.
+    signal(SignalKind::from_raw(FILE_LIMIT)).map(drop)
 }
 
 #[cfg(test)]
@@ -75,6 +75,8 @@ mod tests {
         stop.requested().await;
         send("INT");
         stop.requested().await;
+        outlive_file_limit().expect("xfsz");
+        send("XFSZ");
     }
 
     fn send(name: &str) {

@@ -13,8 +13,8 @@ use crate::{
 pub const GRANTS_PER_USER_MAX: usize = 1_000;
 /// Grants of one client at the most; one more ends the oldest.
 pub const GRANTS_PER_CLIENT_MAX: usize = 20_000;
-/// Rows of an index that are read at a time.
-const INDEX_STEP: usize = 32;
+/// Rows of an index that are read at a time: few, for what is wanted is most often the newest.
+const INDEX_STEP: usize = 8;
 
 impl Record for Grant {
     const TABLE: Table = Table::Grants;
@@ -44,11 +44,15 @@ pub fn find_newest(
 ) -> Result<Option<Grant>, StoreError> {
     let mut keys = Keys::with_prefix(user_id.as_bytes());
     loop {
-        let rows = tx.scan(Table::GrantsByUser, &keys.newest_first(), INDEX_STEP)?;
+        let rows = tx.scan(
+            Table::GrantsByUser,
+            &keys.clone().newest_first(),
+            INDEX_STEP,
+        )?;
         let Some((last, _)) = rows.last() else {
             return Ok(None);
         };
-        keys = Keys::before(last);
+        keys = keys.until(last);
         for (key, _) in rows {
             let Some(id) = key.strip_prefix(user_id.as_bytes().as_slice()) else {
                 return Ok(None);

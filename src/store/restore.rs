@@ -141,8 +141,11 @@ impl Draft {
             file::publish(path)?;
         }
         self.is_published = true;
-        // Only now: its lock is what kept others from making the same file.
-        self.handle.close()
+        // Only now: its lock is what kept others from making the same file. It is durable already.
+        if let Err(fault) = self.handle.close() {
+            tracing::warn!(%fault, "the data file was not closed; the next start repairs it");
+        }
+        Ok(())
     }
 
     /// Empties what belongs to an epoch.

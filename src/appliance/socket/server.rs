@@ -89,7 +89,7 @@ async fn converse<F: Future<Output: Into<Response>>>(
 ) -> io::Result<()> {
     let response = match door.receive(&mut stream).await {
         Ok(command) => handler(command).await.into(),
-        Err(refused) => Response::Answer(Err(refused)),
+        Err(refused) => Answer::Err(refused).into(),
     };
     match response {
         Response::Answer(answer) => {
@@ -146,7 +146,7 @@ impl Door {
 #[derive(Debug)]
 pub enum Response {
     /// An answer, as one line.
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// Bytes as they come, an answer's line first. Whoever makes them is told to stop by the end of
     /// the receiver: when the peer does not take them, when they take too long, when the server
     /// stops.
@@ -155,7 +155,7 @@ pub enum Response {
 
 impl From<Answer> for Response {
     fn from(answer: Answer) -> Self {
-        Self::Answer(answer)
+        Self::Answer(Box::new(answer))
     }
 }
 

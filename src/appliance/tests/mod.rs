@@ -35,5 +35,6 @@ mod refresh;
 mod registration;
 mod remembered;
 mod revoke;
+mod safekeeping;
 mod sign_in;
 mod token;

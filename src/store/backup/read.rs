@@ -59,13 +59,13 @@ pub fn read(
     loop {
         let frame = input.frame()?;
         match frame.tag {
-            Tag::Table => tables.begin(frame)?,
+            Tag::Table => tables.begin(&frame)?,
             Tag::Rows => {
-                let (table, rows) = tables.take_rows(frame)?;
+                let (table, rows) = tables.take_rows(&frame)?;
                 take(table, rows)?;
             }
             Tag::End => {
-                tables.end(frame)?;
+                tables.end(&frame)?;
                 input.expect_end()?;
                 return Ok(Summary {
                     header,
@@ -138,8 +138,8 @@ impl Tables {
         }
     }
 
-    fn begin(&mut self, frame: Frame) -> Result<(), BackupError> {
-        self.close(&frame)?;
+    fn begin(&mut self, frame: &Frame) -> Result<(), BackupError> {
+        self.close(frame)?;
         let mut content = frame.content();
         self.to_come = u64::from_be_bytes(content.array()?);
         let name = content.rest();
@@ -164,7 +164,7 @@ impl Tables {
         Ok(())
     }
 
-    fn take_rows(&mut self, frame: Frame) -> Result<(Table, Vec<Row>), BackupError> {
+    fn take_rows(&mut self, frame: &Frame) -> Result<(Table, Vec<Row>), BackupError> {
         let mut rows = Vec::new();
         let mut content = frame.content();
         while !content.is_empty() {
@@ -190,8 +190,8 @@ impl Tables {
         Ok((size.table, rows))
     }
 
-    fn end(&mut self, frame: Frame) -> Result<(), BackupError> {
-        self.close(&frame)?;
+    fn end(&mut self, frame: &Frame) -> Result<(), BackupError> {
+        self.close(frame)?;
         let last = self.sizes.last().map(|size| size.table as usize + 1);
         if last != Some(TABLES.len()) && !self.may_lack_some {
             return Err(frame.wrong("expected another table, found the end"));

@@ -15,7 +15,6 @@ use crate::{
             token::{AccessToken, TokenFamily},
         },
         session::Session,
-        timestamp::Timestamp,
         user::User,
     },
     store::{
@@ -41,6 +40,17 @@ impl From<StoreError> for Wrong {
     fn from(fault: StoreError) -> Self {
         Self::Store(fault)
     }
+}
+
+/// That a claim holds, or what is wrong otherwise.
+macro_rules! holds {
+    ($claim:expr, $otherwise:expr $(,)?) => {
+        if $claim {
+            Ok(())
+        } else {
+            Err(Wrong::Contradiction($otherwise))
+        }
+    };
 }
 
 type Outcome = Result<(), Wrong>;
@@ -79,24 +89,18 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Table, key: &[u8], value: 
         Table::ResourceServersByIdentifier => check_identifier(tx, key, value),
         Table::Audit => check_entry(checker, key, value),
         Table::Expiry => {
-            scheduled(key)?;
+            sweep::parse_key(key)?;
             is_empty(value)
         }
         Table::ClientsByDocument => check_document(tx, key, value),
         Table::PinnedDocuments => {
             let pinned: PinnedDocument = decode(value)?;
-            holds(
+            holds!(
                 pinned.document.url.as_str().as_bytes() == key,
                 "stands at another URL than its own",
             )
         }
     }
-}
-
-/// What a row of the expiry index says: what ends, and when it is to be looked at.
-pub(super) fn scheduled(key: &[u8]) -> Result<(Timestamp, (Swept, Id)), StoreError> {
-    let (at, kind, id) = sweep::parse_key(key)?;
-    Ok((at, (kind, id)))
 }
 
 /// Where what the expiry index calls `kind` stands.
@@ -115,20 +119,12 @@ fn decode<R: Record>(value: &[u8]) -> Result<R, StoreError> {
     codec::decode(value)
 }
 
-fn holds(claim: bool, otherwise: &'static str) -> Outcome {
-    if claim {
-        Ok(())
-    } else {
-        Err(Wrong::Contradiction(otherwise))
-    }
-}
-
 fn at_its_id(key: &[u8], id: Id) -> Outcome {
-    holds(key == id.as_bytes(), "stands at another id than its own")
+    holds!(key == id.as_bytes(), "stands at another id than its own")
 }
 
 fn is_empty(value: &[u8]) -> Outcome {
-    holds(value.is_empty(), "has a value, where none is expected")
+    holds!(value.is_empty(), "has a value, where none is expected")
 }
 
 /// Whether the row of `index` at `key` is `id`.
@@ -152,7 +148,7 @@ fn check_pair(
 ) -> Outcome {
     let (owner, record) = key.split_at_checked(16).unwrap_or((key, &[]));
     let (owner, record) = (codec::id(table, owner)?, codec::id(table, record)?);
-    holds(
+    holds!(
         find_owner(tx, record)? == Some(owner),
         "names a record that is gone or has another owner",
     )?;
@@ -163,7 +159,7 @@ fn check_user(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let user: User = decode(value)?;
     at_its_id(key, user.id)?;
     let name = user.name.as_str().as_bytes();
-    holds(
+    holds!(
         names(tx, Table::UsersByName, name, user.id)?,
         "is not found by its name",
     )
@@ -171,7 +167,7 @@ fn check_user(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
 
 fn check_name(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let user = users::find(tx, codec::id(Table::UsersByName, value)?)?;
-    holds(
+    holds!(
         user.is_some_and(|user| user.name.as_str().as_bytes() == key),
         "names nobody of that name",
     )
@@ -182,7 +178,7 @@ fn check_session(checker: &mut Checker<'_>, key: &[u8], value: &[u8]) -> Outcome
     at_its_id(key, session.id)?;
     let named = (Swept::Session, session.id);
     checker.scheduled.insert(named, session.ends_at());
-    holds(
+    holds!(
         is_indexed(
             checker.tx,
             Table::SessionsByUser,
@@ -200,7 +196,7 @@ fn check_client(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
         return Ok(());
     };
     let url = url.as_str().as_bytes();
-    holds(
+    holds!(
         names(tx, Table::ClientsByDocument, url, client.id)?,
         "is not found by its document",
     )
@@ -209,7 +205,7 @@ fn check_client(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
 fn check_document(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let client = clients::find(tx, codec::id(Table::ClientsByDocument, value)?)?;
     let url = client.map(|client| client.client_id());
-    holds(
+    holds!(
         matches!(url, Some(ClientId::Document(url)) if url.as_str().as_bytes() == key),
         "names no client that the document describes",
     )
@@ -217,11 +213,11 @@ fn check_document(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
 
 fn check_secret(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let secret: ClientSecret = decode(value)?;
-    holds(
+    holds!(
         key == codec::pair(secret.client_id, secret.id),
         "stands at another id than its own",
     )?;
-    holds(
+    holds!(
         clients::find(tx, secret.client_id)?.is_some(),
         "is of a client that is gone",
     )
@@ -233,11 +229,11 @@ fn check_grant(checker: &mut Checker<'_>, key: &[u8], value: &[u8]) -> Outcome {
     let named = (Swept::Grant, grant.id);
     checker.scheduled.insert(named, grant.expires_at);
     let tx = checker.tx;
-    holds(
+    holds!(
         is_indexed(tx, Table::GrantsByUser, grant.user_id, grant.id)?,
         "is not found by its user",
     )?;
-    holds(
+    holds!(
         is_indexed(tx, Table::GrantsByClient, grant.client_id, grant.id)?,
         "is not found by its client",
     )
@@ -256,7 +252,7 @@ fn check_device(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let device: DeviceAuthorization = decode(value)?;
     at_its_id(key, device.id)?;
     let code = device.user_code_digest.as_bytes();
-    holds(
+    holds!(
         names(tx, Table::DevicesByUserCode, code, device.id)?,
         "is not found by its user code",
     )
@@ -264,7 +260,7 @@ fn check_device(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
 
 fn check_user_code(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let device = devices::find(tx, codec::id(Table::DevicesByUserCode, value)?)?;
-    holds(
+    holds!(
         device.is_some_and(|device| device.user_code_digest.as_bytes() == key),
         "names no device that has it",
     )
@@ -275,7 +271,7 @@ fn check_server(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     at_its_id(key, server.id)?;
     let table = Table::ResourceServersByIdentifier;
     let identifier = server.identifier.as_resource().as_str().as_bytes();
-    holds(
+    holds!(
         names(tx, table, identifier, server.id)?,
         "is not found by its identifier",
     )
@@ -286,7 +282,7 @@ fn check_identifier(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let server = resource_servers::find(tx, codec::id(table, value)?)?;
     let is_its_own =
         |server: &ResourceServer| server.identifier.as_resource().as_str().as_bytes() == key;
-    holds(
+    holds!(
         server.as_ref().is_some_and(is_its_own),
         "names no server that has it",
     )
@@ -298,11 +294,11 @@ fn check_entry(checker: &mut Checker<'_>, key: &[u8], value: &[u8]) -> Outcome {
     let found = codec::number(Table::Audit, key)?;
     checker.entry = found;
     let chained: ChainedEntry = decode(value)?;
-    holds(
+    holds!(
         chained.entry.number == found,
         "stands at another number than its own",
     )?;
-    holds(
+    holds!(
         found == expected,
         "does not follow upon the entry before it",
     )

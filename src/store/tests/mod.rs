@@ -4,6 +4,7 @@ mod backup;
 mod compact;
 mod documented;
 mod engine;
+mod fixture;
 mod golden;
 mod invariants;
 mod migrations;
