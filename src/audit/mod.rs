@@ -51,9 +51,8 @@ pub fn record(
     object: Object,
     changes: impl IntoIterator<Item = Change>,
 ) -> Result<(), StoreError> {
-    let head = audit::head(tx)?;
     let entry = AuditEntry {
-        number: head.number.saturating_add(1),
+        number: audit::head(tx)?.number.saturating_add(1),
         at: by.at,
         actor: by.actor.clone(),
         address: by.address.map(|address| address.to_string()),
@@ -62,7 +61,7 @@ pub fn record(
         object,
         changes: changes.into_iter().map(cut).collect(),
     };
-    audit::append(tx, &head, entry)
+    audit::append(tx, entry)
 }
 
 fn cut(change: Change) -> Change {

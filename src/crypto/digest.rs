@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq as _;
 ///
 /// # Units
 /// 32 bytes.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Encode, Decode)]
 pub struct Digest([u8; 32]);
 
 impl Digest {

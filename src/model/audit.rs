@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::{
     crypto::digest::Digest,
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Who did something.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Actor {
     /// Somebody who has not said who they are, or not yet.
     Stranger,
@@ -63,7 +63,7 @@ impl Origin {
 }
 
 /// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Action {
     /// The box got its first owner.
     BoxClaimed,
@@ -200,7 +200,7 @@ impl Action {
 }
 
 /// What it was done to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Object {
     /// The box as a whole.
     Box,
@@ -243,7 +243,7 @@ impl Object {
 }
 
 /// One value that changed, as text; a secret one is never here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Change {
     /// The field's name on the wire.
     pub field: String,
@@ -279,7 +279,7 @@ impl Change {
 }
 
 /// One line of the audit log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct AuditEntry {
     /// Its place in the log, from 1, without a gap.
     pub number: u64,
@@ -300,7 +300,7 @@ pub struct AuditEntry {
 }
 
 /// An entry in its place in the chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ChainedEntry {
     /// The entry.
     pub entry: AuditEntry,
@@ -309,7 +309,7 @@ pub struct ChainedEntry {
 }
 
 /// One end of the chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ChainEnd {
     /// The number of the entry there; 0 before the first.
     pub number: u64,

@@ -69,10 +69,10 @@ fn chain(previous: &Digest, entry: AuditEntry) -> Result<(Digest, Vec<u8>), Stor
     Ok((link, record))
 }
 
-/// Puts an entry behind `head`, the newest; its number must be the next one.
-pub fn append(tx: &mut WriteTx<'_>, head: &ChainEnd, entry: AuditEntry) -> Result<(), StoreError> {
+/// Puts an entry behind the newest; its number must be the next one.
+pub fn append(tx: &mut WriteTx<'_>, entry: AuditEntry) -> Result<(), StoreError> {
     let number = entry.number;
-    let (link, record) = chain(&head.link, entry)?;
+    let (link, record) = chain(&head(tx)?.link, entry)?;
     tx.put(Table::Audit, &number.to_be_bytes(), record);
     tx.put(
         Table::Meta,

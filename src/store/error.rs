@@ -96,6 +96,15 @@ pub enum StoreError {
         /// Why, and what to do about it.
         cause: Arc<str>,
     },
+    /// So much changed while the file was copied that the copy could not catch up.
+    #[error("too much changed while the data file was copied; it stays as it was")]
+    Overtaken,
+    /// The file could not be replaced by a copy of itself.
+    #[error("the data file was not compacted and stays as it was: {cause}")]
+    NotCompacted {
+        /// What the operating system said.
+        cause: String,
+    },
     /// A record is not what its table holds.
     #[error("a record of {table} cannot be read: {reason}")]
     Corrupt {
@@ -130,6 +139,12 @@ impl StoreError {
     /// Whether the same request may well succeed a moment later.
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::QueueFull { .. } | Self::Unwritable { .. })
+    }
+
+    pub(super) fn not_compacted(cause: &io::Error) -> Self {
+        Self::NotCompacted {
+            cause: cause.to_string(),
+        }
     }
 
     pub(super) fn in_use(path: &Path) -> Self {

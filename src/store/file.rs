@@ -10,7 +10,11 @@ use std::{
 
 use redb::{StorageBackend, backends::FileBackend};
 
-use crate::store::{error::StoreError, handle::Handle, medium::Medium};
+use crate::store::{
+    error::StoreError,
+    handle::Handle,
+    medium::{CACHE_BYTES, Medium},
+};
 
 /// Who may read the data file: its owner. It holds the deployment's key.
 pub(super) const MODE: u32 = 0o600;
@@ -36,6 +40,46 @@ impl Medium for DataFile {
         let file = file.map_err(|error| StoreError::unreadable(&self.0, &error))?;
         warn_of_readers(&self.0, &file).map_err(|error| StoreError::unreadable(&self.0, &error))?;
         backend(&self.0, file)
+    }
+
+    fn create_beside(&self) -> io::Result<Box<dyn StorageBackend>> {
+        // Only who has the data file locked comes here.
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(MODE)
+            .open(self.beside()?)?;
+        let file = FileBackend::new(file).map_err(io::Error::other)?;
+        Ok(Box::new(file))
+    }
+
+    fn replace(&self) -> io::Result<()> {
+        std::fs::rename(self.beside()?, self.file()?)
+    }
+
+    fn settle(&self) -> io::Result<()> {
+        sync_directory_of(&self.file()?)
+    }
+
+    fn discard(&self) -> io::Result<()> {
+        match std::fs::remove_file(self.beside()?) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl DataFile {
+    /// The file itself, where the path is a link to it.
+    fn file(&self) -> io::Result<PathBuf> {
+        self.0.canonicalize()
+    }
+
+    /// Where a copy is made of it.
+    fn beside(&self) -> io::Result<PathBuf> {
+        Ok(with_suffix(&self.file()?, ".copy"))
     }
 }
 
@@ -89,7 +133,7 @@ pub(super) fn create(path: &Path) -> Result<Option<Handle>, StoreError> {
     // What a creation that was cut off has left.
     file.set_len(0).map_err(no)?;
     // redb takes the same lock on the same open file, and so it is held from here on.
-    Handle::create(backend(&unpublished, file)?, &unpublished).map(Some)
+    Handle::create(backend(&unpublished, file)?, &unpublished, CACHE_BYTES).map(Some)
 }
 
 /// Gives the file that [`create`] began its name, for good. The content must be durable already.
@@ -105,12 +149,16 @@ pub(super) fn discard(path: &Path) -> Result<(), StoreError> {
 
 /// Gives the file at `from` the name `to`, for good.
 pub(super) fn name_durably(from: &Path, to: &Path) -> io::Result<()> {
-    let directory = match to.parent() {
+    std::fs::rename(from, to)?;
+    sync_directory_of(to)
+}
+
+/// A name is durable once its directory is.
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    std::fs::rename(from, to)?;
-    // A name is durable once its directory is.
     File::open(directory)?.sync_all()
 }
 

@@ -21,7 +21,7 @@ use redb::{
 use crate::store::{
     error::StoreError,
     held::{Failure, Hold},
-    medium::{CACHE_BYTES, Medium},
+    medium::Medium,
     snapshot::Snapshot,
     tables::Table,
     transaction::{Batch, ReadTx, Row, WriteTx, definition},
@@ -43,10 +43,11 @@ impl Handle {
     pub(super) fn create(
         backend: Box<dyn StorageBackend>,
         path: &Path,
+        cache_bytes: usize,
     ) -> Result<Self, StoreError> {
         let hold = Hold::released(backend);
         let database = Builder::new()
-            .set_cache_size(CACHE_BYTES)
+            .set_cache_size(cache_bytes)
             .create_with_backend(hold.file())
             .map_err(|error| open_error(path, error))?;
         Ok(Self::of(hold, database))
@@ -54,7 +55,7 @@ impl Handle {
 
     /// Makes a database in `medium`, which is empty.
     pub(super) fn create_on(medium: &dyn Medium) -> Result<Self, StoreError> {
-        Self::create(medium.open()?, medium.path())
+        Self::create(medium.open()?, medium.path(), medium.cache_bytes())
     }
 
     /// Opens what is in `medium`. No byte of it changes, not even to repair it after a crash,
@@ -90,6 +91,12 @@ impl Handle {
     /// nothing may be written.
     pub(super) fn release(&self) -> io::Result<()> {
         self.hold.release()
+    }
+
+    /// How large the file is.
+    pub(super) fn len(&self) -> Result<u64, StoreError> {
+        let len = self.hold.file().len();
+        len.map_err(|error| StoreError::Engine(Arc::new(redb::Error::Io(error))))
     }
 
     /// Takes the file from the database: who still reads finds what is in its memory, or an error.

@@ -1,6 +1,6 @@
 //! Facts about the file itself, by name: its schema, its key, the open claim, the settings.
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::{
     crypto::{digest::Digest, keyed::Key},
@@ -21,7 +21,7 @@ const PROBE: &[u8] = b"probe";
 const CURSOR: &[u8] = b"migration";
 
 /// The link by which the box gets its owner.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Claim {
     /// Of the link's secret.
     pub digest: Digest,
@@ -35,7 +35,7 @@ impl Record for Claim {
 }
 
 /// What the owner switched since the start-up configuration said otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Settings {
     /// Whether clients may register themselves; `None` leaves it to the configuration.
     pub registration_enabled: Option<bool>,

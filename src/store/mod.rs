@@ -5,6 +5,7 @@
 //! nothing else of the engine, so that another ordered store could stand behind the same floor.
 
 mod codec;
+mod compact;
 mod engine;
 mod error;
 mod file;
@@ -39,6 +40,7 @@ pub mod users;
 
 use std::path::Path;
 
+pub use compact::Compacted;
 pub use engine::{Answer, BATCH_MAX, QUEUE_MAX, Store};
 pub use error::StoreError;
 pub use inspect::Inspected;
@@ -122,6 +124,8 @@ impl Store {
         handle
             .release()
             .map_err(|error| StoreError::unreadable(path, &error))?;
+        // What a compaction that was cut off has left.
+        compact::discard(&*medium);
         schemas.migrate(&handle, path)?;
         handle.write_alone(|tx| migrations::prepare(tx, entropy))?;
         Self::start(handle, medium, pauses)

@@ -167,6 +167,16 @@ impl ReadTx {
     }
 }
 
+impl ReadTx {
+    /// Bytes of all keys and values. Looks at every page.
+    pub(super) fn stored_bytes(&self) -> Result<u64, StoreError> {
+        TABLES.iter().try_fold(0, |sum, row| {
+            let table = self.transaction.open_table(definition(row.table))?;
+            Ok(sum + table.stats()?.stored_bytes())
+        })
+    }
+}
+
 impl Read for ReadTx {
     fn show(
         &self,

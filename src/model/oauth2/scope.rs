@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::model::effect::Effect;
 
@@ -147,7 +147,7 @@ pub fn find_definition(name: &str) -> Option<&'static ScopeDefinition> {
 ///
 /// # Source
 /// RFC 6749 §3.3: `scope-token`s separated by single spaces.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct ScopeSet(BTreeSet<String>);
 
 /// Why a text is not a set of scopes.

@@ -1,6 +1,7 @@
 //! The store from outside: what its callers rely on, and what its file looks like.
 
 mod backup;
+mod compact;
 mod documented;
 mod engine;
 mod fixture;

@@ -360,8 +360,7 @@ impl Operation {
             }
             Self::Audit => {
                 let number = audit::head(tx)?.number + 1;
-                let head = audit::head(tx)?;
-                audit::append(tx, &head, audit_entry(number, now))?;
+                audit::append(tx, audit_entry(number, now))?;
             }
             other => unreachable!("{other:?}"),
         }
