@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use tempfile::TempDir;
@@ -390,54 +390,90 @@ fn a_new_epoch_has_the_people_and_apps_and_nothing_that_was_issued() {
     assert_eq!(read(&after, |tx| tx.len(Table::Expiry)), 1);
 }
 
+/// Takes a backup, and its first piece only once more writes have been answered.
+struct Slow<'a> {
+    bytes: Vec<u8>,
+    answered: &'a AtomicUsize,
+    more: usize,
+}
+
+impl io::Write for Slow<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.is_empty() {
+            let enough = self.answered.load(Ordering::SeqCst) + self.more;
+            while self.answered.load(Ordering::SeqCst) < enough {
+                std::thread::yield_now();
+            }
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Gives a user a session and a grant, and ends those of some rounds before.
+fn change(tx: &mut WriteTx<'_>, writer: u8, round: u64) -> Result<(), StoreError> {
+    let (user, client) = (id(at(1), writer), id(at(2), writer));
+    let new = id(at(3 + round), writer);
+    sessions::add(tx, &session(new, user, at(50)))?;
+    grants::add(tx, &grant(new, user, client, at(50)))?;
+    let Some(before) = round.checked_sub(5) else {
+        return Ok(());
+    };
+    let old = id(at(3 + before), writer);
+    if let Some(session) = sessions::find(tx, old)? {
+        sessions::remove(tx, &session);
+    }
+    if let Some(grant) = grants::find(tx, old)? {
+        grants::remove(tx, &grant);
+    }
+    Ok(())
+}
+
 /// One closure's rows are in a backup together or not at all, whoever writes meanwhile; and no
 /// write waits for it.
 #[test]
 fn a_backup_under_writers_is_one_moment() {
     const WRITERS: u8 = 32;
     const BACKUPS: usize = 4;
-    fn change(tx: &mut WriteTx<'_>, writer: u8, round: u8) -> Result<(), StoreError> {
-        let (user, client) = (id(at(1), writer), id(at(2), writer));
-        sessions::add(
-            tx,
-            &session(id(at(3 + u64::from(round)), writer), user, at(50)),
-        )?;
-        grants::add(
-            tx,
-            &grant(id(at(3 + u64::from(round)), writer), user, client, at(50)),
-        )?;
-        if let Some(before) = round.checked_sub(5) {
-            let old = id(at(3 + u64::from(before)), writer);
-            if let Some(old) = sessions::find(tx, old)? {
-                sessions::remove(tx, &old);
-            }
-            if let Some(old) = grants::find(tx, old)? {
-                grants::remove(tx, &old);
-            }
-        }
-        Ok(())
-    }
-    let (store, is_done) = (filled(), AtomicBool::new(false));
+    let (store, is_done, answered) = (filled(), AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
-            let (store, is_done) = (&store, &is_done);
+            let (store, is_done, answered) = (&store, &is_done, &answered);
             scope.spawn(move || {
-                for round in 0..=u8::MAX {
-                    if is_done.load(Ordering::Relaxed) {
+                for round in 0.. {
+                    if is_done.load(Ordering::SeqCst) {
                         break;
                     }
                     write(store, move |tx| change(tx, writer, round));
+                    answered.fetch_add(1, Ordering::SeqCst);
                 }
             });
         }
-        let mut rows = Vec::new();
+        let _end = End(&is_done);
         for _ in 0..BACKUPS {
-            let bytes = backup_of(&store);
-            let (draft, summary) = Draft::in_memory(&mut &bytes[..], &Other).expect("a backup");
+            let mut slow = Slow {
+                bytes: Vec::new(),
+                answered: &answered,
+                more: 10 * usize::from(WRITERS),
+            };
+            let written = store.read(|tx| backup::write(tx, at(100), &mut slow));
+            written.expect("a backup");
+            let (draft, _) = Draft::in_memory(&mut &slow.bytes[..], &Other).expect("a backup");
             let checked = draft.read(|tx| check(tx, &|| true)).expect("no fault");
             assert_eq!(checked.expect("an end").faults, []);
-            rows.push(summary.rows());
         }
-        is_done.store(true, Ordering::Relaxed);
     });
+}
+
+/// Ends the writers, whatever becomes of the test.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
