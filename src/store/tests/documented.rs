@@ -49,7 +49,8 @@ const RECORDS: [(&str, Add); 6] = [
         sessions::add(tx, &session(id(at(1), 1), id(at(1), 2), at(50)))
     }),
     ("an audit entry", |tx| {
-        audit::append(tx, audit_entry(1, at(50)))
+        let head = audit::head(tx)?;
+        audit::append(tx, &head, audit_entry(1, at(50)))
     }),
 ];
 

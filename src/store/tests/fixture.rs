@@ -145,7 +145,10 @@ impl Everything {
             resource_servers::add(tx, server)
         })?;
         each(self.pins, |pinned| client_documents::put(tx, pinned))?;
-        each(self.entries, |entry| audit::append(tx, entry.clone()))?;
+        each(self.entries, |entry| {
+            let head = audit::head(tx)?;
+            audit::append(tx, &head, entry.clone())
+        })?;
         for (key, value) in self.consents {
             tx.put(Table::SpentConsents, &key, value);
         }

@@ -50,7 +50,8 @@ pub(super) fn fill(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     let server = resource_server(id(at(1), 8), "https://files.lan");
     resource_servers::add(tx, &server)?;
     for number in 1..=3 {
-        audit::append(tx, entry(number))?;
+        let head = audit::head(tx)?;
+        audit::append(tx, &head, entry(number))?;
     }
     meta::put_claim(
         tx,

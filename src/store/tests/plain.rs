@@ -360,7 +360,8 @@ impl Operation {
             }
             Self::Audit => {
                 let number = audit::head(tx)?.number + 1;
-                audit::append(tx, audit_entry(number, now))?;
+                let head = audit::head(tx)?;
+                audit::append(tx, &head, audit_entry(number, now))?;
             }
             other => unreachable!("{other:?}"),
         }
