@@ -7,6 +7,7 @@ pub mod routes;
 pub mod socket;
 
 mod application;
+mod compaction;
 mod execute;
 mod outbound;
 mod pins;

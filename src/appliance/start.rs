@@ -15,7 +15,7 @@ use crate::{
     appliance::{
         Appliance, DATA_FILE,
         administration::{Answer, Command, Refused},
-        data_file, directory,
+        compaction, data_file, directory,
         execute::{Begun, begin},
         outbound::{self, EgressCaError},
         safekeeping::Readers,
@@ -438,6 +438,7 @@ impl Background {
                 Arc::clone(clock),
                 audit_kept,
             )),
+            tokio::spawn(compaction::compact_for_ever(Arc::clone(store))),
             tokio::spawn(reload_on_signal(
                 reload,
                 certificates.clone(),

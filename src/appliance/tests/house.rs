@@ -93,15 +93,15 @@ impl House {
     fn made_of(public_url: &'static str, variables: &[(&str, &str)], outbound: Outbound) -> Self {
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
         let store = Arc::new(in_memory(&*entropy));
-        Self::on(public_url, variables, outbound, store, entropy, NOON)
+        Self::on(public_url, variables, outbound, store, &entropy, NOON)
     }
 
     /// On plain http, without rate limits, on what is in `store` at `now`. What is drawn at random
     /// must not be drawn again, so each house of one store has a seed of its own.
     pub(super) fn of_store(store: Arc<Store>, now: Timestamp, seed: u64) -> Self {
-        let entropy = Arc::new(SeededEntropy::new(seed));
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
         let variables = &[RATE_LIMIT_OFF];
-        Self::on(LOCAL, variables, Outbound::off(), store, entropy, now)
+        Self::on(LOCAL, variables, Outbound::off(), store, &entropy, now)
     }
 
     fn on(
@@ -109,7 +109,7 @@ impl House {
         variables: &[(&str, &str)],
         outbound: Outbound,
         store: Arc<Store>,
-        entropy: Arc<dyn Entropy>,
+        entropy: &Arc<dyn Entropy>,
         now: Timestamp,
     ) -> Self {
         let home = [("HOME", "/nowhere")];
@@ -118,7 +118,7 @@ impl House {
         let clock = Arc::new(ManualClock::new(now));
         let parsed = public_url.parse().expect("a public URL");
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
-        let app = start::build(&config, parsed, &store, &entropy, &shared, None, outbound)
+        let app = start::build(&config, parsed, &store, entropy, &shared, None, outbound)
             .expect("an appliance");
         let phase = Arc::new(watch::Sender::new(Phase::Serving));
         let dispatcher = Dispatcher::new(Arc::clone(&app), Limits::default(), phase);

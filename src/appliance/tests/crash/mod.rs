@@ -85,7 +85,11 @@ async fn crash_a_power_cut_at_any_place_takes_nothing_that_was_answered() {
         let image = disk.record();
         let house = House::of_store(store, NOON, seed.wrapping_add(1));
         let journal = Journal::new(&disk, NOON);
-        assert_eq!(play(&house, &journal).await, 0, "nothing fails yet");
+        assert_eq!(
+            Box::pin(play(&house, &journal)).await,
+            0,
+            "nothing fails yet"
+        );
         let mut cuts = Cuts::of(image, disk.recorded());
         let mut random = seeded(seed);
         // Right behind each sync, and anywhere between it and the next.
@@ -113,7 +117,7 @@ async fn crash_a_fault_at_any_place_is_answered_and_passes() {
         let disk = Disk::default();
         let store = Arc::new(disk.store(&SeededEntropy::new(1)).expect("a store"));
         let house = House::of_store(store, NOON, 2);
-        play(&house, &Journal::new(&disk, NOON)).await;
+        Box::pin(play(&house, &Journal::new(&disk, NOON))).await;
         disk.asked()
     };
     for seed in seeds {
@@ -135,7 +139,7 @@ async fn assert_goes_on(seed: u64, place: usize, fault: Fault, count: usize) {
     let house = House::of_store(store, NOON, seed.wrapping_add(1));
     let journal = Journal::new(&disk, NOON);
     disk.fail(Plan { from, count, fault });
-    play(&house, &journal).await;
+    Box::pin(play(&house, &journal)).await;
     let name = format!("seed {seed}, {fault:?} at {place}, {count} times");
     if count == usize::MAX && disk.asked() > from {
         house.get("/readyz").await.expect(503);
