@@ -340,7 +340,7 @@ pub(super) fn build(
         public_url,
         store.read(|tx| meta::key(tx))?,
         config.lifetimes,
-        config.registration.is_on(),
+        config.registration.is_on().into(),
     ));
     let web = Arc::new(Web {
         store: Arc::clone(store),

@@ -61,6 +61,12 @@ pub enum Registration {
     Closed,
 }
 
+impl From<bool> for Registration {
+    fn from(is_open: bool) -> Self {
+        if is_open { Self::Open } else { Self::Closed }
+    }
+}
+
 /// The scopes that a client of the resource at `path` of this deployment may want; those of the
 /// management API only where the path is empty, which is the deployment itself.
 pub fn resource_scopes(path: &str) -> Vec<&'static str> {

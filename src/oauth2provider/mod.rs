@@ -30,6 +30,7 @@ use crate::{
         public_url::PublicUrl,
         timestamp::Timestamp,
     },
+    oauth2provider::metadata::Registration,
 };
 
 /// What the provider knows of its deployment, the same for every request.
@@ -42,7 +43,7 @@ pub struct Provider {
     /// How long everything lasts.
     pub lifetimes: Lifetimes,
     /// Whether clients may register themselves, unless the owner decided otherwise.
-    pub registration_by_default: bool,
+    pub registration_by_default: Registration,
     /// The resources of this deployment, in the order of [`OWN_PATHS`].
     own: [ResourceUri; OWN_PATHS.len()],
 }
@@ -87,7 +88,7 @@ impl Provider {
         public_url: PublicUrl,
         key: Key,
         lifetimes: Lifetimes,
-        registration_by_default: bool,
+        registration_by_default: Registration,
     ) -> Self {
         let resource = |path| {
             let text = public_url.join(path);

@@ -8,7 +8,7 @@ use crate::crypto::entropy::Entropy;
 
 /// The operating system's randomness, through a generator that each thread has.
 ///
-/// The generator (ChaCha, by the library that also seeds it) is seeded by the operating system, and
+/// The generator (`ChaCha`, of the library that also seeds it) is seeded by the operating system, and
 /// again after every 64 KiB. To ask the system each time is a system call for each identifier and
 /// each secret of a request; in a static binary it is a read of `/dev/urandom`.
 #[derive(Clone, Copy, Debug, Default)]

@@ -9,6 +9,7 @@
 //! [`recovery`]: crate::store::recovery
 
 use std::{
+    future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
@@ -292,15 +293,24 @@ impl Writer {
         }
     }
 
-    fn answer(&self, batch: Vec<Box<dyn Job>>, fault: Option<StoreError>) {
+    /// Answers a batch: in one task of the runtime where there is one, so that the callers are woken
+    /// by the thread that they run on, and not one by one from this one.
+    fn answer(&self, mut batch: Vec<Box<dyn Job>>, fault: Option<StoreError>) {
         let is_one = batch.len() == 1;
-        let answer = move || {
-            for job in batch {
+        let mut answer = move || {
+            for job in batch.drain(..) {
                 job.answer(fault.clone());
             }
         };
         match self.runtime.get() {
-            Some(runtime) if !is_one => drop(runtime.spawn(async move { answer() })),
+            Some(runtime) if !is_one => {
+                let answered = poll_fn(move |_| {
+                    answer();
+                    Poll::Ready(())
+                });
+                // Nobody waits for the task itself; each caller waits for its answer.
+                drop(runtime.spawn(answered));
+            }
             _ => answer(),
         }
     }

@@ -89,12 +89,17 @@ fn backend(path: &Path, file: File) -> Result<Box<dyn StorageBackend>, StoreErro
     Ok(Box::new(file))
 }
 
-/// Whether a data file has yet to be made at `path`: nothing is there, or nothing is in it.
+/// Whether a data file has yet to be made at `path`. An empty file is no place for one: what was in
+/// it is lost, and a new box in its place would be anybody's to claim.
 pub(super) fn is_missing(path: &Path) -> Result<bool, StoreError> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(StoreError::foreign(path, "it is a directory")),
         Ok(found) if !found.is_file() => Err(StoreError::foreign(path, "it is not a regular file")),
-        Ok(found) if found.len() > 0 => Ok(false),
+        Ok(found) if found.len() == 0 => Err(StoreError::foreign(
+            path,
+            "it is empty. Restore a backup, or remove it to begin anew",
+        )),
+        Ok(_) => Ok(false),
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(StoreError::unreadable(path, &error))
         }

@@ -54,6 +54,14 @@ pub struct TokenFamily {
     pub secret_id: Option<Id>,
 }
 
+impl TokenFamily {
+    /// When nothing of it works any more.
+    pub fn ends_at(&self) -> Timestamp {
+        let idle = self.refresh.as_ref().map(|chain| chain.idle_expires_at);
+        self.expires_at.min(idle.unwrap_or(Timestamp::NEVER))
+    }
+}
+
 /// In whose name a token works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Holder {

@@ -242,9 +242,7 @@ fn check_grant(checker: &mut Checker<'_>, key: &[u8], value: &[u8]) -> Outcome {
 fn check_family(checker: &mut Checker<'_>, key: &[u8], value: &[u8]) -> Outcome {
     let family: TokenFamily = decode(value)?;
     let named = (Swept::Family, family.id);
-    checker
-        .scheduled
-        .insert(named, sweep::end_of_family(&family));
+    checker.scheduled.insert(named, family.ends_at());
     at_its_id(key, family.id)
 }
 

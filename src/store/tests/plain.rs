@@ -711,7 +711,7 @@ impl Plain {
                 let family = self.families.get(&id)?;
                 let grant = self.grants.get(&grant_of(family));
                 let grant_ends_at = grant.map_or(Timestamp::EPOCH, |grant| grant.expires_at);
-                sweep::end_of_family(family).min(grant_ends_at)
+                family.ends_at().min(grant_ends_at)
             }
             Swept::UnapprovedClient if self.clients.get(&id)?.approved_at.is_some() => return None,
             Swept::UnapprovedClient => now,
