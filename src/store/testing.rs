@@ -219,9 +219,9 @@ impl Disk {
         self.places().beside.clone()
     }
 
-    /// Whether it can be made durable that the file was replaced.
-    pub(crate) fn set_settling_fails(&self, settling_fails: bool) {
-        self.places().settling_fails = settling_fails;
+    /// From now on it cannot be made durable that the file was replaced.
+    pub(crate) fn fail_settling(&self) {
+        self.places().settling_fails = true;
     }
 
     /// Keeps everything from here on for [`Self::recorded`].
@@ -263,13 +263,14 @@ impl Disk {
         });
     }
 
-    /// Whether every read fails.
-    pub(crate) fn set_reads_fail(&self, reads_fail: bool) {
-        self.file().lock().reads_fail = reads_fail;
+    /// Fails every read, from now on.
+    pub(crate) fn fail_reads(&self) {
+        self.file().lock().reads_fail = true;
     }
 
     /// Fails no more.
     pub(crate) fn mend(&self) {
+        self.places().settling_fails = false;
         let file = self.file();
         let mut inner = file.lock();
         inner.plan = None;

@@ -40,7 +40,7 @@ fn litter(store: &Store) {
         Ok(())
     });
     write(store, |tx| {
-        for number in (0..ROWS).filter(|number| number % 100 > 0) {
+        for number in (0..ROWS).filter(|number| !number.is_multiple_of(100)) {
             tx.remove(TABLE, &number.to_be_bytes());
         }
         Ok(())
@@ -141,7 +141,7 @@ fn others_write_and_read_meanwhile() {
         while !is_done.load(Ordering::Relaxed) {
             number = number.wrapping_add(37);
             let key = (number % ROWS).to_be_bytes();
-            let value = (number % 3 > 0).then(|| number.to_be_bytes().to_vec());
+            let value = (!number.is_multiple_of(3)).then(|| number.to_be_bytes().to_vec());
             match &value {
                 Some(value) => model.insert(key.to_vec(), value.clone()),
                 None => model.remove(key.as_slice()),
@@ -250,7 +250,7 @@ fn a_name_that_is_not_durable_is_not_written_under() {
     let store = disk.store(&Fixed).expect("a store");
     litter(&store);
     let before = rows_of(&store);
-    disk.set_settling_fails(true);
+    disk.fail_settling();
     assert!(store.compact().is_err());
     let put = || {
         let written = store.write(|tx| {
@@ -262,7 +262,7 @@ fn a_name_that_is_not_durable_is_not_written_under() {
     for _ in 0..3 {
         assert!(matches!(put(), Err(StoreError::Unwritable { .. })));
     }
-    disk.set_settling_fails(false);
+    disk.mend();
     while put().is_err() {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
