@@ -19,7 +19,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use tokio::{runtime, sync::oneshot};
+use tokio::sync::oneshot;
 
 use crate::store::{
     compact::{Changed, Copied, Followed},
@@ -57,6 +57,11 @@ impl<T, E: From<StoreError>> Future for Answer<T, E> {
             .map(|answer| answer.unwrap_or_else(|_| Err(StoreError::Closed.into())))
     }
 }
+
+/// The answers of one commit, given when it is called.
+pub type Answers = Box<dyn FnOnce() + Send>;
+
+type Give = Box<dyn Fn(Answers) + Send + Sync>;
 
 /// What the writer thread sees of a waiting write.
 pub(super) trait Job: Send {
@@ -105,7 +110,7 @@ pub struct Store {
     current: Arc<Current>,
     compaction: Mutex<()>,
     queue: Option<SyncSender<Task>>,
-    runtime: Arc<OnceLock<runtime::Handle>>,
+    give: Arc<OnceLock<Give>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -136,11 +141,11 @@ impl Store {
         let current = Arc::new(Current::new(handle));
         let recovery = Recovery::new(Arc::clone(&medium), Arc::clone(&current), pauses)?;
         let (queue, tasks) = sync_channel(QUEUE_MAX);
-        let runtime = Arc::new(OnceLock::new());
+        let give = Arc::new(OnceLock::new());
         let writer = Writer {
             recovery,
             tasks,
-            runtime: Arc::clone(&runtime),
+            give: Arc::clone(&give),
             following: None,
         };
         let writer = std::thread::Builder::new()
@@ -152,19 +157,19 @@ impl Store {
             current,
             compaction: Mutex::new(()),
             queue: Some(queue),
-            runtime,
+            give,
             writer: Some(writer),
         })
     }
 
-    /// From now on answers are given in `runtime`, those of one commit by one task.
+    /// From now on the answers of one commit are given by `give`, which calls what it is given.
     ///
-    /// The writer would have to wake the runtime once for each caller, which are as many system
+    /// The writer would have to wake a runtime once for each caller, which are as many system
     /// calls and, where there is one core, as many changes from one thread to the other and back.
     /// Within the runtime the callers only have to be queued.
-    pub fn answer_in(&self, runtime: runtime::Handle) {
+    pub fn answer_by(&self, give: impl Fn(Answers) + Send + Sync + 'static) {
         // A second call changes nothing: there is one runtime.
-        drop(self.runtime.set(runtime));
+        drop(self.give.set(Box::new(give)));
     }
 
     /// Runs `work` on a snapshot, in the calling thread. Never waits for the writer.
@@ -268,7 +273,7 @@ impl Drop for Store {
 struct Writer {
     recovery: Recovery,
     tasks: Receiver<Task>,
-    runtime: Arc<OnceLock<runtime::Handle>>,
+    give: Arc<OnceLock<Give>>,
     /// What changed since a copy of the file was begun, while one is made.
     following: Option<Changed>,
 }
@@ -299,8 +304,8 @@ impl Writer {
                 job.answer(fault.clone());
             }
         };
-        match self.runtime.get() {
-            Some(runtime) if !is_one => drop(runtime.spawn(async move { answer() })),
+        match self.give.get() {
+            Some(give) if !is_one => give(Box::new(answer)),
             _ => answer(),
         }
     }
