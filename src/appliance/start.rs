@@ -135,7 +135,7 @@ async fn run(
     entropy: Arc<dyn Entropy>,
     announce: impl FnOnce(&Ready) -> io::Result<()>,
 ) -> Result<(), StartError> {
-    store.answer_in(tokio::runtime::Handle::current());
+    answer_in_runtime(&store);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut stop = Stop::listen().map_err(StartError::System)?;
     let reload = Reload::listen().map_err(StartError::System)?;
@@ -205,6 +205,12 @@ async fn run(
     }
     background.stop();
     Ok(())
+}
+
+/// The callers of one commit are answered by one task.
+fn answer_in_runtime(store: &Store) {
+    let runtime = tokio::runtime::Handle::current();
+    store.answer_by(move |answers| drop(runtime.spawn(async move { answers() })));
 }
 
 /// Done once nobody holds the other end.
