@@ -14,6 +14,7 @@ mod error;
 mod file;
 mod lifetimes;
 mod sources;
+mod upstreams;
 mod value;
 
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use crate::config::{
     serving::{Network, Tls},
     sources::{Given, Sources},
 };
+use crate::model::upstream::Upstream;
 
 /// Everything that can be set, after every value was parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub struct Config {
     pub log: Log,
     /// How long everything that ends lasts.
     pub lifetimes: Lifetimes,
+    /// Other MCP servers behind this one; only the file can name them.
+    pub upstreams: Vec<Upstream>,
 }
 
 /// On or off.
@@ -137,6 +141,7 @@ impl Config {
                 level: sources.get(&setting::LOG_LEVEL)?.log_level()?,
             },
             lifetimes: Lifetimes::load(&sources)?,
+            upstreams: sources.upstreams().to_vec(),
         })
     }
 }

@@ -123,11 +123,15 @@ pub enum Action {
     DocumentPinned,
     /// The owner gave such a copy up.
     DocumentUnpinned,
+    /// Another MCP server was put behind this one.
+    UpstreamAdded,
+    /// Another MCP server is gone from behind this one.
+    UpstreamRemoved,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::BoxClaimed,
         Self::UserCreated,
         Self::UserPasswordChanged,
@@ -157,6 +161,8 @@ impl Action {
         Self::ClientDescribed,
         Self::DocumentPinned,
         Self::DocumentUnpinned,
+        Self::UpstreamAdded,
+        Self::UpstreamRemoved,
     ];
 
     /// Its word, `thing.done`.
@@ -191,6 +197,8 @@ impl Action {
             Self::ClientDescribed => "client.described",
             Self::DocumentPinned => "document.pinned",
             Self::DocumentUnpinned => "document.unpinned",
+            Self::UpstreamAdded => "upstream.added",
+            Self::UpstreamRemoved => "upstream.removed",
         }
     }
 }
@@ -218,6 +226,8 @@ pub enum Object {
     Code(Id),
     /// A resource server.
     ResourceServer(Id),
+    /// Another MCP server behind this one.
+    Upstream(Id),
 }
 
 impl Object {
@@ -234,6 +244,7 @@ impl Object {
             Self::AccessToken(id) => ("access_token", Some(*id)),
             Self::Code(id) => ("code", Some(*id)),
             Self::ResourceServer(id) => ("resource_server", Some(*id)),
+            Self::Upstream(id) => ("upstream", Some(*id)),
         }
     }
 }

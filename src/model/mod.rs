@@ -9,4 +9,6 @@ pub mod oauth2;
 pub mod public_url;
 pub mod session;
 pub mod timestamp;
+pub mod upstream;
+pub mod upstream_words;
 pub mod user;

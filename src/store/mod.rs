@@ -24,6 +24,7 @@ pub mod resource_servers;
 pub mod sessions;
 pub mod sweep;
 pub mod tokens;
+pub mod upstreams;
 pub mod users;
 
 use std::path::Path;

@@ -11,8 +11,8 @@ use std::fmt::{Debug, Write as _};
 use serde::Serialize;
 
 use super::samples::{
-    access_token, at, client, client_secret, code, device, document_client, family, grant, id,
-    pinned, resource_server, session, user,
+    access_token, added_upstream, at, client, client_secret, code, device, document_client, family,
+    grant, id, pinned, resource_server, session, upstream_server, user,
 };
 use crate::{
     crypto::digest::Digest,
@@ -183,6 +183,12 @@ fn a_resource_server_keeps_its_layout() {
          8f9805daca546b020a66696c65733a72656164010e73656520796f75722066696c65730b66696c65\
          733a777269746500fbe803",
     );
+}
+
+#[test]
+fn an_upstream_keeps_its_layout() {
+    assert_golden(&added_upstream(id(at(7), 1)), "");
+    assert_golden(&upstream_server(id(at(7), 1)), "");
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::samples::{
-    at, client, client_secret, device, document_client, family, grant, id, pinned, read,
-    resource_server, session, store, user, write,
+    added_upstream, at, client, client_secret, device, document_client, family, grant, id, pinned,
+    read, resource_server, session, store, user, write,
 };
 use crate::{
     model::{
@@ -23,12 +23,13 @@ use crate::{
         },
         session::Session,
         timestamp::Timestamp,
+        upstream::AddedUpstream,
         user::User,
     },
     store::{
         Keys, Read, Store, StoreError, TABLES, Table, WriteTx, audit, clients,
         codec::{self, Record},
-        devices, grants, resource_servers, sessions, sweep, tokens, users,
+        devices, grants, resource_servers, sessions, sweep, tokens, upstreams, users,
     },
 };
 
@@ -65,6 +66,7 @@ pub(super) fn contradictions(tx: &dyn Read) -> Result<Vec<String>, StoreError> {
             Table::Expiry => check_expiry(tx, &mut say)?,
             Table::ClientsByDocument => check_documents(tx, &mut say)?,
             Table::PinnedDocuments => check_pins(tx, &mut say)?,
+            Table::Upstreams => check_upstreams(tx, &mut say)?,
         }
     }
     Ok(found)
@@ -251,6 +253,17 @@ fn check_identifiers(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Every upstream stands at its own name.
+fn check_upstreams(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
+    for (key, value) in tx.scan(Table::Upstreams, &Keys::ALL, usize::MAX)? {
+        let added: AddedUpstream = codec::decode(&value)?;
+        if key != added.upstream.name.as_str().as_bytes() {
+            say(format!("{} stands at another key", added.upstream.name));
+        }
+    }
+    Ok(())
+}
+
 fn check_expiry(tx: &dyn Read, say: Say<'_>) -> Result<(), StoreError> {
     for row in rows(tx, Table::Expiry)? {
         if row.len() != 25 || !(1..=4).contains(&row[8]) {
@@ -319,13 +332,14 @@ fn fill(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     devices::add(tx, &device(id(at(1), 7), 1, at(50)))?;
     let server = resource_server(id(at(1), 8), "https://files.lan");
     resource_servers::add(tx, &server)?;
+    upstreams::add(tx, &added_upstream(id(at(1), 9)))?;
     tokens::add_family(tx, &family(id(at(1), 6), id(at(1), 5), at(50)))
 }
 
 type Damage = fn(&mut WriteTx<'_>);
 
 /// What can be broken, and the table in which it shows.
-const DAMAGES: [(&str, Damage); 14] = [
+const DAMAGES: [(&str, Damage); 15] = [
     ("users_v1", |tx| tx.remove(Table::UsersByName, b"ada")),
     ("users_by_name_v1", |tx| {
         tx.put(Table::UsersByName, b"eve", id(at(1), 1).as_bytes().to_vec());
@@ -382,6 +396,10 @@ const DAMAGES: [(&str, Damage); 14] = [
     ("pinned_documents_v1", |tx| {
         let pinned = codec::encode(&pinned(at(1))).expect("a record");
         tx.put(Table::PinnedDocuments, b"elsewhere", pinned);
+    }),
+    ("upstreams_v1", |tx| {
+        let added = codec::encode(&added_upstream(id(at(1), 9))).expect("a record");
+        tx.put(Table::Upstreams, b"elsewhere", added);
     }),
 ];
 
