@@ -9,4 +9,5 @@ pub mod oauth2;
 pub mod public_url;
 pub mod session;
 pub mod timestamp;
+pub mod toolset;
 pub mod user;

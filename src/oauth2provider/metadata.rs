@@ -5,11 +5,14 @@
 use serde::Serialize;
 
 use crate::{
-    model::oauth2::{
-        client::{AuthMethod, GrantType},
-        scope::{Opens, SCOPES, ScopeDefinition},
+    model::{
+        oauth2::{
+            client::{AuthMethod, GrantType},
+            scope::{Opens, SCOPES, ScopeDefinition},
+        },
+        toolset::Toolset,
     },
-    oauth2provider::{Provider, client_documents::Documents},
+    oauth2provider::{Provider, client_documents::Documents, toolset_at},
 };
 
 /// Authorization server metadata.
@@ -61,16 +64,24 @@ pub enum Registration {
     Closed,
 }
 
-/// The scopes that a client of the resource at `path` of this deployment may want; those of the
-/// management API only where the path is empty, which is the deployment itself.
+/// The scopes that a client of the resource at `path` of this deployment may want.
 pub fn resource_scopes(path: &str) -> Vec<&'static str> {
-    let is_wanted = |scope: &&ScopeDefinition| match scope.opens {
+    let wanted = SCOPES.iter().filter(|scope| opens_at(scope, path));
+    wanted.map(|scope| scope.name).collect()
+}
+
+/// Whether `scope` opens anything at `path`: one of the management API only where the path is
+/// empty, which is the deployment itself; one that does more than read only where the tools do.
+pub(super) fn opens_at(scope: &ScopeDefinition, path: &str) -> bool {
+    let fits = match toolset_at(path) {
+        None | Some(Toolset::Standard) => true,
+        Some(Toolset::Readonly | Toolset::Search) => scope.effect.is_read_only(),
+    };
+    fits && match scope.opens {
         Opens::McpAndApi => true,
         Opens::Api => path.is_empty(),
         Opens::Nothing => false,
-    };
-    let wanted = SCOPES.iter().filter(is_wanted);
-    wanted.map(|scope| scope.name).collect()
+    }
 }
 
 impl Provider {

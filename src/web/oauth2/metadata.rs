@@ -10,9 +10,7 @@ use crate::{
         request::Request,
         response::{Response, json},
     },
-    oauth2provider::{
-        MCP_EXPERIMENT_PATH, MCP_PATH, client_documents::documents, registration::registration,
-    },
+    oauth2provider::{RESOURCE_PATHS, client_documents::documents, registration::registration},
     web::{Web, credentials::Caller, refusals},
 };
 
@@ -37,7 +35,7 @@ pub async fn authorization_server(web: Arc<Web>, request: Request, _: Caller) ->
 /// behind it (RFC 9728 §3.1).
 pub async fn protected_resource(web: Arc<Web>, request: Request, _: Caller) -> Response {
     let path = request.head.capture("resource").unwrap_or_default();
-    let known = ["", MCP_PATH, MCP_EXPERIMENT_PATH]
+    let known = RESOURCE_PATHS
         .into_iter()
         .find(|known| known.trim_start_matches('/') == path);
     match known {
