@@ -32,7 +32,6 @@ pub const DATA_FILE: &str = "keystead.redb";
 pub struct Appliance {
     web: Arc<Web>,
     mcp: Mcp,
-    experimental_mcp: Mcp,
     clock: Arc<dyn Clock>,
     /// Whether `/api/v2` is there at all.
     management_api: Switch,

@@ -20,7 +20,9 @@ use crate::{
         },
         user::Role,
     },
-    oauth2provider::{MCP_EXPERIMENT_PATH, MCP_PATH},
+    oauth2provider::{
+        MCP_EXPERIMENT_PATH, MCP_PATH, MCP_READONLY_PATH, MCP_SEARCH_PATH, MCP_STANDARD_PATH,
+    },
     web::{
         api::{self, API_BODY_BYTES_MAX, caller::Needs},
         credentials::{Access, Caller},
@@ -81,12 +83,12 @@ macro_rules! form {
 
 /// The MCP endpoint, by every method: the credential comes before the method.
 macro_rules! mcp {
-    ($method:ident $path:ident, $endpoint:path) => {
+    ($method:ident $path:ident) => {
         Route::new(
             ::http::Method::$method,
             $path,
             Access::Bearer($path),
-            |app, request, caller| Box::pin($endpoint(app, request, caller)),
+            |app, request, caller| Box::pin(mcp(app, request, caller, $path)),
         )
         .body_bytes_max(MCP_BODY_BYTES_MAX)
         .cors(Cors::AnyOrigin)
@@ -127,12 +129,21 @@ pub static ROUTES: &[Route<Appliance>] = &[
     form!("/oauth2/introspect", Client(Introspection), introspect::post),
     form!("/oauth2/device_authorization", Client(DeviceAuthorization), device_authorization::post)
         .cors(Cors::AnyOrigin),
-    mcp!(POST MCP_PATH, mcp),
-    mcp!(GET MCP_PATH, mcp),
-    mcp!(DELETE MCP_PATH, mcp),
-    mcp!(POST MCP_EXPERIMENT_PATH, experimental_mcp),
-    mcp!(GET MCP_EXPERIMENT_PATH, experimental_mcp),
-    mcp!(DELETE MCP_EXPERIMENT_PATH, experimental_mcp),
+    mcp!(POST MCP_PATH),
+    mcp!(GET MCP_PATH),
+    mcp!(DELETE MCP_PATH),
+    mcp!(POST MCP_STANDARD_PATH),
+    mcp!(GET MCP_STANDARD_PATH),
+    mcp!(DELETE MCP_STANDARD_PATH),
+    mcp!(POST MCP_READONLY_PATH),
+    mcp!(GET MCP_READONLY_PATH),
+    mcp!(DELETE MCP_READONLY_PATH),
+    mcp!(POST MCP_SEARCH_PATH),
+    mcp!(GET MCP_SEARCH_PATH),
+    mcp!(DELETE MCP_SEARCH_PATH),
+    mcp!(POST MCP_EXPERIMENT_PATH),
+    mcp!(GET MCP_EXPERIMENT_PATH),
+    mcp!(DELETE MCP_EXPERIMENT_PATH),
     web!(GET "/", Visitor, home::get),
     web!(GET "/assets/{*path}", Anyone, home::asset),
     web!(GET "/ca.crt", Anyone, home::ca_certificate),
@@ -186,24 +197,21 @@ pub static ROUTES: &[Route<Appliance>] = &[
     web!(GET "/favicon.ico", Anyone, home::favicon),
 ];
 
-/// `/mcp`.
-async fn mcp(app: Arc<Appliance>, request: Request, caller: Caller) -> Response {
-    match caller {
-        Caller::Bearer(access) => app.mcp.answer(request, *access).await,
-        // The route asks for a bearer; if none was checked, nothing is done.
-        Caller::Anyone | Caller::Visitor(_) | Caller::Api(_) => {
-            refused(StatusCode::UNAUTHORIZED, "no credential")
-        }
-    }
-}
-
-/// `/api/experimental/mcp/http`.
-async fn experimental_mcp(app: Arc<Appliance>, request: Request, caller: Caller) -> Response {
-    if let Err(off) = app.web.experiments.require(&[&MCP_SERVER_HTTP]) {
+/// The MCP endpoint at `path`.
+async fn mcp(
+    app: Arc<Appliance>,
+    request: Request,
+    caller: Caller,
+    path: &'static str,
+) -> Response {
+    if path == MCP_EXPERIMENT_PATH
+        && let Err(off) = app.web.experiments.require(&[&MCP_SERVER_HTTP])
+    {
         return refused(StatusCode::FORBIDDEN, &off.to_string());
     }
     match caller {
-        Caller::Bearer(access) => app.experimental_mcp.answer(request, *access).await,
+        Caller::Bearer(access) => app.mcp.answer(request, *access, path).await,
+        // The route asks for a bearer; if none was checked, nothing is done.
         Caller::Anyone | Caller::Visitor(_) | Caller::Api(_) => {
             refused(StatusCode::UNAUTHORIZED, "no credential")
         }

@@ -32,9 +32,9 @@ use crate::{
         server::{self, PeerFilter},
         tls::{CertificateError, Certificates},
     },
-    mcp::Mcp,
+    mcp::{Mcp, UnknownTool},
     model::{credential::Credential, public_url::PublicUrl},
-    oauth2provider::{MCP_EXPERIMENT_PATH, MCP_PATH, Provider},
+    oauth2provider::Provider,
     runtime::{
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
@@ -66,6 +66,9 @@ pub enum StartError {
     /// The administration socket cannot be made.
     #[error(transparent)]
     Socket(#[from] socket::BindError),
+    /// A tool is to be off that there is not.
+    #[error(transparent)]
+    UnknownTool(#[from] UnknownTool),
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -350,8 +353,7 @@ pub(super) fn build(
     });
     Ok(Arc::new(Appliance {
         web,
-        mcp: Mcp::new(Arc::clone(store), &provider, MCP_PATH),
-        experimental_mcp: Mcp::new(Arc::clone(store), &provider, MCP_EXPERIMENT_PATH),
+        mcp: Mcp::new(Arc::clone(store), provider, config.mcp_off.clone())?,
         management_api: config.management_api,
         clock: Arc::clone(clock),
         trusted_proxies: config.network.trusted_proxies.clone(),

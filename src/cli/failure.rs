@@ -48,7 +48,7 @@ impl Failure {
         match self {
             Self::Usage(_)
             | Self::Config(_)
-            | Self::Start(StartError::Unservable(_))
+            | Self::Start(StartError::Unservable(_) | StartError::UnknownTool(_))
             | Self::Password(PasswordError::NoTerminal)
             | Self::NeedsYes => WRONG_USE,
             Self::Start(_)

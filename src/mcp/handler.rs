@@ -18,12 +18,17 @@ use rmcp::{
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
-    http::request::RequestId,
+    http::request::{Head, RequestId},
     mcp::{
         CALL_TIMEOUT,
-        tools::{self, Call, Tool, ToolError},
+        catalogue::{Catalogue, Offer},
+        tools::{Call, ToolError},
     },
-    model::{audit::Origin, timestamp::Timestamp},
+    model::{
+        audit::{Actor, Origin},
+        timestamp::Timestamp,
+        toolset::Toolset,
+    },
     oauth2provider::access::Access,
     store::Store,
 };
@@ -58,30 +63,46 @@ const SERVED: [&str; 5] = [
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) access: Access,
+    pub(super) toolset: Toolset,
     pub(super) now: Timestamp,
     pub(super) request_id: RequestId,
     pub(super) by: Origin,
+}
+
+impl Caller {
+    pub(super) fn new(head: &Head, access: Access, toolset: Toolset) -> Self {
+        let by = Origin {
+            at: head.now,
+            actor: Actor::User(access.user.id),
+            address: Some(head.remote),
+            request_id: Some(head.id.to_string()),
+        };
+        Self {
+            access,
+            toolset,
+            now: head.now,
+            request_id: head.id,
+            by,
+        }
+    }
 }
 
 /// Answers one message. Everything that differs between callers comes with the message.
 #[derive(Clone)]
 pub(super) struct Handler {
     store: Arc<Store>,
-    tools: &'static [Tool],
+    catalogue: Catalogue,
 }
 
 impl Handler {
-    pub(super) fn new(store: Arc<Store>, tools: &'static [Tool]) -> Self {
-        Self { store, tools }
+    pub(super) fn new(store: Arc<Store>, catalogue: Catalogue) -> Self {
+        Self { store, catalogue }
     }
 
-    /// The tools that are open to `access`, in the order of the table.
-    fn list(&self, access: &Access) -> ListToolsResult {
-        let open = self
-            .tools
-            .iter()
-            .filter(|tool| tool.is_open_to(&access.scopes));
-        let mut result = ListToolsResult::with_all_items(open.map(Tool::listed).collect());
+    fn list(&self, caller: &Caller) -> ListToolsResult {
+        let offers = self.catalogue.list(caller);
+        let mut result =
+            ListToolsResult::with_all_items(offers.iter().map(Offer::listed).collect());
         result.ttl_ms = Some(TOOLS_TTL_MS);
         result.cache_scope = Some(CacheScope::Private);
         result
@@ -97,12 +118,12 @@ impl Handler {
         name: &str,
         arguments: JsonObject,
     ) -> Result<CallToolResult, ErrorData> {
-        let Some(tool) = tools::find(self.tools, name) else {
+        let Some(offer) = self.catalogue.find(caller, name) else {
             let words = format!("expected a tool that tools/list shows, found {name:?}");
             return Err(ErrorData::invalid_params(words, None));
         };
-        if !tool.is_open_to(&caller.access.scopes) {
-            let needed = tool.scopes.join(" ");
+        if !offer.is_open_to(&caller.access.scopes) {
+            let needed = offer.scopes();
             let words = format!("expected a token with the scope {needed}, found less");
             return Err(ErrorData::invalid_params(words, None));
         }
@@ -112,9 +133,9 @@ impl Handler {
             now: caller.now,
             by: caller.by.clone(),
         };
-        match run(tool, call, arguments).await {
-            Ok(output) => Ok(CallToolResult::structured(output)),
-            Err(failure) => failure.into_result(tool, caller.request_id),
+        match run(&offer, call, arguments).await {
+            Ok(result) => Ok(result),
+            Err(failure) => failure.into_result(&offer, caller.request_id),
         }
     }
 }
@@ -133,11 +154,11 @@ enum Failure {
     Panicked(tokio::task::JoinError),
 }
 
-/// Runs `tool` in a task of its own, so that a panic ends there, and ends the task when nobody
+/// Runs `offer` in a task of its own, so that a panic ends there, and ends the task when nobody
 /// waits for it any more. A write that has reached the store is finished by the store all the same.
-async fn run(tool: &Tool, call: Call, arguments: JsonObject) -> Result<serde_json::Value, Failure> {
+async fn run(offer: &Offer, call: Call, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let mut task = JoinSet::new();
-    task.spawn(tool.run(call, arguments));
+    task.spawn(offer.run(call, arguments));
     match timeout(CALL_TIMEOUT, task.join_next()).await {
         Err(_) => Err(Failure::TooSlow),
         Ok(None) => unreachable!("a task was spawned"),
@@ -149,7 +170,7 @@ async fn run(tool: &Tool, call: Call, arguments: JsonObject) -> Result<serde_jso
 impl Failure {
     /// What the caller can do something about is a result that its model reads; a fault of ours is
     /// an error of the protocol, and a line of the log.
-    fn into_result(self, tool: &Tool, request: RequestId) -> Result<CallToolResult, ErrorData> {
+    fn into_result(self, offer: &Offer, request: RequestId) -> Result<CallToolResult, ErrorData> {
         let error = match self {
             Self::Tool(ToolError::Store(error)) if !error.is_busy() => error.to_string(),
             Self::Panicked(error) => error.to_string(),
@@ -158,7 +179,7 @@ impl Failure {
                 return Ok(CallToolResult::error(vec![words]));
             }
         };
-        tracing::error!(tool = tool.name, %request, error, "a tool failed");
+        tracing::error!(tool = offer.name(), %request, error, "a tool failed");
         let words =
             format!("something failed here; the log has more under the request's id {request}");
         Err(ErrorData::internal_error(words, None))
@@ -197,7 +218,7 @@ impl ServerHandler for Handler {
             let words = "cursor: expected none, for the list has one page";
             return Err(ErrorData::invalid_params(words, None));
         }
-        Ok(self.list(&caller_of(&context)?.access))
+        Ok(self.list(caller_of(&context)?.as_ref()))
     }
 
     async fn call_tool(

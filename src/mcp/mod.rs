@@ -10,6 +10,7 @@
 
 pub mod tools;
 
+mod catalogue;
 mod front;
 mod handler;
 
@@ -29,22 +30,23 @@ use rmcp::transport::streamable_http_server::{
 };
 
 use crate::{
+    config::McpOff,
     http::{request::Request, response::Response},
     mcp::{
+        catalogue::Catalogue,
         front::Refusal,
         handler::{Caller, Handler},
         tools::{TOOLS, Tool},
     },
-    model::{
-        audit::{Actor, Origin},
-        public_url::PublicUrl,
-    },
-    oauth2provider::{Provider, access::Access},
+    model::public_url::PublicUrl,
+    oauth2provider::{Provider, access::Access, toolset_at},
     store::Store,
 };
 
 /// The most bytes of one message.
 pub const MCP_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// The most bytes of what a tool returns, written as JSON.
+pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// The longest that one call of a tool may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -66,26 +68,45 @@ const BOTH_MEDIA_TYPES: HeaderValue =
 /// foreign page through.
 const OF_THIS_MACHINE: [&str; 3] = ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"];
 
-/// The MCP endpoint at one path.
+/// The configuration switches a tool off that there is not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "mcp_tools_off: expected names of tools, found {0:?}; docs/tools.md lists those of this version"
+)]
+pub struct UnknownTool(String);
+
+/// The MCP endpoint, at every path that it is served at.
 pub struct Mcp {
     service: StreamableHttpService<Handler, NeverSessionManager>,
-    tools: &'static [Tool],
-    resource_metadata_url: String,
+    catalogue: Catalogue,
+    provider: Arc<Provider>,
 }
 
 impl Mcp {
-    /// The endpoint at `path` of the provider's deployment.
-    pub fn new(store: Arc<Store>, provider: &Provider, path: &'static str) -> Self {
-        Self::with_tools(store, provider, path, &TOOLS)
+    /// The endpoint of the provider's deployment.
+    ///
+    /// # Errors
+    /// If a tool is to be off that there is not: its owner believes to be rid of something.
+    pub fn new(
+        store: Arc<Store>,
+        provider: Arc<Provider>,
+        off: McpOff,
+    ) -> Result<Self, UnknownTool> {
+        let is_known = |name: &&String| TOOLS.iter().any(|tool| tool.name == **name);
+        match off.tools.iter().find(|name| !is_known(name)) {
+            Some(unknown) => Err(UnknownTool(unknown.clone())),
+            None => Ok(Self::with_tools(store, provider, &TOOLS, off)),
+        }
     }
 
     fn with_tools(
         store: Arc<Store>,
-        provider: &Provider,
-        path: &'static str,
+        provider: Arc<Provider>,
         tools: &'static [Tool],
+        off: McpOff,
     ) -> Self {
-        let handler = Handler::new(store, tools);
+        let catalogue = Catalogue::new(tools, Arc::new(off));
+        let handler = Handler::new(store, catalogue.clone());
         let service = StreamableHttpService::new(
             move || Ok(handler.clone()),
             Arc::new(NeverSessionManager::default()),
@@ -93,23 +114,39 @@ impl Mcp {
         );
         Self {
             service,
-            tools,
-            resource_metadata_url: provider.resource_metadata_url(path),
+            catalogue,
+            provider,
         }
     }
 
-    /// Answers `request`, whose credential opened `access`.
-    pub async fn answer(&self, request: Request, access: Access) -> Response {
-        if let Err(refusal) = front::check(&request, &access.scopes, self.tools) {
-            return refusal.response(&self.resource_metadata_url);
+    /// Answers `request` to `path`, whose credential opened `access`.
+    pub async fn answer(&self, request: Request, access: Access, path: &str) -> Response {
+        match self.try_answer(request, access, path).await {
+            Ok(response) => response,
+            Err(refusal) => refusal.response(&self.provider.resource_metadata_url(path)),
         }
-        let response = self.service.handle(forwarded(request, access)).await;
+    }
+
+    async fn try_answer(
+        &self,
+        request: Request,
+        access: Access,
+        path: &str,
+    ) -> Result<Response, Refusal> {
+        let on = self.catalogue.toolsets();
+        let asked = front::read(&request, toolset_at(path), &on)?;
+        let caller = Caller::new(&request.head, access, asked.toolset);
+        let called = asked.tool.as_deref();
+        let called = called.and_then(|name| self.catalogue.find(&caller, name));
+        if let Some(offer) = called.filter(|offer| !offer.is_open_to(&caller.access.scopes)) {
+            return Err(asked.lacks(&offer));
+        }
+        let response = self.service.handle(forwarded(request, caller)).await;
         let is_json = response.headers().get(CONTENT_TYPE) == Some(&JSON);
         if is_json || !response.status().is_client_error() {
-            return response;
+            return Ok(response);
         }
-        let refusal = Refusal::of_the_library(response).await;
-        refusal.response(&self.resource_metadata_url)
+        Err(Refusal::of_the_library(response).await)
     }
 }
 
@@ -134,7 +171,7 @@ fn transport(public_url: &PublicUrl) -> StreamableHttpServerConfig {
 }
 
 /// `request` as rmcp gets it: the caller beside it instead of a credential in it.
-fn forwarded(request: Request, access: Access) -> http::Request<Full<Bytes>> {
+fn forwarded(request: Request, caller: Caller) -> http::Request<Full<Bytes>> {
     let Request { head, body } = request;
     let mut forwarded = http::Request::new(Full::new(body));
     *forwarded.method_mut() = Method::POST;
@@ -145,17 +182,6 @@ fn forwarded(request: Request, access: Access) -> http::Request<Full<Bytes>> {
         }
     }
     headers.insert(ACCEPT, BOTH_MEDIA_TYPES);
-    let by = Origin {
-        at: head.now,
-        actor: Actor::User(access.user.id),
-        address: Some(head.remote),
-        request_id: Some(head.id.to_string()),
-    };
-    forwarded.extensions_mut().insert(Arc::new(Caller {
-        access,
-        by,
-        now: head.now,
-        request_id: head.id,
-    }));
+    forwarded.extensions_mut().insert(Arc::new(caller));
     forwarded
 }

@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use crate::model::{effect::Effect, id::Id, timestamp::Timestamp};
+use crate::model::{effect::Effect, id::Id, timestamp::Timestamp, toolset::Toolset};
 
 /// Upstreams of one box at the most, configured and added ones together.
 ///
@@ -45,12 +45,16 @@ pub struct UpstreamName(String);
 
 /// Why a text is not the name of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected 1 to {max} small letters, digits and hyphens, none at either end, found {found:?}",
-    max = UpstreamName::LEN_MAX
-)]
-pub struct UpstreamNameError {
-    found: String,
+pub enum UpstreamNameError {
+    /// Not a word of the right shape.
+    #[error(
+        "expected 1 to {max} small letters, digits and hyphens, no hyphen at an end, found {0:?}",
+        max = UpstreamName::LEN_MAX
+    )]
+    Shape(String),
+    /// A word that already stands behind `/mcp/`.
+    #[error("expected a name that is not a set of tools, found {0}")]
+    Toolset(Toolset),
 }
 
 impl UpstreamName {
@@ -129,11 +133,13 @@ impl FromStr for UpstreamName {
     fn from_str(text: &str) -> Result<Self, UpstreamNameError> {
         let of_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let fits = (1..=Self::LEN_MAX).contains(&text.len()) && text.bytes().all(of_name);
-        if fits && !text.starts_with('-') && !text.ends_with('-') {
-            Ok(Self(text.to_owned()))
-        } else {
+        if !fits || text.starts_with('-') || text.ends_with('-') {
             let found = text.chars().take(2 * Self::LEN_MAX).collect();
-            Err(UpstreamNameError { found })
+            return Err(UpstreamNameError::Shape(found));
+        }
+        match text.parse::<Toolset>() {
+            Ok(toolset) => Err(UpstreamNameError::Toolset(toolset)),
+            Err(_) => Ok(Self(text.to_owned())),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod resources;
 pub mod revoke;
 pub mod rotation;
 pub mod tokens;
+pub mod upstreams;
 
 use crate::{
     audit::Act,
@@ -25,11 +26,14 @@ use crate::{
         audit::Origin,
         oauth2::{
             resource::ResourceUri,
-            scope::{Opens, SCOPES, ScopeDefinition, ScopeSet},
+            scope::{OFFLINE_ACCESS, SCOPES, ScopeDefinition, ScopeSet},
         },
         public_url::PublicUrl,
         timestamp::Timestamp,
+        toolset::Toolset,
+        upstream::{Upstream, UpstreamName},
     },
+    oauth2provider::metadata::opens_at,
 };
 
 /// What the provider knows of its deployment, the same for every request.
@@ -43,6 +47,8 @@ pub struct Provider {
     pub lifetimes: Lifetimes,
     /// Whether clients may register themselves, unless the owner decided otherwise.
     pub registration_by_default: bool,
+    /// Other MCP servers behind this one that the configuration names; the store has more.
+    pub upstreams: Vec<Upstream>,
 }
 
 /// The provider as one request sees it: one `now`, and where random bytes come from.
@@ -73,37 +79,90 @@ impl<'a> Moment<'a> {
 pub const MCP_PATH: &str = "/mcp";
 /// Path of the MCP endpoint behind the experiment `mcp-server-http`.
 pub const MCP_EXPERIMENT_PATH: &str = "/api/experimental/mcp/http";
+/// Path of the MCP endpoint with every tool.
+pub const MCP_STANDARD_PATH: &str = "/mcp/standard";
+/// Path of the MCP endpoint with the tools that change nothing.
+pub const MCP_READONLY_PATH: &str = "/mcp/readonly";
+/// Path of the MCP endpoint with `search` and `fetch`.
+pub const MCP_SEARCH_PATH: &str = "/mcp/search";
+
+/// The paths that are resources: what a token can be for. The empty one is the deployment itself.
+///
+/// A set of tools has a path, and so an identifier, of its own, because some clients compare the
+/// URL that they were given with the resource byte by byte, and would lose a query on the way.
+pub const RESOURCE_PATHS: [&str; 6] = [
+    "",
+    MCP_PATH,
+    MCP_EXPERIMENT_PATH,
+    MCP_STANDARD_PATH,
+    MCP_READONLY_PATH,
+    MCP_SEARCH_PATH,
+];
+
+/// The set of tools that a path of the MCP endpoint stands for.
+pub fn toolset_at(path: &str) -> Option<Toolset> {
+    match path {
+        MCP_STANDARD_PATH => Some(Toolset::Standard),
+        MCP_READONLY_PATH => Some(Toolset::Readonly),
+        MCP_SEARCH_PATH => Some(Toolset::Search),
+        _ => None,
+    }
+}
+
+/// The path of the upstream of that name.
+pub fn upstream_path(name: &UpstreamName) -> String {
+    format!("{MCP_PATH}/{name}")
+}
+
+/// The upstream whose path `path` is, whether there is one of that name or not.
+pub fn upstream_at(path: &str) -> Option<UpstreamName> {
+    let name = path.strip_prefix(MCP_PATH)?.strip_prefix('/')?;
+    name.parse().ok()
+}
 
 impl Provider {
     /// The resource at `path` of this deployment; the empty path is the deployment itself.
     ///
     /// # Panics
-    /// If `path` is not one: paths are constants of ours.
+    /// If `path` is not one: paths are constants of ours, with the name of an upstream at most.
     pub fn resource_at(&self, path: &str) -> ResourceUri {
         let text = self.public_url.join(path);
         text.parse()
             .expect("a public URL and a constant path make a resource identifier")
     }
 
-    /// The resource of this deployment that `requested` names, if it is one.
-    pub fn find_resource(&self, requested: &ResourceUri) -> Option<ResourceUri> {
-        ["", MCP_PATH, MCP_EXPERIMENT_PATH]
-            .into_iter()
-            .map(|path| self.resource_at(path))
-            .find(|known| known == requested)
+    /// The path at which `resource` is, if this deployment has it.
+    fn path_of(&self, resource: &ResourceUri) -> Option<&'static str> {
+        let is_at = |path: &&str| self.resource_at(path) == *resource;
+        RESOURCE_PATHS.into_iter().find(is_at)
     }
 
-    /// Whether a token for `audience` opens `resource`: its own, or the deployment's.
+    /// The upstream that `resource` is, whether there is one of that name or not.
+    pub fn upstream_of(&self, resource: &ResourceUri) -> Option<UpstreamName> {
+        let origin = self.resource_at("");
+        upstream_at(resource.as_str().strip_prefix(origin.as_str())?)
+    }
+
+    /// Whether a token for `audience` opens `resource`: its own, or the deployment's; and that of
+    /// the MCP endpoint for some of its tools, but not the other way round.
     pub fn accepts(&self, audience: &ResourceUri, resource: &ResourceUri) -> bool {
-        audience == resource || *audience == self.resource_at("")
+        let is_part = || {
+            let toolset = self.path_of(resource).and_then(toolset_at);
+            toolset.is_some() || self.upstream_of(resource).is_some()
+        };
+        audience == resource
+            || *audience == self.resource_at("")
+            || *audience == self.resource_at(MCP_PATH) && is_part()
     }
 
     /// The scopes that open something at `resource`, and `offline_access`, which is asked for with
     /// any of them.
     pub fn scopes_at(&self, resource: &ResourceUri) -> ScopeSet {
-        let is_deployment = *resource == self.resource_at("");
-        let opens = |scope: &&ScopeDefinition| is_deployment || scope.opens != Opens::Api;
-        ScopeSet::of(SCOPES.iter().filter(opens).map(|scope| scope.name))
+        let path = self.path_of(resource);
+        let is_meant = |scope: &&ScopeDefinition| {
+            scope.name == OFFLINE_ACCESS || path.is_some_and(|path| opens_at(scope, path))
+        };
+        ScopeSet::of(SCOPES.iter().filter(is_meant).map(|scope| scope.name))
     }
 
     /// Every scope name of the deployment.

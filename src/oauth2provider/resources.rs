@@ -16,10 +16,12 @@ use crate::{
             scope::{Minimal, OFFLINE_ACCESS, SCOPES, ScopeSet, find_definition},
         },
         public_url::PublicUrl,
+        upstream::{UpstreamName, UpstreamScope},
     },
     oauth2provider::{
         Provider,
         apps::{ClientCredentials, ClientError},
+        upstream_at, upstream_path, upstreams,
     },
     store::{
         Read, StoreError, WriteTx,
@@ -31,16 +33,61 @@ use crate::{
 #[derive(Clone, Debug)]
 pub enum Resource {
     /// This deployment, or a part of it.
-    Own(ResourceUri),
+    Own(Own),
     /// Another server.
     Server(Box<ResourceServer>),
+}
+
+/// This deployment, or a part of it.
+#[derive(Clone, Debug)]
+pub struct Own {
+    identifier: ResourceUri,
+    /// The upstream that it is, if it is one.
+    upstream: Option<UpstreamName>,
+    /// The scopes of every upstream.
+    upstream_scopes: Vec<UpstreamScope>,
+    /// Those that open something there.
+    useful: ScopeSet,
+}
+
+impl Own {
+    fn at(tx: &dyn Read, provider: &Provider, path: &str) -> Result<Self, StoreError> {
+        let identifier = provider.resource_at(path);
+        let here = upstreams::scopes_at(tx, provider, path)?;
+        let here = here.iter().map(|scope| scope.name.as_str());
+        let of_table = provider.scopes_at(&identifier);
+        Ok(Self {
+            useful: ScopeSet::of(of_table.iter().chain(here)),
+            upstream: upstream_at(path),
+            upstream_scopes: upstreams::scopes(tx, provider)?,
+            identifier,
+        })
+    }
+
+    fn known_scopes(&self) -> ScopeSet {
+        let of_table = SCOPES.iter().map(|scope| scope.name);
+        let of_upstreams = self.upstream_scopes.iter().map(|scope| scope.name.as_str());
+        ScopeSet::of(of_table.chain(of_upstreams))
+    }
+
+    fn minimal_scopes(&self) -> ScopeSet {
+        if let Some(upstream) = &self.upstream {
+            return ScopeSet::of([upstream.read_scope().as_str()]);
+        }
+        let minimal = SCOPES.iter().filter(|scope| scope.minimal == Minimal::Yes);
+        ScopeSet::of(minimal.map(|scope| scope.name))
+    }
+
+    fn upstream_scope(&self, name: &str) -> Option<&UpstreamScope> {
+        self.upstream_scopes.iter().find(|scope| scope.name == name)
+    }
 }
 
 impl Resource {
     /// The audience of its tokens.
     pub fn identifier(&self) -> &ResourceUri {
         match self {
-            Self::Own(identifier) => identifier,
+            Self::Own(own) => &own.identifier,
             Self::Server(server) => server.identifier.as_resource(),
         }
     }
@@ -49,7 +96,7 @@ impl Resource {
     /// so it goes with each.
     pub fn known_scopes(&self) -> ScopeSet {
         match self {
-            Self::Own(_) => ScopeSet::of(SCOPES.iter().map(|scope| scope.name)),
+            Self::Own(own) => own.known_scopes(),
             Self::Server(server) => {
                 let known = server.known_scopes();
                 ScopeSet::of(known.iter().chain([OFFLINE_ACCESS]))
@@ -58,9 +105,9 @@ impl Resource {
     }
 
     /// The scopes that open something there; never one that is not known there.
-    fn useful_scopes(&self, provider: &Provider) -> ScopeSet {
+    fn useful_scopes(&self) -> ScopeSet {
         match self {
-            Self::Own(resource) => provider.scopes_at(resource),
+            Self::Own(own) => own.useful.clone(),
             Self::Server(_) => self.known_scopes(),
         }
     }
@@ -68,32 +115,46 @@ impl Resource {
     /// What a client gets that asks for nothing; it may be nothing.
     fn minimal_scopes(&self) -> ScopeSet {
         match self {
-            Self::Own(_) => {
-                let minimal = SCOPES.iter().filter(|scope| scope.minimal == Minimal::Yes);
-                ScopeSet::of(minimal.map(|scope| scope.name))
-            }
+            Self::Own(own) => own.minimal_scopes(),
             Self::Server(server) => server.minimal_scopes(),
         }
     }
 
     /// What the scope `name` lets a client do there. What is not known counts as the gravest.
     pub fn effect_of(&self, name: &str) -> Effect {
-        let of_server = self.server_scope(name).map(ServerScope::effect);
-        let effect = of_server.or_else(|| find_definition(name).map(|scope| scope.effect));
+        let elsewhere = match self {
+            Self::Own(own) => own.upstream_scope(name).map(|scope| scope.effect),
+            Self::Server(server) => server.find_scope(name).map(ServerScope::effect),
+        };
+        let effect = elsewhere.or_else(|| find_definition(name).map(|scope| scope.effect));
         effect.unwrap_or(Effect::Destroys)
     }
 
     /// The words in which a person reads the scope `name`; the name where there are none.
     pub fn words_of<'a>(&'a self, name: &'a str) -> &'a str {
-        let of_server = self.server_scope(name).map(ServerScope::words);
-        let words = of_server.or_else(|| find_definition(name).map(|scope| scope.words));
+        let elsewhere = match self {
+            Self::Own(own) => own.upstream_scope(name).map(|scope| scope.words.as_str()),
+            Self::Server(server) => server.find_scope(name).map(ServerScope::words),
+        };
+        let words = elsewhere.or_else(|| find_definition(name).map(|scope| scope.words));
         words.unwrap_or(name)
     }
+}
 
-    fn server_scope(&self, name: &str) -> Option<&ServerScope> {
-        match self {
-            Self::Own(_) => None,
-            Self::Server(server) => server.find_scope(name),
+/// The path of this deployment at which `asked` is, if it is a resource there.
+pub fn find_path(
+    tx: &dyn Read,
+    provider: &Provider,
+    asked: &ResourceUri,
+) -> Result<Option<String>, StoreError> {
+    if let Some(path) = provider.path_of(asked) {
+        return Ok(Some(path.to_owned()));
+    }
+    match provider.upstream_of(asked) {
+        None => Ok(None),
+        Some(name) => {
+            let found = upstreams::find(tx, provider, &name)?;
+            Ok(found.map(|upstream| upstream_path(&upstream.name)))
         }
     }
 }
@@ -104,8 +165,8 @@ pub fn find(
     provider: &Provider,
     asked: &ResourceUri,
 ) -> Result<Option<Resource>, StoreError> {
-    if let Some(own) = provider.find_resource(asked) {
-        return Ok(Some(Resource::Own(own)));
+    if let Some(path) = find_path(tx, provider, asked)? {
+        return Ok(Some(Resource::Own(Own::at(tx, provider, &path)?)));
     }
     // The public URL may have moved to where a resource server was added.
     if provider.public_url.is_origin_of(asked.as_str()) {
@@ -176,13 +237,13 @@ pub fn ask(
     resource: Option<ResourceUri>,
 ) -> Result<Asked, RequestError> {
     let resource = match resource {
-        None => Resource::Own(provider.resource_at("")),
+        None => Resource::Own(Own::at(tx, provider, "")?),
         Some(asked) => find(tx, provider, &asked)?.ok_or(RequestError::ResourceUnknown(asked))?,
     };
     let known = resource.known_scopes();
     let ceiling = ceiling(client);
     let Some(scopes) = scopes.filter(|scopes| !scopes.is_empty()) else {
-        let scopes = least(provider, &resource, ceiling);
+        let scopes = least(&resource, ceiling);
         return if scopes.is_empty() {
             Err(RequestError::ScopeMissing(known))
         } else {
@@ -196,7 +257,7 @@ pub fn ask(
     }
     // RFC 6749 §3.3 lets a server "partially ignore the scope requested": hosts ask for all that
     // the server's metadata lists, and nobody should be asked for what opens nothing there.
-    let useful = scopes.intersection(&resource.useful_scopes(provider));
+    let useful = scopes.intersection(&resource.useful_scopes());
     if useful.is_empty() {
         return Err(RequestError::ScopeElsewhere(scopes));
     }
@@ -209,14 +270,14 @@ pub fn ask(
 }
 
 /// The least that is useful (threat 37); an administrator's ceiling holds for it as well.
-fn least(provider: &Provider, resource: &Resource, ceiling: Option<&ScopeSet>) -> ScopeSet {
+fn least(resource: &Resource, ceiling: Option<&ScopeSet>) -> ScopeSet {
     let minimal = resource.minimal_scopes();
     let Some(ceiling) = ceiling else {
         return minimal;
     };
     let least = minimal.intersection(ceiling);
     if least.is_empty() {
-        ceiling.intersection(&resource.useful_scopes(provider))
+        ceiling.intersection(&resource.useful_scopes())
     } else {
         least
     }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     appliance::routes::ROUTES,
     model::user::Role,
-    oauth2provider::{MCP_EXPERIMENT_PATH, MCP_PATH},
+    oauth2provider::{MCP_EXPERIMENT_PATH, RESOURCE_PATHS},
     web::credentials::Access,
 };
 
@@ -63,6 +63,8 @@ const MANAGED: [u16; 10] = [401, 401, 401, 401, 401, 401, 403, 401, 401, 401];
 /// Not there on this box.
 const MISSING: [u16; 10] = [404, 404, 404, 404, 404, 403, 403, 404, 404, 404];
 const EXPERIMENT: [u16; 10] = [401, 401, 401, 403, 401, 403, 403, 401, 401, 401];
+/// What only an access token opens.
+const MCP: [u16; 10] = [401, 401, 200, 401, 401, 403, 403, 401, 401, 401];
 const NOT_SERVED: [u16; 10] = [401, 401, 405, 401, 401, 403, 403, 401, 401, 401];
 const PROBE: [u16; 10] = [200, 200, 200, 200, 200, 403, 200, 200, 200, 200];
 
@@ -112,13 +114,18 @@ const EXPECTED: &[Row] = &[
         [400, 401, 401, 401, 400, 403, 403, 400, 400, 400],
     ),
     ("POST", "/oauth2/device_authorization", CODE),
-    (
-        "POST",
-        "/mcp",
-        [401, 401, 200, 401, 401, 403, 403, 401, 401, 401],
-    ),
+    ("POST", "/mcp", MCP),
     ("GET", "/mcp", NOT_SERVED),
     ("DELETE", "/mcp", NOT_SERVED),
+    ("POST", "/mcp/standard", MCP),
+    ("GET", "/mcp/standard", NOT_SERVED),
+    ("DELETE", "/mcp/standard", NOT_SERVED),
+    ("POST", "/mcp/readonly", MCP),
+    ("GET", "/mcp/readonly", NOT_SERVED),
+    ("DELETE", "/mcp/readonly", NOT_SERVED),
+    ("POST", "/mcp/search", MCP),
+    ("GET", "/mcp/search", NOT_SERVED),
+    ("DELETE", "/mcp/search", NOT_SERVED),
     ("POST", "/api/experimental/mcp/http", EXPERIMENT),
     ("GET", "/api/experimental/mcp/http", EXPERIMENT),
     ("DELETE", "/api/experimental/mcp/http", EXPERIMENT),
@@ -261,7 +268,7 @@ impl<'house> World<'house> {
             fields = fields.without("csrf_token");
         }
         let ask = self.example(method.parse().expect("a method"), path, &fields);
-        let is_mcp = [MCP_PATH, MCP_EXPERIMENT_PATH].contains(&path);
+        let is_mcp = RESOURCE_PATHS.contains(&path);
         let trusted = |ask: Ask| {
             let ask = self.member.dress(ask);
             if is_mcp {
@@ -316,7 +323,7 @@ impl<'house> World<'house> {
             .replace("{sid}", "0000000000000000000000")
             .replace("{id}", "0000000000000000000000");
         let mut ask = match path {
-            MCP_PATH | MCP_EXPERIMENT_PATH => list_tools(path),
+            _ if RESOURCE_PATHS.contains(&path) => list_tools(path),
             "/oauth2/authorize" | "/authorize" if method == Method::GET => {
                 let query = self.request().encoded();
                 Ask::get(&format!("{target}?{query}"))

@@ -8,10 +8,11 @@ use super::*;
 use crate::{
     mcp::{
         CALL_TIMEOUT,
+        catalogue::Catalogue,
         handler::{Caller, Handler},
         tools::testing::TEST_TOOLS,
     },
-    model::audit::{Actor, Origin},
+    model::toolset::Toolset,
     oauth2provider::revoke,
 };
 
@@ -62,15 +63,12 @@ async fn a_tool_is_listed_and_callable_if_its_scopes_are_there_and_only_then() {
 #[tokio::test]
 async fn a_call_is_checked_where_the_tool_is_run() {
     let deployment = Deployment::new();
-    let handler = Handler::new(Arc::clone(&deployment.store), &TOOLS);
+    let catalogue = Catalogue::new(&TOOLS, Arc::default());
+    let handler = Handler::new(Arc::clone(&deployment.store), catalogue);
     for tool in &TOOLS {
         for scopes in scope_sets() {
-            let caller = Caller {
-                access: access("ada", &scopes),
-                now: NOW,
-                request_id: RequestId::generate(NOW, &SeededEntropy::new(1)),
-                by: Origin::local(NOW, Actor::Keystead),
-            };
+            let head = post("").head;
+            let caller = Caller::new(&head, access("ada", &scopes), Toolset::Standard);
             let arguments = rmcp::model::object(arguments(tool));
             let outcome = handler.call(&caller, tool.name, arguments).await;
             let open = tool.scopes.iter().all(|scope| scopes.contains(scope));

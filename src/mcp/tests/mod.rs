@@ -4,6 +4,7 @@ mod callers;
 mod eras;
 mod random;
 mod refusals;
+mod toolsets;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -17,7 +18,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use crate::{
-    config::Lifetimes,
+    config::{Lifetimes, McpOff},
     crypto::keyed::Key,
     http::{
         request::{Head, Request, RequestId},
@@ -100,6 +101,7 @@ impl Answer {
 struct Deployment {
     store: Arc<Store>,
     mcp: Mcp,
+    path: &'static str,
 }
 
 impl Deployment {
@@ -108,22 +110,29 @@ impl Deployment {
     }
 
     fn with_tools(tools: &'static [Tool]) -> Self {
-        Self::at(PUBLIC_URL, MCP_PATH, tools)
+        Self::of(PUBLIC_URL, tools, McpOff::default())
     }
 
-    fn at(public_url: &str, path: &'static str, tools: &'static [Tool]) -> Self {
+    fn of(public_url: &str, tools: &'static [Tool], off: McpOff) -> Self {
         // A store is made by waiting for its writer, which no thread of a runtime may do.
         let store = std::thread::scope(|scope| {
             let made = scope.spawn(|| Store::in_memory(&OsEntropy));
             made.join().expect("no panic").expect("a store in memory")
         });
         let store = Arc::new(store);
-        let mcp = Mcp::with_tools(Arc::clone(&store), &provider(public_url), path, tools);
-        Self { store, mcp }
+        let provider = Arc::new(provider(public_url));
+        let mcp = Mcp::with_tools(Arc::clone(&store), provider, tools, off);
+        let path = MCP_PATH;
+        Self { store, mcp, path }
+    }
+
+    /// The same, asked at another path.
+    fn at(self, path: &'static str) -> Self {
+        Self { path, ..self }
     }
 
     async fn answer(&self, request: Request, access: &Access) -> Answer {
-        let response = self.mcp.answer(request, access.clone()).await;
+        let response = self.mcp.answer(request, access.clone(), self.path).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("a body that cannot fail");
         Answer {

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
+    mcp::ANSWER_BYTES_MAX,
     model::{
         audit::Origin,
         effect::Effect,
@@ -28,14 +29,15 @@ use crate::{
             scope::{GRANTS_READ, GRANTS_WRITE, ScopeSet, USER_READ},
         },
         timestamp::Timestamp,
+        toolset::Toolset,
+        user::Role,
     },
     oauth2provider::access::Access,
     store::{Store, StoreError},
 };
 
-/// The sets of tools that a client can choose from by `?toolset=`; the first is what it gets
-/// unasked.
-pub const TOOLSETS: [&str; 1] = ["standard"];
+/// What [`Toolset::Search`] has: the names that hosts look for.
+const SEARCH_TOOLS: [&str; 2] = ["search", "fetch"];
 
 /// Every tool, in the order in which they are listed.
 pub static TOOLS: [Tool; 3] = [
@@ -44,6 +46,7 @@ pub static TOOLS: [Tool; 3] = [
         title: "Who am I",
         effect: Effect::Reads,
         scopes: &[USER_READ],
+        role: Role::Member,
         description: "Returns the person who signed in: their id, name and role on this box, and \
                       which client acts for them with which scopes.",
         action: Action::of::<identity::GetAuthenticatedUser>(),
@@ -53,6 +56,7 @@ pub static TOOLS: [Tool; 3] = [
         title: "List what I have allowed",
         effect: Effect::Reads,
         scopes: &[GRANTS_READ],
+        role: Role::Member,
         description: "Lists what the person has allowed to any client and not taken back, newest \
                       first. The grant with current set to true is the one this client uses now.",
         action: Action::of::<grants::ListMyGrants>(),
@@ -62,6 +66,7 @@ pub static TOOLS: [Tool; 3] = [
         title: "Take back what I have allowed",
         effect: Effect::Destroys,
         scopes: &[GRANTS_WRITE],
+        role: Role::Member,
         description: "Ends one grant of the person and every token issued under it, at once and \
                       for good; the client has to ask again. Ending the current grant signs this \
                       client out.",
@@ -80,14 +85,11 @@ pub struct Tool {
     pub effect: Effect,
     /// All of these are needed to see it and to call it.
     pub scopes: &'static [&'static str],
+    /// The least role of its person: it does not exist for others.
+    pub role: Role,
     /// What a model reads.
     pub description: &'static str,
     action: Action,
-}
-
-/// The tool of `tools` with that name.
-pub(super) fn find(tools: &'static [Tool], name: &str) -> Option<&'static Tool> {
-    tools.iter().find(|tool| tool.name == name)
 }
 
 impl Tool {
@@ -95,6 +97,15 @@ impl Tool {
     /// so it is open to nobody (threat 35).
     pub fn is_open_to(&self, scopes: &ScopeSet) -> bool {
         !self.scopes.is_empty() && self.scopes.iter().all(|scope| scopes.contains(scope))
+    }
+
+    /// Whether `toolset` has it.
+    pub fn is_in(&self, toolset: Toolset) -> bool {
+        match toolset {
+            Toolset::Standard => true,
+            Toolset::Readonly => self.effect.is_read_only(),
+            Toolset::Search => SEARCH_TOOLS.contains(&self.name),
+        }
     }
 
     /// The schema of its arguments.
@@ -148,6 +159,12 @@ pub(super) enum ToolError {
     /// There is nothing of that name that the person could mean.
     #[error("{0}")]
     NotFound(String),
+    /// It has more to say than anybody should have to read.
+    #[error("expected an answer of at most {ANSWER_BYTES_MAX} bytes, found {found}: ask for less")]
+    TooLong {
+        /// Bytes of the answer.
+        found: usize,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

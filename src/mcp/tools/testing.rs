@@ -5,6 +5,7 @@ use crate::{
     model::{
         effect::Effect,
         oauth2::scope::{GRANTS_READ, GRANTS_WRITE, USER_READ},
+        user::Role,
     },
     store::StoreError,
 };
@@ -31,6 +32,7 @@ const fn of(name: &'static str, scopes: &'static [&'static str], action: Action)
         title: "Test",
         effect: Effect::Reads,
         scopes,
+        role: Role::Member,
         description: "Tests.",
         action,
     }

@@ -11,7 +11,8 @@ use crate::{
         response::{Response, json},
     },
     oauth2provider::{
-        MCP_EXPERIMENT_PATH, MCP_PATH, client_documents::documents, registration::registration,
+        RESOURCE_PATHS, client_documents::documents, registration::registration, upstream_at,
+        upstreams,
     },
     web::{Web, credentials::Caller, refusals},
 };
@@ -25,7 +26,8 @@ pub async fn authorization_server(web: Arc<Web>, request: Request, _: Caller) ->
     let found = web.store.read(|tx| {
         let registration = registration(tx, &web.provider)?;
         let documents = documents(tx, web.outbound.egress())?;
-        Ok(web.provider.server_metadata(registration, documents))
+        let upstreams = upstreams::scopes(tx, &web.provider)?;
+        Ok(web.provider.server_metadata(registration, documents, upstreams))
     });
     match found {
         Ok(metadata) => cacheable(json(StatusCode::OK, &metadata)),
@@ -37,12 +39,22 @@ pub async fn authorization_server(web: Arc<Web>, request: Request, _: Caller) ->
 /// behind it (RFC 9728 §3.1).
 pub async fn protected_resource(web: Arc<Web>, request: Request, _: Caller) -> Response {
     let path = request.head.capture("resource").unwrap_or_default();
-    let known = ["", MCP_PATH, MCP_EXPERIMENT_PATH]
-        .into_iter()
-        .find(|known| known.trim_start_matches('/') == path);
-    match known {
-        Some(path) => cacheable(json(StatusCode::OK, &web.provider.resource_metadata(path))),
-        None => refusals::refuse(&web, &request.head, &Refusal::RouteUnknown),
+    let path = Some(path).filter(|path| !path.is_empty());
+    let path = path.map_or_else(String::new, |path| format!("/{path}"));
+    let found = web.store.read(|tx| {
+        let is_one = RESOURCE_PATHS.contains(&path.as_str())
+            || match upstream_at(&path) {
+                Some(name) => upstreams::find(tx, &web.provider, &name)?.is_some(),
+                None => false,
+            };
+        is_one
+            .then(|| web.provider.resource_metadata(tx, &path))
+            .transpose()
+    });
+    match found {
+        Ok(Some(metadata)) => cacheable(json(StatusCode::OK, &metadata)),
+        Ok(None) => refusals::refuse(&web, &request.head, &Refusal::RouteUnknown),
+        Err(fault) => refusals::fault(&web, &request.head, &fault),
     }
 }
 
