@@ -11,6 +11,7 @@ mod execute;
 mod outbound;
 mod pins;
 mod start;
+mod upstreams;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,12 @@ pub use execute::administer_offline;
 pub use outbound::EgressCaError;
 pub use start::{Ready, StartError, serve};
 
-use crate::{config::Switch, mcp::Mcp, runtime::clock::Clock, web::Web};
+use crate::{
+    config::Switch,
+    mcp::{Mcp, upstreams::Upstreams},
+    runtime::clock::Clock,
+    web::Web,
+};
 
 /// Name of the data file in the data directory.
 pub const DATA_FILE: &str = "keystead.redb";
@@ -32,6 +38,7 @@ pub const DATA_FILE: &str = "keystead.redb";
 pub struct Appliance {
     web: Arc<Web>,
     mcp: Mcp,
+    upstreams: Arc<Upstreams>,
     clock: Arc<dyn Clock>,
     /// Whether `/api/v2` is there at all.
     management_api: Switch,

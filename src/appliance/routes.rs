@@ -97,6 +97,21 @@ macro_rules! mcp {
     };
 }
 
+/// The MCP endpoint of one upstream, by every method.
+macro_rules! mcp_upstream {
+    ($method:ident) => {
+        Route::new(
+            ::http::Method::$method,
+            "/mcp/{upstream}",
+            Access::Upstream,
+            |app, request, caller| Box::pin(mcp_upstream(app, request, caller)),
+        )
+        .body_bytes_max(MCP_BODY_BYTES_MAX)
+        .cors(Cors::AnyOrigin)
+        .on_hang_up(OnHangUp::Cancel)
+    };
+}
+
 /// Every route.
 pub static ROUTES: &[Route<Appliance>] = &[
     web!(GET "/.well-known/oauth-authorization-server", Anyone, metadata::authorization_server)
@@ -141,6 +156,9 @@ pub static ROUTES: &[Route<Appliance>] = &[
     mcp!(POST MCP_SEARCH_PATH),
     mcp!(GET MCP_SEARCH_PATH),
     mcp!(DELETE MCP_SEARCH_PATH),
+    mcp_upstream!(POST),
+    mcp_upstream!(GET),
+    mcp_upstream!(DELETE),
     mcp!(POST MCP_EXPERIMENT_PATH),
     mcp!(GET MCP_EXPERIMENT_PATH),
     mcp!(DELETE MCP_EXPERIMENT_PATH),
@@ -197,13 +215,15 @@ pub static ROUTES: &[Route<Appliance>] = &[
     web!(GET "/favicon.ico", Anyone, home::favicon),
 ];
 
+/// The MCP endpoint of the upstream that the path names.
+async fn mcp_upstream(app: Arc<Appliance>, request: Request, caller: Caller) -> Response {
+    let name = request.head.capture("upstream").unwrap_or_default();
+    let path = format!("{MCP_PATH}/{name}");
+    mcp(app, request, caller, &path).await
+}
+
 /// The MCP endpoint at `path`.
-async fn mcp(
-    app: Arc<Appliance>,
-    request: Request,
-    caller: Caller,
-    path: &'static str,
-) -> Response {
+async fn mcp(app: Arc<Appliance>, request: Request, caller: Caller, path: &str) -> Response {
     if path == MCP_EXPERIMENT_PATH
         && let Err(off) = app.web.experiments.require(&[&MCP_SERVER_HTTP])
     {

@@ -16,13 +16,14 @@ use crate::{
         Appliance, DATA_FILE,
         administration::{Answer, Command, Refused},
         data_file, directory,
-        execute::{Begun, begin},
-        outbound::{self, EgressCaError},
+        execute::{Begun, Known, begin},
+        outbound::{EgressCaError, Ways},
         socket,
     },
     audit,
     config::{
         Config,
+        environment::Environment,
         serving::{Listen, PublicSource, Serving, TlsSource, Transport, Unavailable, Unservable},
     },
     crypto::entropy::Entropy,
@@ -32,14 +33,14 @@ use crate::{
         server::{self, PeerFilter},
         tls::{CertificateError, Certificates},
     },
-    mcp::{Mcp, UnknownTool},
+    mcp::{Mcp, UnknownTool, upstreams::Upstreams},
     model::{credential::Credential, public_url::PublicUrl},
     oauth2provider::Provider,
     runtime::{
+        child::Launcher,
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
         logs::{self, LogsError},
-        outbound::Outbound,
         signals::{Reload, Stop},
     },
     store::{Store, StoreError, meta},
@@ -110,6 +111,7 @@ pub struct Ready {
 /// Serves until it is told to stop. `announce` is called once, when it answers.
 pub fn serve(
     config: &Config,
+    environment: &Environment,
     announce: impl FnOnce(&Ready) -> io::Result<()>,
 ) -> Result<(), StartError> {
     let serving = config.network.plan()?;
@@ -121,7 +123,9 @@ pub fn serve(
         .enable_all()
         .build()
         .map_err(StartError::System)?;
-    runtime.block_on(run(config, serving, store, entropy, announce))
+    let launcher = Launcher::of_this_binary().map_err(StartError::System)?;
+    let ways = Ways::open(config, environment, launcher)?;
+    runtime.block_on(run(config, serving, store, entropy, ways, announce))
 }
 
 async fn run(
@@ -129,6 +133,7 @@ async fn run(
     serving: Serving,
     store: Arc<Store>,
     entropy: Arc<dyn Entropy>,
+    ways: Ways,
     announce: impl FnOnce(&Ready) -> io::Result<()>,
 ) -> Result<(), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -147,7 +152,7 @@ async fn run(
             .as_deref()
             .and_then(Certificates::ca_pem)
             .map(str::to_owned),
-        outbound::open(config)?,
+        ways,
     )?;
     let admin = socket::Listener::bind(&config.data_dir)?;
 
@@ -155,7 +160,9 @@ async fn run(
     let provider = Arc::clone(&app.web.provider);
     warn_of_what_is_off(config);
     tracing::info!(url = %provider.public_url, data = %config.data_dir.display(), "serving");
+    let upstreams = Arc::clone(&app.upstreams);
     let background = Background::start(
+        &upstreams,
         &store,
         &clock,
         config.lifetimes.audit_kept,
@@ -198,6 +205,7 @@ async fn run(
         tracing::error!(%error, "the administration socket did not end in order");
     }
     background.stop();
+    upstreams.close().await;
     Ok(())
 }
 
@@ -324,7 +332,7 @@ pub(super) fn build(
     entropy: &Arc<dyn Entropy>,
     clock: &Arc<dyn Clock>,
     ca_pem: Option<String>,
-    outbound: Outbound,
+    ways: Ways,
 ) -> Result<Arc<Appliance>, StartError> {
     let (experiments, unknown) = Experiments::parse(&config.experiments);
     for name in unknown {
@@ -335,6 +343,7 @@ pub(super) fn build(
         key: store.read(|tx| meta::key(tx))?,
         lifetimes: config.lifetimes,
         registration_by_default: config.registration.is_on(),
+        upstreams: config.upstreams.clone(),
     });
     let web = Arc::new(Web {
         store: Arc::clone(store),
@@ -347,13 +356,24 @@ pub(super) fn build(
         },
         passwords: PasswordDesk::new(),
         ca_pem,
-        outbound,
+        outbound: ways.outbound,
         probe: Probe::default(),
         experiments,
     });
+    let upstreams = Arc::new(Upstreams::new(
+        Arc::clone(store),
+        Arc::clone(&provider),
+        ways.upstreams,
+    ));
     Ok(Arc::new(Appliance {
         web,
-        mcp: Mcp::new(Arc::clone(store), provider, config.mcp_off.clone())?,
+        mcp: Mcp::new(
+            Arc::clone(store),
+            provider,
+            config.mcp_off.clone(),
+            Arc::clone(&upstreams),
+        )?,
+        upstreams,
         management_api: config.management_api,
         clock: Arc::clone(clock),
         trusted_proxies: config.network.trusted_proxies.clone(),
@@ -393,8 +413,11 @@ fn administer(
         let (web, entropy) = (Arc::clone(&web), Arc::clone(&web.entropy));
         let now = clock.now();
         Box::pin(async move {
-            let public_url = Some(web.provider.public_url.clone());
-            let begin = move || begin(&web.store, entropy, now, command, public_url);
+            let known = Known {
+                public_url: Some(web.provider.public_url.clone()),
+                upstreams: web.provider.upstreams.clone(),
+            };
+            let begin = move || begin(&web.store, entropy, now, command, known);
             match spawn_blocking(begin).await.map_err(Refused::because)?? {
                 Begun::Answered(reply) => Ok(*reply),
                 Begun::Writing(answer) => answer.await,
@@ -408,13 +431,16 @@ struct Background(Vec<tokio::task::JoinHandle<()>>);
 
 impl Background {
     fn start(
+        upstreams: &Arc<Upstreams>,
         store: &Arc<Store>,
         clock: &Arc<dyn Clock>,
         audit_kept: Duration,
         reload: Reload,
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
+        let tended = Arc::clone(upstreams);
         let mut tasks = vec![
+            tokio::spawn(async move { tended.tend().await }),
             tokio::spawn(sweep_for_ever(
                 Arc::clone(store),
                 Arc::clone(clock),

@@ -9,6 +9,7 @@ use crate::{
     appliance::{StartError, administration::Refused, socket::CallError},
     cli::password::PasswordError,
     config::ConfigError,
+    runtime::child::ConfineError,
 };
 
 /// It was tried and failed.
@@ -31,6 +32,8 @@ pub(super) enum Failure {
     Refused(#[from] Refused),
     #[error(transparent)]
     Password(#[from] PasswordError),
+    #[error(transparent)]
+    Confine(#[from] ConfineError),
     #[error("cannot read {}: {cause}", path.display())]
     Document { path: PathBuf, cause: io::Error },
     #[error("expected --yes, because there is no terminal to ask on")]
@@ -55,6 +58,7 @@ impl Failure {
             | Self::Call(_)
             | Self::Refused(_)
             | Self::Password(_)
+            | Self::Confine(_)
             | Self::Document { .. }
             | Self::NotConfirmed
             | Self::Input(_)

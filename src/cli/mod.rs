@@ -8,6 +8,8 @@ mod password;
 mod resource;
 mod rows;
 mod serve;
+mod upstream;
+mod upstream_exec;
 mod user;
 
 use std::{
@@ -26,7 +28,8 @@ use crate::{
     },
     cli::{
         audit::AuditCommand, client::ClientCommand, console::Console, failure::Failure,
-        resource::ResourceCommand, serve::Serve, user::UserCommand,
+        resource::ResourceCommand, serve::Serve, upstream::UpstreamCommand,
+        upstream_exec::UpstreamExec, user::UserCommand,
     },
     config::{
         Config,
@@ -47,6 +50,7 @@ Examples:
   keystead serve --public-url https://box.lan
   keystead user add ada --owner
   keystead client add dashboard --redirect-uri https://dash.lan/callback
+  keystead upstream add files -- npx -y @modelcontextprotocol/server-filesystem /srv/files
 
 Exit codes: 0 done, 1 failed, 2 wrong use or configuration."
 )]
@@ -81,6 +85,15 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Resource(ResourceCommand),
+    /// Manage the MCP servers behind this one
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = EITHER_WAY
+    )]
+    Upstream(UpstreamCommand),
+    #[command(hide = true)]
+    UpstreamExec(UpstreamExec),
     /// Check and search the log of what was done
     #[command(
         subcommand,
@@ -130,11 +143,14 @@ fn execute(
     let load = |flags: Flags| Config::load(&flags, environment);
     match arguments.command {
         Chosen::Serve(serve) => {
-            serve::execute(&load(common.and(serve.settings.0))?, console.output)
+            let config = load(common.and(serve.settings.0))?;
+            serve::execute(&config, environment, console.output)
         }
         Chosen::User(command) => command.execute(&load(common)?, console),
         Chosen::Client(command) => command.execute(&load(common)?, console),
         Chosen::Resource(command) => command.execute(&load(common)?, console),
+        Chosen::Upstream(command) => command.execute(&load(common)?, console),
+        Chosen::UpstreamExec(command) => match command.execute()? {},
         Chosen::Audit(command) => command.execute(&load(common)?, console),
     }
 }

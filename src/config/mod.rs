@@ -24,6 +24,7 @@ use ipnet::IpNet;
 pub use error::ConfigError;
 pub use lifetimes::Lifetimes;
 
+use crate::model::upstream::Upstream;
 use crate::{
     config::{
         environment::Environment,
@@ -33,7 +34,6 @@ use crate::{
     },
     model::toolset::Toolset,
 };
-use crate::model::upstream::Upstream;
 
 /// Everything that can be set, after every value was parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What is said to the protocol library: who we are, which tools the caller may see, and what a
 //! call of one gives.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -20,14 +20,14 @@ use tokio::{task::JoinSet, time::timeout};
 use crate::{
     http::request::{Head, RequestId},
     mcp::{
-        CALL_TIMEOUT,
-        catalogue::{Catalogue, Offer},
+        catalogue::{Catalogue, Offer, Unknowable},
         tools::{Call, ToolError},
     },
     model::{
         audit::{Actor, Origin},
         timestamp::Timestamp,
         toolset::Toolset,
+        upstream::UpstreamName,
     },
     oauth2provider::access::Access,
     store::Store,
@@ -64,13 +64,20 @@ const SERVED: [&str; 5] = [
 pub(super) struct Caller {
     pub(super) access: Access,
     pub(super) toolset: Toolset,
+    /// The upstream at whose path it calls; it gets nothing else there.
+    pub(super) upstream: Option<UpstreamName>,
     pub(super) now: Timestamp,
     pub(super) request_id: RequestId,
     pub(super) by: Origin,
 }
 
 impl Caller {
-    pub(super) fn new(head: &Head, access: Access, toolset: Toolset) -> Self {
+    pub(super) fn new(
+        head: &Head,
+        access: Access,
+        toolset: Toolset,
+        upstream: Option<UpstreamName>,
+    ) -> Self {
         let by = Origin {
             at: head.now,
             actor: Actor::User(access.user.id),
@@ -80,6 +87,7 @@ impl Caller {
         Self {
             access,
             toolset,
+            upstream,
             now: head.now,
             request_id: head.id,
             by,
@@ -99,13 +107,14 @@ impl Handler {
         Self { store, catalogue }
     }
 
-    fn list(&self, caller: &Caller) -> ListToolsResult {
-        let offers = self.catalogue.list(caller);
+    async fn list(&self, caller: &Caller) -> Result<ListToolsResult, ErrorData> {
+        let offers = self.catalogue.list(caller).await;
+        let offers = offers.map_err(|error| unknowable(error, caller.request_id))?;
         let mut result =
             ListToolsResult::with_all_items(offers.iter().map(Offer::listed).collect());
         result.ttl_ms = Some(TOOLS_TTL_MS);
         result.cache_scope = Some(CacheScope::Private);
-        result
+        Ok(result)
     }
 
     /// Calls the tool of that name for `caller`.
@@ -118,7 +127,16 @@ impl Handler {
         name: &str,
         arguments: JsonObject,
     ) -> Result<CallToolResult, ErrorData> {
-        let Some(offer) = self.catalogue.find(caller, name) else {
+        let offer = match self.catalogue.find(caller, name).await {
+            Ok(offer) => offer,
+            // Its model reads why, as it would of a call.
+            Err(Unknowable::Upstream(error)) => {
+                let words = ContentBlock::text(error.to_string());
+                return Ok(CallToolResult::error(vec![words]));
+            }
+            Err(error) => return Err(unknowable(error, caller.request_id)),
+        };
+        let Some(offer) = offer else {
             let words = format!("expected a tool that tools/list shows, found {name:?}");
             return Err(ErrorData::invalid_params(words, None));
         };
@@ -147,9 +165,9 @@ enum Failure {
     Tool(#[from] ToolError),
     #[error(
         "expected an answer within {} s, found none: what the call began may still be done",
-        CALL_TIMEOUT.as_secs()
+        .0.as_secs()
     )]
-    TooSlow,
+    TooSlow(Duration),
     #[error("{0}")]
     Panicked(tokio::task::JoinError),
 }
@@ -159,8 +177,9 @@ enum Failure {
 async fn run(offer: &Offer, call: Call, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let mut task = JoinSet::new();
     task.spawn(offer.run(call, arguments));
-    match timeout(CALL_TIMEOUT, task.join_next()).await {
-        Err(_) => Err(Failure::TooSlow),
+    let limit = offer.call_timeout();
+    match timeout(limit, task.join_next()).await {
+        Err(_) => Err(Failure::TooSlow(limit)),
         Ok(None) => unreachable!("a task was spawned"),
         Ok(Some(Err(error))) => Err(Failure::Panicked(error)),
         Ok(Some(Ok(outcome))) => Ok(outcome?),
@@ -174,7 +193,7 @@ impl Failure {
         let error = match self {
             Self::Tool(ToolError::Store(error)) if !error.is_busy() => error.to_string(),
             Self::Panicked(error) => error.to_string(),
-            Self::Tool(_) | Self::TooSlow => {
+            Self::Tool(_) | Self::TooSlow(_) => {
                 let words = ContentBlock::text(self.to_string());
                 return Ok(CallToolResult::error(vec![words]));
             }
@@ -184,6 +203,13 @@ impl Failure {
             format!("something failed here; the log has more under the request's id {request}");
         Err(ErrorData::internal_error(words, None))
     }
+}
+
+/// What is offered cannot be said: a fault of ours, and a line of the log.
+fn unknowable(error: Unknowable, request: RequestId) -> ErrorData {
+    tracing::error!(%request, %error, "the tools cannot be found");
+    let words = format!("something failed here; the log has more under the request's id {request}");
+    ErrorData::internal_error(words, None)
 }
 
 /// Who calls. The front puts it beside every message; without it nothing is answered.
@@ -218,7 +244,7 @@ impl ServerHandler for Handler {
             let words = "cursor: expected none, for the list has one page";
             return Err(ErrorData::invalid_params(words, None));
         }
-        Ok(self.list(caller_of(&context)?.as_ref()))
+        self.list(caller_of(&context)?.as_ref()).await
     }
 
     async fn call_tool(

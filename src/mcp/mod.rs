@@ -10,6 +10,8 @@
 
 pub mod tools;
 
+pub mod upstreams;
+
 mod catalogue;
 mod front;
 mod handler;
@@ -37,9 +39,10 @@ use crate::{
         front::Refusal,
         handler::{Caller, Handler},
         tools::{TOOLS, Tool},
+        upstreams::Upstreams,
     },
-    model::public_url::PublicUrl,
-    oauth2provider::{Provider, access::Access, toolset_at},
+    model::{public_url::PublicUrl, upstream::UpstreamName},
+    oauth2provider::{Provider, access::Access, toolset_at, upstream_at},
     store::Store,
 };
 
@@ -91,11 +94,15 @@ impl Mcp {
         store: Arc<Store>,
         provider: Arc<Provider>,
         off: McpOff,
+        upstreams: Arc<Upstreams>,
     ) -> Result<Self, UnknownTool> {
-        let is_known = |name: &&String| TOOLS.iter().any(|tool| tool.name == **name);
+        // An upstream may be added after the start, and has its tools when it runs.
+        let is_known = |name: &&String| {
+            TOOLS.iter().any(|tool| tool.name == **name) || UpstreamName::split(name).is_some()
+        };
         match off.tools.iter().find(|name| !is_known(name)) {
             Some(unknown) => Err(UnknownTool(unknown.clone())),
-            None => Ok(Self::with_tools(store, provider, &TOOLS, off)),
+            None => Ok(Self::with_tools(store, provider, &TOOLS, off, upstreams)),
         }
     }
 
@@ -104,8 +111,9 @@ impl Mcp {
         provider: Arc<Provider>,
         tools: &'static [Tool],
         off: McpOff,
+        upstreams: Arc<Upstreams>,
     ) -> Self {
-        let catalogue = Catalogue::new(tools, Arc::new(off));
+        let catalogue = Catalogue::new(tools, Arc::new(off), upstreams);
         let handler = Handler::new(store, catalogue.clone());
         let service = StreamableHttpService::new(
             move || Ok(handler.clone()),
@@ -135,10 +143,10 @@ impl Mcp {
     ) -> Result<Response, Refusal> {
         let on = self.catalogue.toolsets();
         let asked = front::read(&request, toolset_at(path), &on)?;
-        let caller = Caller::new(&request.head, access, asked.toolset);
-        let called = asked.tool.as_deref();
-        let called = called.and_then(|name| self.catalogue.find(&caller, name));
-        if let Some(offer) = called.filter(|offer| !offer.is_open_to(&caller.access.scopes)) {
+        let caller = Caller::new(&request.head, access, asked.toolset, upstream_at(path));
+        if let Some(name) = &asked.tool
+            && let Some(offer) = self.catalogue.find_closed(&caller, name).await
+        {
             return Err(asked.lacks(&offer));
         }
         let response = self.service.handle(forwarded(request, caller)).await;

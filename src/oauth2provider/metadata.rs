@@ -13,9 +13,7 @@ use crate::{
         toolset::Toolset,
         upstream::UpstreamScope,
     },
-    oauth2provider::{
-        Provider, client_documents::Documents, toolset_at, upstream_at, upstreams,
-    },
+    oauth2provider::{Provider, client_documents::Documents, toolset_at, upstream_at, upstreams},
     store::{Read, StoreError},
 };
 
@@ -77,7 +75,9 @@ pub fn resource_scopes(
     let of_table = SCOPES.iter().filter(|scope| opens_at(scope, path));
     let of_table = of_table.map(|scope| scope.name.to_owned());
     let of_upstreams = upstreams::scopes_at(tx, provider, path)?.into_iter();
-    Ok(of_table.chain(of_upstreams.map(|scope| scope.name)).collect())
+    Ok(of_table
+        .chain(of_upstreams.map(|scope| scope.name))
+        .collect())
 }
 
 /// Whether `scope` opens anything at `path`: one of the management API only where the path is

@@ -58,7 +58,10 @@ fn find_configured<'a>(configured: &'a [Upstream], name: &UpstreamName) -> Optio
 /// The scopes of every upstream.
 pub fn scopes(tx: &dyn Read, provider: &Provider) -> Result<Vec<UpstreamScope>, StoreError> {
     let found = list(tx, provider)?;
-    Ok(found.iter().flat_map(|upstream| upstream.name.scopes()).collect())
+    Ok(found
+        .iter()
+        .flat_map(|upstream| upstream.name.scopes())
+        .collect())
 }
 
 /// The scopes of upstreams that open something at `path` of the deployment: those of all where all
@@ -109,7 +112,13 @@ pub fn add(
         Reach::Server { url, .. } => Change::to("url", url),
     };
     let changes = [Change::to("name", &added.upstream.name), reach];
-    audit::record(tx, by, Action::UpstreamAdded, Object::Upstream(added.id), changes)?;
+    audit::record(
+        tx,
+        by,
+        Action::UpstreamAdded,
+        Object::Upstream(added.id),
+        changes,
+    )?;
     Ok(added)
 }
 
@@ -125,6 +134,12 @@ pub fn remove(tx: &mut WriteTx<'_>, act: Act<'_>, name: &UpstreamName) -> Result
         old: Some(name.to_string()),
         new: None,
     }];
-    audit::record(tx, act.by, Action::UpstreamRemoved, Object::Upstream(added.id), changes)?;
+    audit::record(
+        tx,
+        act.by,
+        Action::UpstreamRemoved,
+        Object::Upstream(added.id),
+        changes,
+    )?;
     Ok(true)
 }

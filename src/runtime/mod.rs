@@ -1,6 +1,7 @@
 //! Floor 3: what the process takes from the machine: time, randomness, signals, its log, and the
 //! network beyond it.
 
+pub mod child;
 pub mod clock;
 pub mod entropy;
 pub mod logs;

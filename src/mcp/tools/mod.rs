@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    mcp::ANSWER_BYTES_MAX,
+    mcp::{ANSWER_BYTES_MAX, upstreams::UpstreamError},
     model::{
         audit::Origin,
         effect::Effect,
@@ -165,6 +165,9 @@ pub(super) enum ToolError {
         /// Bytes of the answer.
         found: usize,
     },
+    /// Another server behind this one did not answer.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

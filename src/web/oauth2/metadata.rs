@@ -27,7 +27,9 @@ pub async fn authorization_server(web: Arc<Web>, request: Request, _: Caller) ->
         let registration = registration(tx, &web.provider)?;
         let documents = documents(tx, web.outbound.egress())?;
         let upstreams = upstreams::scopes(tx, &web.provider)?;
-        Ok(web.provider.server_metadata(registration, documents, upstreams))
+        Ok(web
+            .provider
+            .server_metadata(registration, documents, upstreams))
     });
     match found {
         Ok(metadata) => cacheable(json(StatusCode::OK, &metadata)),
