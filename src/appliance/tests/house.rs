@@ -21,10 +21,11 @@ use crate::{
         sessions::{self, SignInOrigin},
         users,
     },
-    appliance::{Appliance, start},
+    appliance::{Appliance, outbound::Ways, start},
     config::{Config, flags::Flags},
     crypto::{entropy::Entropy, password},
     http::{dispatch::Dispatcher, limits::Limits, server::Phase},
+    mcp::upstreams::{Connect, testing::Nowhere},
     model::{
         audit::{Actor, Origin},
         credential::Credential,
@@ -77,15 +78,25 @@ impl House {
 
     /// On plain http, without rate limits, and with that way to other servers.
     pub(super) fn with_outbound(outbound: Outbound) -> Self {
-        Self::made_of(LOCAL, &[RATE_LIMIT_OFF], outbound)
+        Self::made_of(LOCAL, &[RATE_LIMIT_OFF], outbound, Arc::new(Nowhere))
     }
 
     /// As these variables of the environment make it, without a way to other servers.
     pub(super) fn with(public_url: &'static str, variables: &[(&str, &str)]) -> Self {
-        Self::made_of(public_url, variables, Outbound::off())
+        Self::made_of(public_url, variables, Outbound::off(), Arc::new(Nowhere))
     }
 
-    fn made_of(public_url: &'static str, variables: &[(&str, &str)], outbound: Outbound) -> Self {
+    /// On plain http, without rate limits, and with `upstreams` behind it.
+    pub(super) fn with_upstreams(upstreams: Arc<dyn Connect>) -> Self {
+        Self::made_of(LOCAL, &[RATE_LIMIT_OFF], Outbound::off(), upstreams)
+    }
+
+    fn made_of(
+        public_url: &'static str,
+        variables: &[(&str, &str)],
+        outbound: Outbound,
+        upstreams: Arc<dyn Connect>,
+    ) -> Self {
         let home = [("HOME", "/nowhere")];
         let environment = home.iter().chain(variables).copied().collect();
         let config = Config::load(&Flags::default(), &environment).expect("a configuration");
@@ -94,7 +105,11 @@ impl House {
         let clock = Arc::new(ManualClock::new(NOON));
         let parsed = public_url.parse().expect("a public URL");
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
-        let app = start::build(&config, parsed, &store, &entropy, &shared, None, outbound)
+        let ways = Ways {
+            outbound,
+            upstreams,
+        };
+        let app = start::build(&config, parsed, &store, &entropy, &shared, None, ways)
             .expect("an appliance");
         let phase = Arc::new(watch::Sender::new(Phase::Serving));
         let dispatcher = Dispatcher::new(Arc::clone(&app), Limits::default(), phase);

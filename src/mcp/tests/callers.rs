@@ -63,12 +63,14 @@ async fn a_tool_is_listed_and_callable_if_its_scopes_are_there_and_only_then() {
 #[tokio::test]
 async fn a_call_is_checked_where_the_tool_is_run() {
     let deployment = Deployment::new();
-    let catalogue = Catalogue::new(&TOOLS, Arc::default());
+    let provider = Arc::new(provider(PUBLIC_URL));
+    let upstreams = behind(&deployment.store, &provider, Arc::new(Nowhere));
+    let catalogue = Catalogue::new(&TOOLS, Arc::default(), upstreams);
     let handler = Handler::new(Arc::clone(&deployment.store), catalogue);
     for tool in &TOOLS {
         for scopes in scope_sets() {
             let head = post("").head;
-            let caller = Caller::new(&head, access("ada", &scopes), Toolset::Standard);
+            let caller = Caller::new(&head, access("ada", &scopes), Toolset::Standard, None);
             let arguments = rmcp::model::object(arguments(tool));
             let outcome = handler.call(&caller, tool.name, arguments).await;
             let open = tool.scopes.iter().all(|scope| scopes.contains(scope));

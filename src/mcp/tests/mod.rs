@@ -5,6 +5,7 @@ mod eras;
 mod random;
 mod refusals;
 mod toolsets;
+mod upstreams;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -27,6 +28,7 @@ use crate::{
     mcp::{
         Mcp,
         tools::{TOOLS, Tool},
+        upstreams::{Connect, Upstreams, testing::Nowhere},
     },
     model::{
         id::Id,
@@ -121,7 +123,8 @@ impl Deployment {
         });
         let store = Arc::new(store);
         let provider = Arc::new(provider(public_url));
-        let mcp = Mcp::with_tools(Arc::clone(&store), provider, tools, off);
+        let upstreams = behind(&store, &provider, Arc::new(Nowhere));
+        let mcp = Mcp::with_tools(Arc::clone(&store), provider, tools, off, upstreams);
         let path = MCP_PATH;
         Self { store, mcp, path }
     }
@@ -174,6 +177,16 @@ impl Deployment {
     }
 }
 
+/// The room of upstreams, which `connect` reaches.
+fn behind(
+    store: &Arc<Store>,
+    provider: &Arc<Provider>,
+    connect: Arc<dyn Connect>,
+) -> Arc<Upstreams> {
+    let (store, provider) = (Arc::clone(store), Arc::clone(provider));
+    Arc::new(Upstreams::new(store, provider, connect))
+}
+
 fn provider(public_url: &str) -> Provider {
     Provider {
         public_url: public_url.parse().expect("a public URL"),
@@ -192,6 +205,7 @@ fn provider(public_url: &str) -> Provider {
             audit_kept: A_DAY,
         },
         registration_by_default: true,
+        upstreams: Vec::new(),
     }
 }
 

@@ -320,6 +320,7 @@ fn no_credential_goes_past_the_front() {
         &request.head,
         access("ada", &all_scopes()),
         Toolset::Standard,
+        None,
     );
     let forwarded = forwarded(request, caller);
     assert!(!format!("{:?}", forwarded.headers()).contains("hush"));

@@ -181,6 +181,8 @@ async fn to_switch_off_what_is_no_tool_is_refused() {
         tools: vec!["revoke_my_grant".to_owned(), "revoke_grant".to_owned()],
         toolsets: Vec::new(),
     };
-    let refused = Mcp::new(store, Arc::new(provider(PUBLIC_URL)), off).err();
+    let provider = Arc::new(provider(PUBLIC_URL));
+    let upstreams = behind(&store, &provider, Arc::new(Nowhere));
+    let refused = Mcp::new(store, provider, off, upstreams).err();
     assert_eq!(refused, Some(UnknownTool("revoke_grant".to_owned())));
 }

@@ -189,7 +189,7 @@ impl SystemConnect {
     }
 }
 
-fn bytes_max(upstream: &Upstream) -> usize {
+pub(super) fn bytes_max(upstream: &Upstream) -> usize {
     usize::try_from(upstream.bounds.answer_bytes_max).unwrap_or(usize::MAX)
 }
 

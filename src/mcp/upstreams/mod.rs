@@ -16,7 +16,7 @@ mod link;
 mod tools;
 
 #[cfg(test)]
-pub(super) mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

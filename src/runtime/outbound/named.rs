@@ -182,7 +182,8 @@ mod tests {
         let port = listener.local_addr().expect("an address").port();
         let way = NamedServers::new(None, SystemDialer, RootCertStore::empty());
         for host in ["127.0.0.1", "localhost"] {
-            let connecting = way.connect(&url(&format!("http://{host}:{port}/mcp")));
+            let url = url(&format!("http://{host}:{port}/mcp"));
+            let connecting = way.connect(&url);
             let (connected, accepted) = tokio::join!(connecting, listener.accept());
             let mut connected = connected.expect("a connection");
             let (mut accepted, _) = accepted.expect("a connection");
