@@ -336,9 +336,15 @@ pub(super) fn build(
         lifetimes: config.lifetimes,
         registration_by_default: config.registration.is_on(),
     });
+    let mcp = Mcp::new(
+        Arc::clone(store),
+        Arc::clone(&provider),
+        experiments.clone(),
+        config.mcp_off.clone(),
+    )?;
     let web = Arc::new(Web {
         store: Arc::clone(store),
-        provider: Arc::clone(&provider),
+        provider,
         entropy: Arc::clone(entropy),
         throttle: if config.rate_limit.is_on() {
             Throttle::on(&**entropy)
@@ -353,7 +359,7 @@ pub(super) fn build(
     });
     Ok(Arc::new(Appliance {
         web,
-        mcp: Mcp::new(Arc::clone(store), provider, config.mcp_off.clone())?,
+        mcp,
         management_api: config.management_api,
         clock: Arc::clone(clock),
         trusted_proxies: config.network.trusted_proxies.clone(),

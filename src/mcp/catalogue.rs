@@ -62,11 +62,9 @@ impl Catalogue {
     }
 
     fn known_to(&self, caller: &Caller) -> impl Iterator<Item = &'static Tool> {
-        self.table.iter().filter(|tool| {
-            caller.access.user.role.covers(tool.role)
-                && tool.is_in(caller.toolset)
-                && !self.off.tools.iter().any(|off| off == tool.name)
-        })
+        self.table
+            .iter()
+            .filter(|tool| tool.is_for(&caller.access, &self.off) && tool.is_in(caller.toolset))
     }
 }
 

@@ -15,14 +15,15 @@ use rmcp::{
     },
     service::RequestContext,
 };
+use serde_json::Value;
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     http::request::{Head, RequestId},
     mcp::{
-        CALL_TIMEOUT,
+        ARGUMENTS_DEPTH_MAX, CALL_TIMEOUT,
         catalogue::{Catalogue, Offer},
-        tools::{Call, ToolError},
+        tools::{Call, Desk, ToolError},
     },
     model::{
         audit::{Actor, Origin},
@@ -30,7 +31,6 @@ use crate::{
         toolset::Toolset,
     },
     oauth2provider::access::Access,
-    store::Store,
 };
 
 /// How long a client may keep the list of tools: it changes only with the token's scopes and with
@@ -90,13 +90,13 @@ impl Caller {
 /// Answers one message. Everything that differs between callers comes with the message.
 #[derive(Clone)]
 pub(super) struct Handler {
-    store: Arc<Store>,
+    desk: Desk,
     catalogue: Catalogue,
 }
 
 impl Handler {
-    pub(super) fn new(store: Arc<Store>, catalogue: Catalogue) -> Self {
-        Self { store, catalogue }
+    pub(super) fn new(desk: Desk, catalogue: Catalogue) -> Self {
+        Self { desk, catalogue }
     }
 
     fn list(&self, caller: &Caller) -> ListToolsResult {
@@ -127,8 +127,14 @@ impl Handler {
             let words = format!("expected a token with the scope {needed}, found less");
             return Err(ErrorData::invalid_params(words, None));
         }
+        if depth(&arguments) > ARGUMENTS_DEPTH_MAX {
+            let words = format!(
+                "arguments: expected at most {ARGUMENTS_DEPTH_MAX} levels of nesting, found more"
+            );
+            return Ok(CallToolResult::error(vec![ContentBlock::text(words)]));
+        }
         let call = Call {
-            store: Arc::clone(&self.store),
+            desk: self.desk.clone(),
             access: caller.access.clone(),
             now: caller.now,
             by: caller.by.clone(),
@@ -184,6 +190,19 @@ impl Failure {
             format!("something failed here; the log has more under the request's id {request}");
         Err(ErrorData::internal_error(words, None))
     }
+}
+
+/// How deeply objects and lists stand in each other. The parser's own bound, which is above
+/// [`ARGUMENTS_DEPTH_MAX`], is the bound of this recursion.
+fn depth(arguments: &JsonObject) -> usize {
+    fn of(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => 1 + items.iter().map(of).max().unwrap_or(0),
+            Value::Object(members) => depth(members),
+            _ => 0,
+        }
+    }
+    1 + arguments.values().map(of).max().unwrap_or(0)
 }
 
 /// Who calls. The front puts it beside every message; without it nothing is answered.

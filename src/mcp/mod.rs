@@ -31,12 +31,13 @@ use rmcp::transport::streamable_http_server::{
 
 use crate::{
     config::McpOff,
+    experiments::Experiments,
     http::{request::Request, response::Response},
     mcp::{
         catalogue::Catalogue,
         front::Refusal,
         handler::{Caller, Handler},
-        tools::{TOOLS, Tool},
+        tools::{Desk, TOOLS, Tool},
     },
     model::public_url::PublicUrl,
     oauth2provider::{Provider, access::Access, toolset_at},
@@ -47,6 +48,8 @@ use crate::{
 pub const MCP_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// The most bytes of what a tool returns, written as JSON.
 pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Objects and lists of a tool's arguments that may stand in each other.
+pub const ARGUMENTS_DEPTH_MAX: usize = 32;
 /// The longest that one call of a tool may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -90,23 +93,26 @@ impl Mcp {
     pub fn new(
         store: Arc<Store>,
         provider: Arc<Provider>,
+        experiments: Experiments,
         off: McpOff,
     ) -> Result<Self, UnknownTool> {
+        let desk = Desk {
+            store,
+            provider,
+            experiments: Arc::new(experiments),
+            off: Arc::new(off),
+        };
         let is_known = |name: &&String| TOOLS.iter().any(|tool| tool.name == **name);
-        match off.tools.iter().find(|name| !is_known(name)) {
+        match desk.off.tools.iter().find(|name| !is_known(name)) {
             Some(unknown) => Err(UnknownTool(unknown.clone())),
-            None => Ok(Self::with_tools(store, provider, &TOOLS, off)),
+            None => Ok(Self::with_tools(desk, &TOOLS)),
         }
     }
 
-    fn with_tools(
-        store: Arc<Store>,
-        provider: Arc<Provider>,
-        tools: &'static [Tool],
-        off: McpOff,
-    ) -> Self {
-        let catalogue = Catalogue::new(tools, Arc::new(off));
-        let handler = Handler::new(store, catalogue.clone());
+    fn with_tools(desk: Desk, tools: &'static [Tool]) -> Self {
+        let provider = Arc::clone(&desk.provider);
+        let catalogue = Catalogue::new(tools, Arc::clone(&desk.off));
+        let handler = Handler::new(desk, catalogue.clone());
         let service = StreamableHttpService::new(
             move || Ok(handler.clone()),
             Arc::new(NeverSessionManager::default()),
@@ -148,6 +154,11 @@ impl Mcp {
         }
         Err(Refusal::of_the_library(response).await)
     }
+}
+
+/// The answer to a caller who has to wait so many seconds, whatever it asked for.
+pub fn too_often(seconds: u64) -> Response {
+    Refusal::TooOften { seconds }.response("")
 }
 
 /// How rmcp serves: without sessions, so that there is nothing to hijack; in JSON, because no tool

@@ -37,7 +37,8 @@ async fn without_a_token_the_challenge_says_where_to_get_one() {
             let answer = house.ask(ask).await.expect(401);
             let expected = format!(
                 "Bearer realm=\"keystead\", resource_metadata=\"{public_url}/.well-known/\
-                 oauth-protected-resource/mcp\", scope=\"user:read grants:read grants:write\""
+                 oauth-protected-resource/mcp\", scope=\"user:read grants:read grants:write \
+                 sessions:read sessions:write apps:read audit:read\""
             );
             assert_eq!(
                 answer.header("www-authenticate"),

@@ -59,7 +59,7 @@ async fn discover_says_what_is_spoken() {
 #[tokio::test]
 async fn every_era_lists_the_same_tools_in_the_order_of_the_table() {
     let deployment = Deployment::new();
-    let ada = access("ada", &all_scopes());
+    let ada = owner_access("ada", &all_scopes());
     let expected: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
     for era in ERAS {
         assert_eq!(deployment.listed(era, &ada).await, expected, "{era:?}");

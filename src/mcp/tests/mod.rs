@@ -2,8 +2,11 @@
 
 mod callers;
 mod eras;
+mod owner;
 mod random;
 mod refusals;
+mod search;
+mod sessions;
 mod toolsets;
 
 use std::{
@@ -26,7 +29,7 @@ use crate::{
     },
     mcp::{
         Mcp,
-        tools::{TOOLS, Tool},
+        tools::{Desk, TOOLS, Tool},
     },
     model::{
         id::Id,
@@ -120,8 +123,7 @@ impl Deployment {
             made.join().expect("no panic").expect("a store in memory")
         });
         let store = Arc::new(store);
-        let provider = Arc::new(provider(public_url));
-        let mcp = Mcp::with_tools(Arc::clone(&store), provider, tools, off);
+        let mcp = Mcp::with_tools(desk(&store, public_url, off), tools);
         let path = MCP_PATH;
         Self { store, mcp, path }
     }
@@ -151,6 +153,19 @@ impl Deployment {
         self.ask(era, access, "tools/call", params).await
     }
 
+    /// What the tool returns for programs; the same JSON is its text.
+    async fn output(&self, access: &Access, tool: &str, arguments: Value) -> Value {
+        let answer = self.call(Era::Modern, access, tool, arguments).await;
+        let result = answer.result();
+        assert_eq!(result["isError"], false, "{result}");
+        let content = result["content"].as_array().expect("a list");
+        assert_eq!(content.len(), 1, "{result}");
+        let text = content[0]["text"].as_str().expect("a text");
+        let output = result["structuredContent"].clone();
+        assert_eq!(serde_json::from_str::<Value>(text).expect("JSON"), output);
+        output
+    }
+
     /// The names of the tools that `access` sees.
     async fn listed(&self, era: Era, access: &Access) -> Vec<String> {
         let result = self
@@ -171,6 +186,15 @@ impl Deployment {
             grants::add(tx, &grant)
         });
         kept.await.expect("a grant that is kept");
+    }
+}
+
+fn desk(store: &Arc<Store>, public_url: &str, off: McpOff) -> Desk {
+    Desk {
+        store: Arc::clone(store),
+        provider: Arc::new(provider(public_url)),
+        experiments: Arc::default(),
+        off: Arc::new(off),
     }
 }
 
@@ -220,6 +244,13 @@ fn access(name: &str, scopes: &ScopeSet) -> Access {
         grant_id: Id::generate(NOW, &entropy),
         scopes: scopes.clone(),
     }
+}
+
+/// The same for an owner of the box.
+fn owner_access(name: &str, scopes: &ScopeSet) -> Access {
+    let mut access = access(name, scopes);
+    access.user.role = Role::Owner;
+    access
 }
 
 fn grant(access: &Access) -> Grant {
