@@ -59,6 +59,9 @@ const SERVED: [&str; 5] = [
     "tools/call",
 ];
 
+/// Those of them that ended with the revision of 2026-07-28.
+const ENDED: [&str; 2] = ["initialize", "ping"];
+
 /// Who calls, and when: what stands beside a message that went through the front.
 #[derive(Debug)]
 pub(super) struct Caller {
@@ -254,10 +257,12 @@ impl ServerHandler for Handler {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let CustomRequest { method, .. } = request;
-        if SERVED.contains(&method.as_str()) {
+        let is_stateless = context.meta.protocol_version() == Some(ProtocolVersion::V_2026_07_28);
+        let has_ended = is_stateless && ENDED.contains(&method.as_str());
+        if SERVED.contains(&method.as_str()) && !has_ended {
             let words = format!("expected the parameters that {method} has, found others");
             return Err(ErrorData::invalid_params(words, None));
         }

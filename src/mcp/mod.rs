@@ -11,6 +11,8 @@
 pub mod tools;
 
 mod catalogue;
+#[cfg(feature = "conformance-fixtures")]
+mod fixtures;
 mod front;
 mod handler;
 
@@ -36,13 +38,18 @@ use crate::{
     mcp::{
         catalogue::Catalogue,
         front::Refusal,
-        handler::{Caller, Handler},
+        handler::Caller,
         tools::{Desk, TOOLS, Tool},
     },
     model::public_url::PublicUrl,
     oauth2provider::{Provider, access::Access, toolset_at},
     store::Store,
 };
+
+#[cfg(feature = "conformance-fixtures")]
+use fixtures::Fixtures as Answers;
+#[cfg(not(feature = "conformance-fixtures"))]
+use handler::Handler as Answers;
 
 /// The most bytes of one message.
 pub const MCP_BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -53,7 +60,8 @@ pub const ARGUMENTS_DEPTH_MAX: usize = 32;
 /// The longest that one call of a tool may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What rmcp gets to see of a caller's headers: no credential is among them, whatever it is called.
+/// What rmcp gets to see of a caller's headers, beside [`ARGUMENT`]: no credential is among them,
+/// whatever it is called.
 static FORWARDED: [HeaderName; 6] = [
     HOST,
     ORIGIN,
@@ -62,6 +70,8 @@ static FORWARDED: [HeaderName; 6] = [
     HeaderName::from_static("mcp-method"),
     HeaderName::from_static("mcp-name"),
 ];
+/// What the headers begin with in which arguments stand once more; rmcp compares them.
+const ARGUMENT: &str = "mcp-param-";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// What rmcp wants to read word by word. The front has seen what the caller accepts.
 const BOTH_MEDIA_TYPES: HeaderValue =
@@ -80,7 +90,7 @@ pub struct UnknownTool(String);
 
 /// The MCP endpoint, at every path that it is served at.
 pub struct Mcp {
-    service: StreamableHttpService<Handler, NeverSessionManager>,
+    service: StreamableHttpService<Answers, NeverSessionManager>,
     catalogue: Catalogue,
     provider: Arc<Provider>,
 }
@@ -112,9 +122,9 @@ impl Mcp {
     fn with_tools(desk: Desk, tools: &'static [Tool]) -> Self {
         let provider = Arc::clone(&desk.provider);
         let catalogue = Catalogue::new(tools, Arc::clone(&desk.off));
-        let handler = Handler::new(desk, catalogue.clone());
+        let answers = Answers::new(desk, catalogue.clone());
         let service = StreamableHttpService::new(
-            move || Ok(handler.clone()),
+            move || Ok(answers.clone()),
             Arc::new(NeverSessionManager::default()),
             transport(&provider.public_url),
         );
@@ -142,9 +152,9 @@ impl Mcp {
         let on = self.catalogue.toolsets();
         let asked = front::read(&request, toolset_at(path), &on)?;
         let caller = Caller::new(&request.head, access, asked.toolset);
-        let called = asked.tool.as_deref();
-        let called = called.and_then(|name| self.catalogue.find(&caller, name));
-        if let Some(offer) = called.filter(|offer| !offer.is_open_to(&caller.access.scopes)) {
+        let name = asked.tool.as_deref();
+        let offer = name.and_then(|name| self.catalogue.find(&caller, name));
+        if let Some(offer) = offer.filter(|offer| !offer.is_open_to(&caller.access.scopes)) {
             return Err(asked.lacks(&offer));
         }
         let response = self.service.handle(forwarded(request, caller)).await;
@@ -187,10 +197,10 @@ fn forwarded(request: Request, caller: Caller) -> http::Request<Full<Bytes>> {
     let mut forwarded = http::Request::new(Full::new(body));
     *forwarded.method_mut() = Method::POST;
     let headers = forwarded.headers_mut();
-    for name in &FORWARDED {
-        for value in head.headers.get_all(name) {
-            headers.append(name, value.clone());
-        }
+    let is_forwarded =
+        |name: &HeaderName| FORWARDED.contains(name) || name.as_str().starts_with(ARGUMENT);
+    for (name, value) in head.headers.iter().filter(|(name, _)| is_forwarded(name)) {
+        headers.append(name, value.clone());
     }
     headers.insert(ACCEPT, BOTH_MEDIA_TYPES);
     forwarded.extensions_mut().insert(Arc::new(caller));

@@ -24,20 +24,25 @@ async function approve(person, url) {
   return 'approved';
 }
 
-/** Runs `python/<script>`, with `person` at its browser, to its end. */
-async function run(script, args, person) {
+/**
+ * Runs `python/<script>`, with `person` at its browser, to its end. They leave out `withoutAtFirst`
+ * the first time that they are asked.
+ */
+async function run(script, args, person, { withoutAtFirst } = {}) {
   assert.ok(existsSync(python), 'tests/clients/.venv is missing: run `tests/run`, which makes it');
   // Plain http is the one thing that Authlib is told to accept.
   const env = { PATH: process.env.PATH, AUTHLIB_INSECURE_TRANSPORT: '1', PYTHONWARNINGS: 'error::UserWarning' };
   const child = spawn(python, ['-B', path.join(here, 'python', script), person.server.url, ...args], { env });
   let output = '';
+  let asked = 0;
   child.stderr.on('data', (piece) => (output += piece));
   const lines = createInterface({ input: child.stdout });
   lines.on('line', (line) => {
     output += `${line}\n`;
     const [, what, url] = line.match(/^(open|approve) (\S+)$/) ?? [];
     if (!url) return;
-    const answered = what === 'open' ? person.authorize(url) : approve(person, url);
+    const without = asked++ === 0 ? withoutAtFirst : undefined;
+    const answered = what === 'open' ? person.authorize(url, { without }) : approve(person, url);
     answered.then(
       (answer) => child.stdin.write(`${answer}\n`),
       (fault) => {
@@ -76,7 +81,7 @@ test('Authlib: has a device signed in by somebody at a browser', async (t) => {
 
 for (const [mode, era] of [['auto', '2026-07-28'], ['legacy', '2025-11-25']]) {
   test(`the MCP SDK for Python, ${mode}: finds its way from the URL alone to a tool call`, async (t) => {
-    const server = await Server.start(t);
-    await run('mcp_client.py', [mode, era], await server.person('ada'));
+    const server = await Server.start(t, { config: '[token]\naccess_ttl = "2s"\n' });
+    await run('mcp_client.py', [mode, era], await server.person('ada'), { withoutAtFirst: ['grants:write'] });
   });
 }

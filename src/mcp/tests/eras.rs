@@ -184,6 +184,17 @@ async fn ping_ended_with_the_legacy_era() {
     }
 }
 
+/// Whatever its parameters are: what they had to be is no matter of a stateless client.
+#[tokio::test]
+async fn initialize_ended_with_the_legacy_era() {
+    let deployment = Deployment::new();
+    let ada = access("ada", &all_scopes());
+    let answer = deployment.ask(Era::Modern, &ada, "initialize", json!({}));
+    let answer = answer.await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert_eq!(answer.error_code(), -32601);
+}
+
 #[tokio::test]
 async fn an_unknown_tool_is_an_error_of_the_protocol() {
     let deployment = Deployment::new();

@@ -30,6 +30,8 @@ pub(super) struct Kind {
 
 /// How the documents of a kind are come by.
 enum Documents {
+    /// They are made of what is at hand.
+    Made(fn(&Call) -> Vec<Document>),
     /// They are few enough to look through.
     All(fn(&Call) -> Result<Vec<Document>, StoreError>),
     /// They are searched where they are kept.
@@ -44,7 +46,7 @@ pub(super) static KINDS: [Kind; 6] = [
     Kind {
         name: "person",
         tool: "get_authenticated_user",
-        documents: Documents::All(person),
+        documents: Documents::Made(person),
     },
     Kind {
         name: "grant",
@@ -59,7 +61,7 @@ pub(super) static KINDS: [Kind; 6] = [
     Kind {
         name: "experiment",
         tool: "list_experiments",
-        documents: Documents::All(all_experiments),
+        documents: Documents::Made(all_experiments),
     },
     Kind {
         name: "client",
@@ -120,36 +122,37 @@ impl Kind {
         query: &str,
         max: usize,
     ) -> Result<Vec<Document>, StoreError> {
-        match self.documents {
-            Documents::Kept { search, .. } => search(call, query, max),
-            Documents::All(all) => {
-                let words: Vec<_> = query.split_whitespace().map(str::to_lowercase).collect();
-                let mut found = all(call)?;
-                found.retain(|document| document.has_all(&words));
-                found.truncate(max);
-                Ok(found)
-            }
-        }
+        let mut found = match self.documents {
+            Documents::Kept { search, .. } => return search(call, query, max),
+            Documents::All(all) => all(call)?,
+            Documents::Made(make) => make(call),
+        };
+        let words: Vec<_> = query.split_whitespace().map(str::to_lowercase).collect();
+        found.retain(|document| document.has_all(&words));
+        found.truncate(max);
+        Ok(found)
     }
 
     /// The document of that key.
     pub(super) fn find(&self, call: &Call, key: &str) -> Result<Option<Document>, StoreError> {
-        match self.documents {
-            Documents::Kept { find, .. } => find(call, key),
-            Documents::All(all) => Ok(all(call)?.into_iter().find(|document| document.key == key)),
-        }
+        let all = match self.documents {
+            Documents::Kept { find, .. } => return find(call, key),
+            Documents::All(all) => all(call)?,
+            Documents::Made(make) => make(call),
+        };
+        Ok(all.into_iter().find(|document| document.key == key))
     }
 }
 
-fn person(call: &Call) -> Result<Vec<Document>, StoreError> {
+fn person(call: &Call) -> Vec<Document> {
     let user = &call.access.user;
     let (name, role) = (user.name.to_string(), user.role.as_str().to_owned());
-    Ok(vec![Document {
+    vec![Document {
         key: user.id.to_string(),
         title: format!("{name}, who is signed in"),
         path: "/account".to_owned(),
         facts: vec![("name", name), ("role", role)],
-    }])
+    }]
 }
 
 fn my_grants(call: &Call) -> Result<Vec<Document>, StoreError> {
@@ -204,7 +207,7 @@ fn of_session(session: Session) -> Document {
     }
 }
 
-fn all_experiments(call: &Call) -> Result<Vec<Document>, StoreError> {
+fn all_experiments(call: &Call) -> Vec<Document> {
     let document = |experiment: &Experiment| {
         let state = if call.desk.experiments.is_on(experiment.name) {
             "on"
@@ -222,7 +225,7 @@ fn all_experiments(call: &Call) -> Result<Vec<Document>, StoreError> {
             ],
         }
     };
-    Ok(experiments::listed().map(document).collect())
+    experiments::listed().map(document).collect()
 }
 
 fn search_clients(call: &Call, query: &str, max: usize) -> Result<Vec<Document>, StoreError> {
@@ -300,8 +303,8 @@ fn of_entry(row: AuditRow) -> Document {
     let mut facts = vec![
         ("at", row.at.clone()),
         ("action", row.action.clone()),
-        ("actor", named(row.actor, row.actor_id)),
-        ("object", named(row.object, row.object_id)),
+        ("actor", named(&row.actor, row.actor_id)),
+        ("object", named(&row.object, row.object_id)),
     ];
     facts.extend(row.address.map(|address| ("address", address)));
     facts.extend(row.request_id.map(|id| ("request", id)));
@@ -324,6 +327,6 @@ fn of_entry(row: AuditRow) -> Document {
     }
 }
 
-fn named(kind: String, id: Option<String>) -> String {
-    id.map_or_else(|| kind.clone(), |id| format!("{kind} {id}"))
+fn named(kind: &str, id: Option<String>) -> String {
+    id.map_or_else(|| kind.to_owned(), |id| format!("{kind} {id}"))
 }

@@ -1,8 +1,8 @@
 //! `search` and `fetch`, in the shape in which hosts look for them.
 //!
 //! # Source
-//! The tools that connectors of ChatGPT call: `search` with a query returns ids, `fetch` with an
-//! id returns a document.
+//! What `OpenAI` documents for connectors: `search` with a query returns ids, `fetch` with an id
+//! returns a document.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
