@@ -40,8 +40,8 @@ export async function temporaryDirectory() {
   return directory;
 }
 
-/** The binary with the tools that the conformance suite calls. */
-export const CONFORMANCE_BINARY = path.join(path.dirname(BINARY), 'keystead-conformance');
+/** Another program that `tests/run` builds. */
+export const builtBeside = (name) => path.join(path.dirname(BINARY), name);
 
 /** Starts a binary. */
 function start(binary, args, options) {

@@ -6,11 +6,13 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { CONFORMANCE_BINARY, Server } from './harness.mjs';
+import { builtBeside, Server } from './harness.mjs';
 import { mcpRequest, obtainTokens, register } from './oauth.mjs';
 import { bearerProxy } from './proxy.mjs';
 import { runSuite } from './suite.mjs';
 
+/** The build that has the tools which the suite calls. */
+const BINARY = builtBeside('keystead-conformance');
 const BASELINES = path.join(path.dirname(new URL(import.meta.url).pathname), '../conformance');
 
 /** Each suite, what it is asked to run, its baseline, and how many scenarios that are at least. */
@@ -30,8 +32,8 @@ const failures = (checked) =>
 
 for (const [suite, selection, baseline, least] of RUNS) {
   test(`${suite} ${selection.join(' ')}: nothing fails but what is not offered`, async (t) => {
-    assert.ok(existsSync(CONFORMANCE_BINARY), `${CONFORMANCE_BINARY} is missing: run tests/run, which builds it`);
-    const server = await Server.start(t, { binary: CONFORMANCE_BINARY });
+    assert.ok(existsSync(BINARY), `${BINARY} is missing: run tests/run, which builds it`);
+    const server = await Server.start(t, { binary: BINARY });
     const { access_token: token } = await obtainTokens(await server.person(), await register(server));
     const url = `${await bearerProxy(t, server, token)}/mcp`;
     const args = ['server', '--url', url, ...selection, '--expected-failures', path.join(BASELINES, baseline)];
