@@ -41,6 +41,11 @@ fn the_conformance_tool_of_mcp_finds_nothing_wrong() {
 }
 
 #[test]
+fn the_conformance_suite_of_mcp_fails_only_where_nothing_is_offered() {
+    run("mcp-conformance");
+}
+
+#[test]
 fn what_hosts_in_the_field_send_is_understood() {
     run("quirks");
 }

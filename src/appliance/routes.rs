@@ -12,7 +12,7 @@ use crate::{
         response::{Response, json},
         route::{Cors, OnHangUp, Route},
     },
-    mcp::MCP_BODY_BYTES_MAX,
+    mcp::{self, MCP_BODY_BYTES_MAX},
     model::{
         oauth2::scope::{
             APPS_READ, APPS_WRITE, AUDIT_READ, GRANTS_READ, GRANTS_WRITE, SESSIONS_READ,
@@ -34,7 +34,7 @@ use crate::{
         },
         pages::{account, apps, claim, device, home, sign_in},
         refusals::ApiError,
-        throttle::Endpoint,
+        throttle::{Endpoint, Subject},
     },
 };
 
@@ -230,7 +230,17 @@ async fn mcp(app: Arc<Appliance>, request: Request, caller: Caller, path: &str) 
         return refused(StatusCode::FORBIDDEN, &off.to_string());
     }
     match caller {
-        Caller::Bearer(access) => app.mcp.answer(request, *access, path).await,
+        Caller::Bearer(access) => {
+            let allowance = Subject::Grant(access.grant_id);
+            let checked = app
+                .web
+                .throttle
+                .check(request.head.now, Endpoint::Mcp, allowance);
+            match checked {
+                Ok(()) => app.mcp.answer(request, *access, path).await,
+                Err(wait) => mcp::too_often(wait.seconds),
+            }
+        }
         // The route asks for a bearer; if none was checked, nothing is done.
         Caller::Anyone | Caller::Visitor(_) | Caller::Api(_) => {
             refused(StatusCode::UNAUTHORIZED, "no credential")

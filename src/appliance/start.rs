@@ -345,9 +345,21 @@ pub(super) fn build(
         registration_by_default: config.registration.is_on(),
         upstreams: config.upstreams.clone(),
     });
+    let upstreams = Arc::new(Upstreams::new(
+        Arc::clone(store),
+        Arc::clone(&provider),
+        ways.upstreams,
+    ));
+    let mcp = Mcp::new(
+        Arc::clone(store),
+        Arc::clone(&provider),
+        experiments.clone(),
+        config.mcp_off.clone(),
+        Arc::clone(&upstreams),
+    )?;
     let web = Arc::new(Web {
         store: Arc::clone(store),
-        provider: Arc::clone(&provider),
+        provider,
         entropy: Arc::clone(entropy),
         throttle: if config.rate_limit.is_on() {
             Throttle::on(&**entropy)
@@ -360,19 +372,9 @@ pub(super) fn build(
         probe: Probe::default(),
         experiments,
     });
-    let upstreams = Arc::new(Upstreams::new(
-        Arc::clone(store),
-        Arc::clone(&provider),
-        ways.upstreams,
-    ));
     Ok(Arc::new(Appliance {
         web,
-        mcp: Mcp::new(
-            Arc::clone(store),
-            provider,
-            config.mcp_off.clone(),
-            Arc::clone(&upstreams),
-        )?,
+        mcp,
         upstreams,
         management_api: config.management_api,
         clock: Arc::clone(clock),

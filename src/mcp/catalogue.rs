@@ -153,9 +153,8 @@ impl Catalogue {
     fn known_to(&self, caller: &Caller) -> impl Iterator<Item = &'static Tool> {
         self.table.iter().filter(|tool| {
             caller.upstream.is_none()
-                && caller.access.user.role.covers(tool.role)
+                && tool.is_for(&caller.access, &self.off)
                 && tool.is_in(caller.toolset)
-                && !self.off.tools.iter().any(|off| off == tool.name)
         })
     }
 }

@@ -6,7 +6,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{ACCEPT, ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE},
+    header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::BodyExt as _;
 use rmcp::model::ProtocolVersion;
@@ -81,6 +81,12 @@ pub(super) enum Refusal {
     /// The body is JSON, and neither a request nor a notification.
     #[error("expected one JSON-RPC 2.0 request or notification: {0}")]
     NotAMessage(String),
+    /// The caller has used up its allowance.
+    #[error("expected fewer messages; try again in {seconds} seconds")]
+    TooOften {
+        /// Until there is room for one more.
+        seconds: u64,
+    },
     /// What rmcp says in plain text: that `Host` or `Origin` is foreign, say.
     #[error("{words}")]
     Library {
@@ -358,6 +364,7 @@ impl Refusal {
             | Self::Batch
             | Self::NotAMessage(_) => (StatusCode::BAD_REQUEST, INVALID_REQUEST),
             Self::ToolsetOff => (StatusCode::NOT_FOUND, INVALID_REQUEST),
+            Self::TooOften { .. } => (StatusCode::TOO_MANY_REQUESTS, INVALID_REQUEST),
             Self::Library { status, .. } => (*status, INVALID_REQUEST),
             Self::Scope { .. } => (StatusCode::FORBIDDEN, INVALID_REQUEST),
         }
@@ -386,6 +393,7 @@ impl Refusal {
     fn header(&self, resource_metadata_url: &str) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::Method(_) => Some((ALLOW, HeaderValue::from_static("POST"))),
+            Self::TooOften { seconds } => Some((RETRY_AFTER, HeaderValue::from(*seconds))),
             Self::Scope { scopes, .. } => {
                 // RFC 6750 §3.1; the MCP specification has all the scopes that the operation
                 // needs in one challenge, so that the client asks its person once.

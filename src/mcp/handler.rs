@@ -15,13 +15,15 @@ use rmcp::{
     },
     service::RequestContext,
 };
+use serde_json::Value;
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     http::request::{Head, RequestId},
     mcp::{
+        ARGUMENTS_DEPTH_MAX,
         catalogue::{Catalogue, Offer, Unknowable},
-        tools::{Call, ToolError},
+        tools::{Call, Desk, ToolError},
     },
     model::{
         audit::{Actor, Origin},
@@ -30,7 +32,6 @@ use crate::{
         upstream::UpstreamName,
     },
     oauth2provider::access::Access,
-    store::Store,
 };
 
 /// How long a client may keep the list of tools: it changes only with the token's scopes and with
@@ -58,6 +59,9 @@ const SERVED: [&str; 5] = [
     "tools/list",
     "tools/call",
 ];
+
+/// Those of them that ended with the revision of 2026-07-28.
+const ENDED: [&str; 2] = ["initialize", "ping"];
 
 /// Who calls, and when: what stands beside a message that went through the front.
 #[derive(Debug)]
@@ -98,13 +102,13 @@ impl Caller {
 /// Answers one message. Everything that differs between callers comes with the message.
 #[derive(Clone)]
 pub(super) struct Handler {
-    store: Arc<Store>,
+    desk: Desk,
     catalogue: Catalogue,
 }
 
 impl Handler {
-    pub(super) fn new(store: Arc<Store>, catalogue: Catalogue) -> Self {
-        Self { store, catalogue }
+    pub(super) fn new(desk: Desk, catalogue: Catalogue) -> Self {
+        Self { desk, catalogue }
     }
 
     async fn list(&self, caller: &Caller) -> Result<ListToolsResult, ErrorData> {
@@ -145,8 +149,14 @@ impl Handler {
             let words = format!("expected a token with the scope {needed}, found less");
             return Err(ErrorData::invalid_params(words, None));
         }
+        if depth(&arguments) > ARGUMENTS_DEPTH_MAX {
+            let words = format!(
+                "arguments: expected at most {ARGUMENTS_DEPTH_MAX} levels of nesting, found more"
+            );
+            return Ok(CallToolResult::error(vec![ContentBlock::text(words)]));
+        }
         let call = Call {
-            store: Arc::clone(&self.store),
+            desk: self.desk.clone(),
             access: caller.access.clone(),
             now: caller.now,
             by: caller.by.clone(),
@@ -212,6 +222,19 @@ fn unknowable(error: Unknowable, request: RequestId) -> ErrorData {
     ErrorData::internal_error(words, None)
 }
 
+/// How deeply objects and lists stand in each other. The parser's own bound, which is above
+/// [`ARGUMENTS_DEPTH_MAX`], is the bound of this recursion.
+fn depth(arguments: &JsonObject) -> usize {
+    fn of(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => 1 + items.iter().map(of).max().unwrap_or(0),
+            Value::Object(members) => depth(members),
+            _ => 0,
+        }
+    }
+    1 + arguments.values().map(of).max().unwrap_or(0)
+}
+
 /// Who calls. The front puts it beside every message; without it nothing is answered.
 fn caller_of(context: &RequestContext<RoleServer>) -> Result<Arc<Caller>, ErrorData> {
     context
@@ -261,10 +284,12 @@ impl ServerHandler for Handler {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let CustomRequest { method, .. } = request;
-        if SERVED.contains(&method.as_str()) {
+        let is_stateless = context.meta.protocol_version() == Some(ProtocolVersion::V_2026_07_28);
+        let has_ended = is_stateless && ENDED.contains(&method.as_str());
+        if SERVED.contains(&method.as_str()) && !has_ended {
             let words = format!("expected the parameters that {method} has, found others");
             return Err(ErrorData::invalid_params(words, None));
         }

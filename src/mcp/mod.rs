@@ -13,6 +13,8 @@ pub mod tools;
 pub mod upstreams;
 
 mod catalogue;
+#[cfg(feature = "conformance-fixtures")]
+mod fixtures;
 mod front;
 mod handler;
 
@@ -33,12 +35,13 @@ use rmcp::transport::streamable_http_server::{
 
 use crate::{
     config::McpOff,
+    experiments::Experiments,
     http::{request::Request, response::Response},
     mcp::{
         catalogue::Catalogue,
         front::Refusal,
-        handler::{Caller, Handler},
-        tools::{TOOLS, Tool},
+        handler::Caller,
+        tools::{Desk, TOOLS, Tool},
         upstreams::Upstreams,
     },
     model::{public_url::PublicUrl, upstream::UpstreamName},
@@ -46,14 +49,22 @@ use crate::{
     store::Store,
 };
 
+#[cfg(feature = "conformance-fixtures")]
+use fixtures::Fixtures as Answers;
+#[cfg(not(feature = "conformance-fixtures"))]
+use handler::Handler as Answers;
+
 /// The most bytes of one message.
 pub const MCP_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// The most bytes of what a tool returns, written as JSON.
 pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Objects and lists of a tool's arguments that may stand in each other.
+pub const ARGUMENTS_DEPTH_MAX: usize = 32;
 /// The longest that one call of a tool may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What rmcp gets to see of a caller's headers: no credential is among them, whatever it is called.
+/// What rmcp gets to see of a caller's headers, beside [`ARGUMENT`]: no credential is among them,
+/// whatever it is called.
 static FORWARDED: [HeaderName; 6] = [
     HOST,
     ORIGIN,
@@ -62,6 +73,8 @@ static FORWARDED: [HeaderName; 6] = [
     HeaderName::from_static("mcp-method"),
     HeaderName::from_static("mcp-name"),
 ];
+/// What the headers begin with in which arguments stand once more; rmcp compares them.
+const ARGUMENT: &str = "mcp-param-";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// What rmcp wants to read word by word. The front has seen what the caller accepts.
 const BOTH_MEDIA_TYPES: HeaderValue =
@@ -80,7 +93,7 @@ pub struct UnknownTool(String);
 
 /// The MCP endpoint, at every path that it is served at.
 pub struct Mcp {
-    service: StreamableHttpService<Handler, NeverSessionManager>,
+    service: StreamableHttpService<Answers, NeverSessionManager>,
     catalogue: Catalogue,
     provider: Arc<Provider>,
 }
@@ -93,30 +106,32 @@ impl Mcp {
     pub fn new(
         store: Arc<Store>,
         provider: Arc<Provider>,
+        experiments: Experiments,
         off: McpOff,
         upstreams: Arc<Upstreams>,
     ) -> Result<Self, UnknownTool> {
+        let desk = Desk {
+            store,
+            provider,
+            experiments: Arc::new(experiments),
+            off: Arc::new(off),
+        };
         // An upstream may be added after the start, and has its tools when it runs.
         let is_known = |name: &&String| {
             TOOLS.iter().any(|tool| tool.name == **name) || UpstreamName::split(name).is_some()
         };
-        match off.tools.iter().find(|name| !is_known(name)) {
+        match desk.off.tools.iter().find(|name| !is_known(name)) {
             Some(unknown) => Err(UnknownTool(unknown.clone())),
-            None => Ok(Self::with_tools(store, provider, &TOOLS, off, upstreams)),
+            None => Ok(Self::with_tools(desk, &TOOLS, upstreams)),
         }
     }
 
-    fn with_tools(
-        store: Arc<Store>,
-        provider: Arc<Provider>,
-        tools: &'static [Tool],
-        off: McpOff,
-        upstreams: Arc<Upstreams>,
-    ) -> Self {
-        let catalogue = Catalogue::new(tools, Arc::new(off), upstreams);
-        let handler = Handler::new(store, catalogue.clone());
+    fn with_tools(desk: Desk, tools: &'static [Tool], upstreams: Arc<Upstreams>) -> Self {
+        let provider = Arc::clone(&desk.provider);
+        let catalogue = Catalogue::new(tools, Arc::clone(&desk.off), upstreams);
+        let answers = Answers::new(desk, catalogue.clone());
         let service = StreamableHttpService::new(
-            move || Ok(handler.clone()),
+            move || Ok(answers.clone()),
             Arc::new(NeverSessionManager::default()),
             transport(&provider.public_url),
         );
@@ -158,6 +173,11 @@ impl Mcp {
     }
 }
 
+/// The answer to a caller who has to wait so many seconds, whatever it asked for.
+pub fn too_often(seconds: u64) -> Response {
+    Refusal::TooOften { seconds }.response("")
+}
+
 /// How rmcp serves: without sessions, so that there is nothing to hijack; in JSON, because no tool
 /// sends anything before its answer; and with `Host` and `Origin` checked once more, behind the
 /// dispatcher's own check (threat 1).
@@ -184,10 +204,10 @@ fn forwarded(request: Request, caller: Caller) -> http::Request<Full<Bytes>> {
     let mut forwarded = http::Request::new(Full::new(body));
     *forwarded.method_mut() = Method::POST;
     let headers = forwarded.headers_mut();
-    for name in &FORWARDED {
-        for value in head.headers.get_all(name) {
-            headers.append(name, value.clone());
-        }
+    let is_forwarded =
+        |name: &HeaderName| FORWARDED.contains(name) || name.as_str().starts_with(ARGUMENT);
+    for (name, value) in head.headers.iter().filter(|(name, _)| is_forwarded(name)) {
+        headers.append(name, value.clone());
     }
     headers.insert(ACCEPT, BOTH_MEDIA_TYPES);
     forwarded.extensions_mut().insert(Arc::new(caller));

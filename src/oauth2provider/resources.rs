@@ -13,7 +13,7 @@ use crate::{
             client_id::ClientId,
             resource::ResourceUri,
             resource_server::{ResourceServer, SERVER_SCOPES_MAX, ServerIdentifier, ServerScope},
-            scope::{Minimal, OFFLINE_ACCESS, SCOPES, ScopeSet, find_definition},
+            scope::{About, Minimal, OFFLINE_ACCESS, SCOPES, ScopeSet, find_definition},
         },
         public_url::PublicUrl,
         upstream::{UpstreamName, UpstreamScope},
@@ -128,6 +128,17 @@ impl Resource {
         };
         let effect = elsewhere.or_else(|| find_definition(name).map(|scope| scope.effect));
         effect.unwrap_or(Effect::Destroys)
+    }
+
+    /// Whether a person may leave the scope `name` out of what a client asks for: what changes
+    /// something, and what lets it look at the whole box.
+    pub fn can_leave_out(&self, name: &str) -> bool {
+        let definition = match self {
+            Self::Own(_) => find_definition(name),
+            Self::Server(_) => None,
+        };
+        let is_of_the_box = definition.is_some_and(|scope| scope.about == About::Box);
+        is_of_the_box || !self.effect_of(name).is_read_only()
     }
 
     /// The words in which a person reads the scope `name`; the name where there are none.

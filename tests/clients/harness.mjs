@@ -40,9 +40,12 @@ export async function temporaryDirectory() {
   return directory;
 }
 
-/** Starts the binary. */
-function start(args, options) {
-  const child = spawn(BINARY, args, options);
+/** Another program that `tests/run` builds. */
+export const builtBeside = (name) => path.join(path.dirname(BINARY), name);
+
+/** Starts a binary. */
+function start(binary, args, options) {
+  const child = spawn(binary, args, options);
   running.add(child);
   child.once('close', () => running.delete(child));
   return child;
@@ -50,7 +53,7 @@ function start(args, options) {
 
 /** Runs `keystead` with `args` to its end. */
 export async function keystead(args, { input = '', ...options } = {}) {
-  const child = start(args, { env: environment(tmpdir()), ...options });
+  const child = start(BINARY, args, { env: environment(tmpdir()), ...options });
   // A command that refuses its arguments does not read its input.
   child.stdin.on('error', (fault) => assert.equal(fault.code, 'EPIPE'));
   child.stdin.end(input);
@@ -89,7 +92,7 @@ export class Server {
    * `config` is the text of a configuration file. A server that is started again must keep its
    * `listen` address: the public URL, which tokens are bound to, has the port in it.
    */
-  static async start(t, { data, listen = '127.0.0.1:0', args = [], config, rateLimit = 'off' } = {}) {
+  static async start(t, { data, listen = '127.0.0.1:0', args = [], config, rateLimit = 'off', binary = BINARY } = {}) {
     const server = new Server();
     server.data = data ?? (await temporaryDirectory());
     const all = ['serve', '--data', server.data, '--listen', listen, '--rate-limit', rateLimit, ...args];
@@ -98,7 +101,7 @@ export class Server {
       await writeFile(file, config);
       all.push('--config', file);
     }
-    server.#run(all);
+    server.#run(binary, all);
     t.after(async () => {
       if (server.url && !server.exited) await server.verifyAudit();
       await server.kill();
@@ -108,8 +111,8 @@ export class Server {
     return server;
   }
 
-  #run(args) {
-    this.#child = start(args, { env: environment(this.data), stdio: ['ignore', 'pipe', 'pipe'] });
+  #run(binary, args) {
+    this.#child = start(binary, args, { env: environment(this.data), stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child.stderr.on('data', (piece) => (this.stderr += piece));
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
       this.#lines.push(line);

@@ -36,3 +36,4 @@ mod remembered;
 mod revoke;
 mod sign_in;
 mod token;
+mod upstreams;

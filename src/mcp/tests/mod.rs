@@ -2,8 +2,11 @@
 
 mod callers;
 mod eras;
+mod owner;
 mod random;
 mod refusals;
+mod search;
+mod sessions;
 mod toolsets;
 mod upstreams;
 
@@ -27,7 +30,7 @@ use crate::{
     },
     mcp::{
         Mcp,
-        tools::{TOOLS, Tool},
+        tools::{Desk, TOOLS, Tool},
         upstreams::{Connect, Upstreams, testing::Nowhere},
     },
     model::{
@@ -122,9 +125,9 @@ impl Deployment {
             made.join().expect("no panic").expect("a store in memory")
         });
         let store = Arc::new(store);
-        let provider = Arc::new(provider(public_url));
-        let upstreams = behind(&store, &provider, Arc::new(Nowhere));
-        let mcp = Mcp::with_tools(Arc::clone(&store), provider, tools, off, upstreams);
+        let desk = desk(&store, public_url, off);
+        let upstreams = behind(&desk, Arc::new(Nowhere));
+        let mcp = Mcp::with_tools(desk, tools, upstreams);
         let path = MCP_PATH;
         Self { store, mcp, path }
     }
@@ -154,6 +157,19 @@ impl Deployment {
         self.ask(era, access, "tools/call", params).await
     }
 
+    /// What the tool returns for programs; the same JSON is its text.
+    async fn output(&self, access: &Access, tool: &str, arguments: Value) -> Value {
+        let answer = self.call(Era::Modern, access, tool, arguments).await;
+        let result = answer.result();
+        assert_eq!(result["isError"], false, "{result}");
+        let content = result["content"].as_array().expect("a list");
+        assert_eq!(content.len(), 1, "{result}");
+        let text = content[0]["text"].as_str().expect("a text");
+        let output = result["structuredContent"].clone();
+        assert_eq!(serde_json::from_str::<Value>(text).expect("JSON"), output);
+        output
+    }
+
     /// The names of the tools that `access` sees.
     async fn listed(&self, era: Era, access: &Access) -> Vec<String> {
         let result = self
@@ -178,13 +194,18 @@ impl Deployment {
 }
 
 /// The room of upstreams, which `connect` reaches.
-fn behind(
-    store: &Arc<Store>,
-    provider: &Arc<Provider>,
-    connect: Arc<dyn Connect>,
-) -> Arc<Upstreams> {
-    let (store, provider) = (Arc::clone(store), Arc::clone(provider));
+fn behind(desk: &Desk, connect: Arc<dyn Connect>) -> Arc<Upstreams> {
+    let (store, provider) = (Arc::clone(&desk.store), Arc::clone(&desk.provider));
     Arc::new(Upstreams::new(store, provider, connect))
+}
+
+fn desk(store: &Arc<Store>, public_url: &str, off: McpOff) -> Desk {
+    Desk {
+        store: Arc::clone(store),
+        provider: Arc::new(provider(public_url)),
+        experiments: Arc::default(),
+        off: Arc::new(off),
+    }
 }
 
 fn provider(public_url: &str) -> Provider {
@@ -234,6 +255,13 @@ fn access(name: &str, scopes: &ScopeSet) -> Access {
         grant_id: Id::generate(NOW, &entropy),
         scopes: scopes.clone(),
     }
+}
+
+/// The same for an owner of the box.
+fn owner_access(name: &str, scopes: &ScopeSet) -> Access {
+    let mut access = access(name, scopes);
+    access.user.role = Role::Owner;
+    access
 }
 
 fn grant(access: &Access) -> Grant {

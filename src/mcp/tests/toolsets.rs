@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    experiments::Experiments,
     mcp::UnknownTool,
     model::toolset::Toolset,
     oauth2provider::{
@@ -38,9 +39,7 @@ fn expected(set: Toolset) -> Vec<&'static str> {
 }
 
 fn owner() -> Access {
-    let mut owner = access("ada", &all_scopes());
-    owner.user.role = Role::Owner;
-    owner
+    owner_access("ada", &all_scopes())
 }
 
 #[tokio::test]
@@ -181,8 +180,39 @@ async fn to_switch_off_what_is_no_tool_is_refused() {
         tools: vec!["revoke_my_grant".to_owned(), "revoke_grant".to_owned()],
         toolsets: Vec::new(),
     };
-    let provider = Arc::new(provider(PUBLIC_URL));
-    let upstreams = behind(&store, &provider, Arc::new(Nowhere));
-    let refused = Mcp::new(store, provider, off, upstreams).err();
+    let upstreams = behind(
+        &desk(&store, PUBLIC_URL, McpOff::default()),
+        Arc::new(Nowhere),
+    );
+    let refused = Mcp::new(
+        store,
+        Arc::new(provider(PUBLIC_URL)),
+        Experiments::default(),
+        off,
+        upstreams,
+    );
+    let refused = refused.err();
     assert_eq!(refused, Some(UnknownTool("revoke_grant".to_owned())));
+}
+
+/// To search is to see: what the owner switched off is not found either.
+#[tokio::test]
+async fn what_a_tool_that_is_off_would_show_is_not_found() {
+    let off = McpOff {
+        tools: vec!["list_my_grants".to_owned()],
+        toolsets: Vec::new(),
+    };
+    let deployment = Deployment::of(PUBLIC_URL, &TOOLS, off).at(MCP_SEARCH_PATH);
+    let ada = owner();
+    deployment.grant(&ada).await;
+    let found = deployment.output(&ada, "search", json!({ "query": "some client" }));
+    let found = found.await["results"].as_array().cloned().expect("a list");
+    assert!(!found.is_empty());
+    for one in found {
+        let id = one["id"].as_str().expect("an id");
+        assert!(!id.starts_with("grant:"), "{id}");
+    }
+    let id = format!("grant:{}", ada.grant_id);
+    let call = deployment.call(Era::Modern, &ada, "fetch", json!({ "id": id }));
+    assert!(call.await.tool_error().starts_with("no such document"));
 }

@@ -2,22 +2,25 @@
 
 use super::*;
 use crate::{
+    experiments::Experiments,
     mcp::upstreams::testing::{House, upstream},
-    model::upstream::Upstream,
 };
 
 /// A deployment with the upstreams of these names behind it.
 fn deployment(names: &[&str], house: &House, off: McpOff) -> Deployment {
     let Deployment { store, .. } = Deployment::new();
     let provider = Arc::new(Provider {
-        upstreams: names
-            .iter()
-            .map(|name| upstream(name))
-            .collect::<Vec<Upstream>>(),
+        upstreams: names.iter().map(|name| upstream(name)).collect(),
         ..provider(PUBLIC_URL)
     });
-    let upstreams = behind(&store, &provider, Arc::new(house.clone()));
-    let mcp = Mcp::new(Arc::clone(&store), provider, off, upstreams).expect("an endpoint");
+    let desk = Desk {
+        provider: Arc::clone(&provider),
+        ..desk(&store, PUBLIC_URL, McpOff::default())
+    };
+    let upstreams = behind(&desk, Arc::new(house.clone()));
+    let store_too = Arc::clone(&store);
+    let mcp = Mcp::new(store_too, provider, Experiments::default(), off, upstreams);
+    let mcp = mcp.expect("an endpoint");
     Deployment {
         store,
         mcp,

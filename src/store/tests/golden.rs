@@ -187,8 +187,17 @@ fn a_resource_server_keeps_its_layout() {
 
 #[test]
 fn an_upstream_keeps_its_layout() {
-    assert_golden(&added_upstream(id(at(7), 1)), "");
-    assert_golden(&upstream_server(id(at(7), 1)), "");
+    assert_golden(
+        &added_upstream(id(at(7), 1)),
+        "01000000001b58010101010101010101010566696c65730002096d63702d66696c6573042f737276\
+         01034b455901082f72756e2f6b6579010566696c657301042f73727601fc00000040014001042f73\
+         727600fb2c01001e00fc00004000fbe803",
+    );
+    assert_golden(
+        &upstream_server(id(at(7), 1)),
+        "01000000001b58010101010101010101010566696c65730113687474703a2f2f31302e302e302e35\
+         2f6d6370010d617574686f72697a6174696f6e000546494c4553fb2c01001e00fc00004000fbe803",
+    );
 }
 
 #[test]
