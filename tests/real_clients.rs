@@ -76,6 +76,11 @@ fn grants_without_a_redirect_and_another_mcp_server_work() {
 }
 
 #[test]
+fn other_mcp_servers_are_called_through_the_box() {
+    run("upstreams");
+}
+
+#[test]
 fn every_suite_has_its_test_here() {
     let source = include_str!("real_clients.rs");
     for suite in suites() {

@@ -361,3 +361,64 @@ impl fmt::Display for UpstreamUrl {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_word_that_fits_into_a_path_a_scope_and_a_tool() {
+        let longest = "a".repeat(UpstreamName::LEN_MAX);
+        for text in ["a", "files", "files-2", "0", longest.as_str()] {
+            let name: UpstreamName = text.parse().expect(text);
+            assert_eq!(name.as_str(), text);
+            for scope in name.scopes() {
+                assert!(is_upstream_scope(&scope.name));
+                assert_ne!(scope.words, scope.name);
+            }
+        }
+        let too_long = format!("{longest}a");
+        for text in [
+            "",
+            "-a",
+            "a-",
+            "A",
+            "a_b",
+            "a/b",
+            "a.b",
+            "é",
+            too_long.as_str(),
+        ] {
+            let refused = text.parse::<UpstreamName>();
+            assert!(
+                matches!(refused, Err(UpstreamNameError::Shape(_))),
+                "{text}"
+            );
+        }
+        for toolset in Toolset::ALL {
+            let refused = toolset.as_str().parse::<UpstreamName>();
+            assert_eq!(refused, Err(UpstreamNameError::Toolset(toolset)));
+        }
+    }
+
+    proptest! {
+        /// However a tool is called, it is one upstream's alone.
+        #[test]
+        fn a_prefixed_name_is_read_in_one_way(name in "[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", tool in "[A-Za-z0-9_.-]{1,64}") {
+            if let Ok(name) = name.parse::<UpstreamName>() {
+                let prefixed = name.prefixed(&tool);
+                prop_assert_eq!(UpstreamName::split(&prefixed), Some((name, tool.as_str())));
+            }
+        }
+
+        #[test]
+        fn no_text_is_a_url_that_is_read_differently_the_second_time(text in "https?://[ -~]{0,40}|.{0,40}") {
+            if let Ok(url) = text.parse::<UpstreamUrl>() {
+                prop_assert_eq!(url.as_str().parse::<UpstreamUrl>(), Ok(url.clone()));
+                prop_assert!(url.to_url().host().is_some());
+            }
+        }
+    }
+}

@@ -131,14 +131,18 @@ impl Resource {
     }
 
     /// Whether a person may leave the scope `name` out of what a client asks for: what changes
-    /// something, and what lets it look at the whole box.
+    /// something, what lets it look at the whole box, and what lets it look at another server
+    /// behind it.
     pub fn can_leave_out(&self, name: &str) -> bool {
-        let definition = match self {
-            Self::Own(_) => find_definition(name),
-            Self::Server(_) => None,
+        let is_of_more = match self {
+            Self::Own(own) => {
+                let definition = find_definition(name);
+                let is_of_the_box = definition.is_some_and(|scope| scope.about == About::Box);
+                is_of_the_box || own.upstream_scope(name).is_some()
+            }
+            Self::Server(_) => false,
         };
-        let is_of_the_box = definition.is_some_and(|scope| scope.about == About::Box);
-        is_of_the_box || !self.effect_of(name).is_read_only()
+        is_of_more || !self.effect_of(name).is_read_only()
     }
 
     /// The words in which a person reads the scope `name`; the name where there are none.

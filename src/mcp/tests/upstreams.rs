@@ -193,10 +193,8 @@ async fn one_that_does_not_start_hurts_no_other_tool() {
     let deployment = deployment(&["files"], &house, McpOff::default());
     let caller = ada(&[ALL, "user:read"]);
     for era in ERAS {
-        assert_eq!(
-            deployment.listed(era, &caller).await,
-            ["get_authenticated_user"]
-        );
+        let listed = deployment.listed(era, &caller).await;
+        assert!(!listed.is_empty() && !listed.iter().any(|name| name.contains("__")));
         let own = deployment
             .call(era, &caller, "get_authenticated_user", json!({}))
             .await;
