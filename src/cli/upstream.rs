@@ -53,7 +53,12 @@ pub(super) struct AddArguments {
     )]
     url: Option<String>,
     /// The header by which the server knows this box: env: or file:, its whole value
-    #[arg(long, value_name = "NAME=SOURCE", requires = "url")]
+    #[arg(
+        long,
+        value_name = "NAME=SOURCE",
+        requires = "url",
+        conflicts_with = "command"
+    )]
     header: Option<String>,
     /// A variable of the program's environment; can be repeated
     #[arg(long, value_name = "NAME[=SOURCE]")]
