@@ -160,9 +160,8 @@ async fn run(
     let provider = Arc::clone(&app.web.provider);
     warn_of_what_is_off(config);
     tracing::info!(url = %provider.public_url, data = %config.data_dir.display(), "serving");
-    let upstreams = Arc::clone(&app.upstreams);
     let background = Background::start(
-        &upstreams,
+        &app.upstreams,
         &store,
         &clock,
         config.lifetimes.audit_kept,
@@ -204,8 +203,7 @@ async fn run(
     if let Err(error) = admin.await {
         tracing::error!(%error, "the administration socket did not end in order");
     }
-    background.stop();
-    upstreams.close().await;
+    background.stop().await;
     Ok(())
 }
 
@@ -429,7 +427,10 @@ fn administer(
 }
 
 /// What runs beside the requests.
-struct Background(Vec<tokio::task::JoinHandle<()>>);
+struct Background {
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    upstreams: Arc<Upstreams>,
+}
 
 impl Background {
     fn start(
@@ -459,13 +460,18 @@ impl Background {
             let renewal = async move { certificates.keep_renewed(|| clock.now()).await };
             tasks.push(tokio::spawn(renewal));
         }
-        Self(tasks)
+        Self {
+            tasks,
+            upstreams: Arc::clone(upstreams),
+        }
     }
 
-    fn stop(self) {
-        for task in self.0 {
+    /// Ends all of it; the children of upstreams are gone then.
+    async fn stop(self) {
+        for task in self.tasks {
             task.abort();
         }
+        self.upstreams.close().await;
     }
 }
 

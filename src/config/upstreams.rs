@@ -107,6 +107,11 @@ mod tests {
         assert_eq!(wiki.bounds.call_timeout.as_secs(), 120);
     }
 
+    fn assert_refused(text: &str, words: &str) {
+        let error = parse_text(text).expect_err(words);
+        assert!(error.contains(words), "{text}: {error}");
+    }
+
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         let of = |lines: &str| format!("[[upstream]]\nname = \"a\"\n{lines}");
@@ -146,46 +151,32 @@ mod tests {
                 of("url = \"https://b/\"\nheader = \"Mcp-Session-Id=env:x\"\n"),
                 "does not use itself",
             ),
+        ] {
+            assert_refused(&text, words);
+        }
+        let many = |n: usize| of(child).replace("\"a\"", &format!("\"a{n}\""));
+        let many: Vec<String> = (0..=UPSTREAMS_MAX).map(many).collect();
+        assert_refused(&many.concat(), "expected at most 16 upstreams");
+    }
+
+    #[test]
+    fn what_a_program_is_held_to_is_within_bounds() {
+        let child = "[[upstream]]\nname = \"a\"\ncommand = [\"x\"]\n";
+        for (line, words) in [
+            ("env = [\"1A=env:x\"]", "found the name \"1A\""),
             (
-                of(&format!("{child}env = [\"1A=env:x\"]\n")),
-                "found the name \"1A\"",
-            ),
-            (
-                of(&format!("{child}env = [\"A=x\"]\n")),
+                "env = [\"A=x\"]",
                 "expected env:NAME, file:/PATH or text:VALUE",
             ),
-            (
-                of(&format!("{child}env = [\"A=file:x\"]\n")),
-                "expected env:NAME",
-            ),
-            (
-                of(&format!("{child}read_paths = [\"srv\"]\n")),
-                "begins with /",
-            ),
-            (of(&format!("{child}user = \"a b\"\n")), "expected one word"),
-            (
-                of(&format!("{child}idle_timeout = \"0s\"\n")),
-                "expected 1s to 86400s",
-            ),
-            (
-                of(&format!("{child}call_timeout = \"11m\"\n")),
-                "expected 1s to 600s",
-            ),
-            (
-                of(&format!("{child}answer_bytes_max = 1\n")),
-                "expected 65536 to",
-            ),
-            (
-                of(&format!("{child}memory_bytes_max = 1\n")),
-                "expected 16777216 to",
-            ),
+            ("env = [\"A=file:x\"]", "expected env:NAME"),
+            ("read_paths = [\"srv\"]", "begins with /"),
+            ("user = \"a b\"", "expected one word"),
+            ("idle_timeout = \"0s\"", "expected 1s to 86400s"),
+            ("call_timeout = \"11m\"", "expected 1s to 600s"),
+            ("answer_bytes_max = 1", "expected 65536 to"),
+            ("memory_bytes_max = 1", "expected 16777216 to"),
         ] {
-            let error = parse_text(&text).expect_err(words);
-            assert!(error.contains(words), "{text}: {error}");
+            assert_refused(&format!("{child}{line}\n"), words);
         }
-        let many: String = (0..=UPSTREAMS_MAX)
-            .map(|n| format!("[[upstream]]\nname = \"a{n}\"\ncommand = [\"x\"]\n"))
-            .collect();
-        assert!(parse_text(&many).is_err());
     }
 }

@@ -113,7 +113,7 @@ impl Handler {
 
     async fn list(&self, caller: &Caller) -> Result<ListToolsResult, ErrorData> {
         let offers = self.catalogue.list(caller).await;
-        let offers = offers.map_err(|error| unknowable(error, caller.request_id))?;
+        let offers = offers.map_err(|error| unknowable(&error, caller.request_id))?;
         let mut result =
             ListToolsResult::with_all_items(offers.iter().map(Offer::listed).collect());
         result.ttl_ms = Some(TOOLS_TTL_MS);
@@ -138,7 +138,7 @@ impl Handler {
                 let words = ContentBlock::text(error.to_string());
                 return Ok(CallToolResult::error(vec![words]));
             }
-            Err(error) => return Err(unknowable(error, caller.request_id)),
+            Err(error) => return Err(unknowable(&error, caller.request_id)),
         };
         let Some(offer) = offer else {
             let words = format!("expected a tool that tools/list shows, found {name:?}");
@@ -216,7 +216,7 @@ impl Failure {
 }
 
 /// What is offered cannot be said: a fault of ours, and a line of the log.
-fn unknowable(error: Unknowable, request: RequestId) -> ErrorData {
+fn unknowable(error: &Unknowable, request: RequestId) -> ErrorData {
     tracing::error!(%request, %error, "the tools cannot be found");
     let words = format!("something failed here; the log has more under the request's id {request}");
     ErrorData::internal_error(words, None)

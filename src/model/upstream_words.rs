@@ -87,7 +87,7 @@ impl UpstreamWordsError {
     }
 }
 
-fn wrong(field: &'static str, complaint: impl ToString) -> UpstreamWordsError {
+fn wrong(field: &'static str, complaint: &(impl ToString + ?Sized)) -> UpstreamWordsError {
     let complaint = complaint.to_string();
     UpstreamWordsError { field, complaint }
 }
@@ -97,7 +97,7 @@ impl TryFrom<UpstreamWords> for Upstream {
 
     fn try_from(words: UpstreamWords) -> Result<Self, UpstreamWordsError> {
         Ok(Self {
-            name: words.name.parse().map_err(|error| wrong("name", error))?,
+            name: words.name.parse().map_err(|error| wrong("name", &error))?,
             bounds: words.bounds()?,
             reach: match words.url {
                 Some(_) => words.server()?,
@@ -136,7 +136,7 @@ impl UpstreamWords {
         }
         let url = self.url.unwrap_or_default();
         Ok(Reach::Server {
-            url: url.parse().map_err(|error| wrong("url", error))?,
+            url: url.parse().map_err(|error| wrong("url", &error))?,
             header: self.header.as_deref().map(parse_header).transpose()?,
         })
     }
@@ -148,7 +148,7 @@ impl UpstreamWords {
         let found = self.command.len();
         if !(1..=COMMAND_WORDS_MAX).contains(&found) {
             let words = format!("expected 1 to {COMMAND_WORDS_MAX} words or a url, found {found}");
-            return Err(wrong("command", words));
+            return Err(wrong("command", &words));
         }
         if self.command.first().is_some_and(String::is_empty) {
             return Err(wrong("command", "expected a program first, found nothing"));
@@ -158,7 +158,7 @@ impl UpstreamWords {
         }
         if self.env.len() > VARIABLES_MAX {
             let words = format!("expected at most {VARIABLES_MAX}, found {}", self.env.len());
-            return Err(wrong("env", words));
+            return Err(wrong("env", &words));
         }
         let environment = self.env.iter().map(|text| parse_variable(text));
         Ok(Child {
@@ -183,7 +183,7 @@ impl UpstreamWords {
 fn check_text(field: &'static str, text: &str) -> Result<(), UpstreamWordsError> {
     if text.len() > TEXT_BYTES_MAX || text.contains('\0') {
         let words = format!("expected at most {TEXT_BYTES_MAX} bytes without a zero byte");
-        return Err(wrong(field, words));
+        return Err(wrong(field, &words));
     }
     Ok(())
 }
@@ -191,7 +191,7 @@ fn check_text(field: &'static str, text: &str) -> Result<(), UpstreamWordsError>
 fn word(field: &'static str, text: String) -> Result<String, UpstreamWordsError> {
     check_text(field, &text)?;
     if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c == ':') {
-        return Err(wrong(field, format!("expected one word, found {text:?}")));
+        return Err(wrong(field, &format!("expected one word, found {text:?}")));
     }
     Ok(text)
 }
@@ -200,7 +200,7 @@ fn absolute(field: &'static str, text: String) -> Result<String, UpstreamWordsEr
     check_text(field, &text)?;
     if !text.starts_with('/') {
         let words = format!("expected a path that begins with /, found {text:?}");
-        return Err(wrong(field, words));
+        return Err(wrong(field, &words));
     }
     Ok(text)
 }
@@ -208,7 +208,7 @@ fn absolute(field: &'static str, text: String) -> Result<String, UpstreamWordsEr
 fn paths(field: &'static str, texts: Vec<String>) -> Result<Vec<String>, UpstreamWordsError> {
     if texts.len() > PATHS_MAX {
         let words = format!("expected at most {PATHS_MAX}, found {}", texts.len());
-        return Err(wrong(field, words));
+        return Err(wrong(field, &words));
     }
     let checked = texts.into_iter().map(|text| absolute(field, text));
     checked.collect()
@@ -222,7 +222,7 @@ fn within(
     match given {
         Some(found) if !(min..=max).contains(&found) => {
             let words = format!("expected {min} to {max}, found {found}");
-            Err(wrong(field, words))
+            Err(wrong(field, &words))
         }
         fits => Ok(fits),
     }
@@ -239,7 +239,7 @@ fn duration(
     fits.map(Some).ok_or_else(|| {
         let (min, max) = (min.as_secs(), max.as_secs());
         let words = format!("expected {min}s to {max}s in whole seconds, found {text:?}");
-        wrong(field, words)
+        wrong(field, &words)
     })
 }
 
@@ -270,11 +270,11 @@ fn parse_variable(text: &str) -> Result<Variable, UpstreamWordsError> {
     };
     if !is_variable_name(name) {
         let words = format!("expected NAME or NAME=SOURCE, found the name {name:?}");
-        return Err(wrong("env", words));
+        return Err(wrong("env", &words));
     }
     Ok(Variable {
         name: name.to_owned(),
-        value: value.map_err(|error| wrong("env", format!("{name}: {error}")))?,
+        value: value.map_err(|error| wrong("env", &format!("{name}: {error}")))?,
     })
 }
 
@@ -290,7 +290,7 @@ fn parse_header(text: &str) -> Result<SecretHeader, UpstreamWordsError> {
     })?;
     if HEADERS_OF_THE_PROTOCOL.contains(&parsed.as_str()) || parsed.as_str().starts_with("mcp-") {
         let words = format!("expected one that the protocol does not use itself, found {parsed}");
-        return Err(wrong("header", words));
+        return Err(wrong("header", &words));
     }
     match source.parse() {
         Ok(value @ (Source::Environment(_) | Source::File(_))) => Ok(SecretHeader {
@@ -299,7 +299,7 @@ fn parse_header(text: &str) -> Result<SecretHeader, UpstreamWordsError> {
         }),
         Ok(Source::Text(_)) | Err(_) => Err(wrong(
             "header",
-            format!("{parsed}: expected env:VARIABLE or file:/PATH, which keep a secret a secret"),
+            &format!("{parsed}: expected env:VARIABLE or file:/PATH, which keep a secret a secret"),
         )),
     }
 }

@@ -179,8 +179,8 @@ async fn a_tool_that_is_off_is_neither_listed_nor_called_under_any_name() {
             !listed.is_empty() && !listed.iter().any(|shown| shown == name),
             "{listed:?}"
         );
-        let called = deployment.call(Era::Modern, &caller, name, json!({})).await;
-        assert_eq!(called.error_code(), -32602);
+        let answer = deployment.call(Era::Modern, &caller, name, json!({})).await;
+        assert_eq!(answer.error_code(), -32602);
     }
 }
 
@@ -199,10 +199,10 @@ async fn one_that_does_not_start_hurts_no_other_tool() {
             .call(era, &caller, "get_authenticated_user", json!({}))
             .await;
         own.result();
-        let called = deployment
+        let answer = deployment
             .call(era, &caller, "files__echo", json!({}))
             .await
             .result();
-        assert_eq!(called["isError"], true, "{called}");
+        assert_eq!(answer["isError"], true, "{answer}");
     }
 }

@@ -47,14 +47,12 @@ impl Service<RoleClient> for Client {
         request: ServerRequest,
         _: RequestContext<RoleClient>,
     ) -> Result<ClientResult, ErrorData> {
-        match request {
-            ServerRequest::PingRequest(_) => Ok(ClientResult::empty(())),
-            // Sampling, elicitation, roots: nobody sits at this client.
-            _ => {
-                let words = "this client answers nothing but a ping";
-                Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, words, None))
-            }
+        if let ServerRequest::PingRequest(_) = request {
+            return Ok(ClientResult::empty(()));
         }
+        // Sampling, elicitation, roots: nobody sits at this client.
+        let words = "this client answers nothing but a ping";
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, words, None))
     }
 
     async fn handle_notification(

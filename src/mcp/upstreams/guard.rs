@@ -31,7 +31,7 @@ pub(super) const SENDING_MAX: usize = 1_024;
 pub(super) struct Cause(Arc<Mutex<Option<String>>>);
 
 impl Cause {
-    pub(super) fn say(&self, why: impl ToString) {
+    pub(super) fn say(&self, why: &(impl ToString + ?Sized)) {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         said.get_or_insert_with(|| why.to_string());
     }

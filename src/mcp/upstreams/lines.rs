@@ -54,7 +54,7 @@ impl<R: AsyncRead + Unpin, W> Lines<R, W> {
                 }
                 Ok(read) => read,
                 Err(error) => {
-                    self.cause.say(error);
+                    self.cause.say(&error);
                     return false;
                 }
             };
@@ -63,7 +63,7 @@ impl<R: AsyncRead + Unpin, W> Lines<R, W> {
             if self.line.len() + taken > self.line_bytes_max {
                 let max = self.line_bytes_max;
                 self.cause
-                    .say(format!("it sent a message of more than {max} bytes"));
+                    .say(&format!("it sent a message of more than {max} bytes"));
                 return false;
             }
             self.line.extend_from_slice(&read[..taken]);
@@ -115,7 +115,7 @@ where
             }
             if self.garbage > GARBAGE_LINES_MAX {
                 let words = format!("it wrote {GARBAGE_LINES_MAX} lines that are no messages");
-                self.cause.say(words);
+                self.cause.say(&words);
                 return None;
             }
         }

@@ -108,7 +108,7 @@ async fn a_program_that_there_is_not_is_an_error() {
         command: vec!["/no/such/program".to_owned()],
         ..shell("")
     };
-    let error = launcher.launch(&program).err().expect("an error");
+    let error = launcher.launch(&program).expect_err("an error");
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
 }
 
