@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use super::{
-    Dial, OutboundError, Resolve, address::why_not_global, addresses_of, dial_first, prove,
+    Answer, Dial, OutboundError, Resolve, address::why_not_global, addresses_of, dial_first, prove,
 };
 
 /// What is not on the public internet and may yet be named: the machine's own and its site's.
@@ -99,7 +99,7 @@ impl NamedServers {
 struct NoNames;
 
 impl Resolve for NoNames {
-    fn resolve<'a>(&'a self, _: &'a str) -> super::Answer<'a, Vec<IpAddr>> {
+    fn resolve<'a>(&'a self, _: &'a str) -> Answer<'a, Vec<IpAddr>> {
         Box::pin(async { Err(io::ErrorKind::NotFound.into()) })
     }
 }
@@ -132,7 +132,7 @@ mod tests {
     struct Fixed(Vec<IpAddr>);
 
     impl Resolve for Fixed {
-        fn resolve<'a>(&'a self, _: &'a str) -> super::super::Answer<'a, Vec<IpAddr>> {
+        fn resolve<'a>(&'a self, _: &'a str) -> Answer<'a, Vec<IpAddr>> {
             Box::pin(async { Ok(self.0.clone()) })
         }
     }
