@@ -18,9 +18,8 @@ use crate::{
         data_file, directory,
         execute::{Begun, begin},
         outbound::{self, EgressCaError},
-        socket,
+        socket, sweeper,
     },
-    audit,
     config::{
         Config,
         serving::{Listen, PublicSource, Serving, TlsSource, Transport, Unavailable, Unservable},
@@ -43,13 +42,11 @@ use crate::{
         signals::{Reload, Stop},
     },
     store::{Store, StoreError, meta},
-    web::{Web, health::Probe, passwords::PasswordDesk, throttle::Throttle},
+    web::{
+        Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
+        throttle::Throttle,
+    },
 };
-
-/// How often what has ended is swept out of the data file.
-const SWEEP_PERIOD: Duration = Duration::from_mins(1);
-/// Steps of one sweep at the most; what is left waits for the next.
-const SWEEP_STEPS_MAX: usize = 1_000;
 
 /// Why it did not start.
 #[derive(Debug, thiserror::Error)]
@@ -117,11 +114,19 @@ pub fn serve(
     directory::prepare(&config.data_dir, DATA_FILE)?;
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
     let store = Arc::new(Store::open(&data_file(&config.data_dir), &*entropy)?);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(StartError::System)?;
+    let runtime = runtime().map_err(StartError::System)?;
     runtime.block_on(run(config, serving, store, entropy, announce))
+}
+
+/// As many threads as there are cores for this process. On one core there is nothing to share the
+/// tasks with, and what a scheduler of several threads costs is a tenth of what a request does.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    use tokio::runtime::Builder;
+    let mut builder = match std::thread::available_parallelism() {
+        Ok(cores) if cores.get() > 1 => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    builder.enable_all().build()
 }
 
 async fn run(
@@ -151,7 +156,7 @@ async fn run(
     )?;
     let admin = socket::Listener::bind(&config.data_dir)?;
 
-    let claim = open_claim(config, &store, &entropy, &*clock)?;
+    let claim = open_claim(config, &store, &entropy, &*clock).await?;
     let provider = Arc::clone(&app.web.provider);
     warn_of_what_is_off(config);
     tracing::info!(url = %provider.public_url, data = %config.data_dir.display(), "serving");
@@ -330,12 +335,12 @@ pub(super) fn build(
     for name in unknown {
         tracing::warn!(name, "there is no such experiment; it is ignored");
     }
-    let provider = Arc::new(Provider {
+    let provider = Arc::new(Provider::new(
         public_url,
-        key: store.read(|tx| meta::key(tx))?,
-        lifetimes: config.lifetimes,
-        registration_by_default: config.registration.is_on(),
-    });
+        store.read(|tx| meta::key(tx))?,
+        config.lifetimes,
+        config.registration.is_on(),
+    ));
     let mcp = Mcp::new(
         Arc::clone(store),
         Arc::clone(&provider),
@@ -355,6 +360,7 @@ pub(super) fn build(
         ca_pem,
         outbound,
         probe: Probe::default(),
+        rendered: RenderedDocuments::default(),
         experiments,
     });
     Ok(Arc::new(Appliance {
@@ -372,19 +378,15 @@ fn warn_of_what_is_off(config: &Config) {
     }
 }
 
-fn open_claim(
+async fn open_claim(
     config: &Config,
     store: &Store,
     entropy: &Arc<dyn Entropy>,
     clock: &dyn Clock,
 ) -> Result<Option<Credential>, StartError> {
     let (now, ttl, entropy) = (clock.now(), config.lifetimes.claim_ttl, Arc::clone(entropy));
-    let opened = tokio::task::block_in_place(|| {
-        store
-            .write(move |tx| claim::open(tx, now, &*entropy, ttl))
-            .wait()
-    });
-    opened.map_err(|error| match error {
+    let opened = store.write(move |tx| claim::open(tx, now, &*entropy, ttl));
+    opened.await.map_err(|error| match error {
         AccountError::Store(fault) => fault.into(),
         other => StartError::System(io::Error::other(other)),
     })
@@ -421,7 +423,7 @@ impl Background {
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
         let mut tasks = vec![
-            tokio::spawn(sweep_for_ever(
+            tokio::spawn(sweeper::sweep_for_ever(
                 Arc::clone(store),
                 Arc::clone(clock),
                 audit_kept,
@@ -443,24 +445,6 @@ impl Background {
     fn stop(self) {
         for task in self.0 {
             task.abort();
-        }
-    }
-}
-
-async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>, kept: Duration) {
-    let mut period = tokio::time::interval(SWEEP_PERIOD);
-    loop {
-        period.tick().await;
-        for _ in 0..SWEEP_STEPS_MAX {
-            let now = clock.now();
-            match store.write(move |tx| audit::sweep(tx, now, kept)).await {
-                Ok(0) => break,
-                Ok(removed) => tracing::debug!(removed, "swept"),
-                Err(fault) => {
-                    tracing::error!(%fault, "the sweeper failed; it tries again");
-                    break;
-                }
-            }
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct Provider {
     pub lifetimes: Lifetimes,
     /// Whether clients may register themselves, unless the owner decided otherwise.
     pub registration_by_default: bool,
+    /// The resources of this deployment, in the order of [`OWN_PATHS`].
+    own: [ResourceUri; OWN_PATHS.len()],
 }
 
 /// The provider as one request sees it: one `now`, and where random bytes come from.
@@ -82,11 +84,11 @@ pub const MCP_READONLY_PATH: &str = "/mcp/readonly";
 /// Path of the MCP endpoint with `search` and `fetch`.
 pub const MCP_SEARCH_PATH: &str = "/mcp/search";
 
-/// The paths that are resources: what a token can be for. The empty one is the deployment itself.
+/// The paths at which this deployment has a resource; the empty path is the deployment itself.
 ///
 /// A set of tools has a path, and so an identifier, of its own, because some clients compare the
 /// URL that they were given with the resource byte by byte, and would lose a query on the way.
-pub const RESOURCE_PATHS: [&str; 6] = [
+pub const OWN_PATHS: [&str; 6] = [
     "",
     MCP_PATH,
     MCP_EXPERIMENT_PATH,
@@ -106,26 +108,48 @@ pub fn toolset_at(path: &str) -> Option<Toolset> {
 }
 
 impl Provider {
+    /// The provider of the deployment at `public_url`.
+    ///
+    /// # Panics
+    /// Never: a public URL and a constant path make a resource identifier.
+    pub fn new(
+        public_url: PublicUrl,
+        key: Key,
+        lifetimes: Lifetimes,
+        registration_by_default: bool,
+    ) -> Self {
+        let resource = |path| {
+            let text = public_url.join(path);
+            text.parse()
+                .expect("a public URL and a constant path make a resource identifier")
+        };
+        Self {
+            own: OWN_PATHS.map(resource),
+            public_url,
+            key,
+            lifetimes,
+            registration_by_default,
+        }
+    }
+
     /// The resource at `path` of this deployment; the empty path is the deployment itself.
     ///
     /// # Panics
-    /// If `path` is not one: paths are constants of ours.
-    pub fn resource_at(&self, path: &str) -> ResourceUri {
-        let text = self.public_url.join(path);
-        text.parse()
-            .expect("a public URL and a constant path make a resource identifier")
+    /// If `path` is not one of [`OWN_PATHS`]: paths are constants of ours.
+    pub fn resource_at(&self, path: &str) -> &ResourceUri {
+        let place = OWN_PATHS.iter().position(|known| *known == path);
+        &self.own[place.expect("a path of this deployment's own")]
     }
 
     /// The resource of this deployment that `requested` names, if it is one.
-    pub fn find_resource(&self, requested: &ResourceUri) -> Option<ResourceUri> {
-        let path = self.path_of(requested)?;
-        Some(self.resource_at(path))
+    pub fn find_resource(&self, requested: &ResourceUri) -> Option<&ResourceUri> {
+        self.own.iter().find(|known| *known == requested)
     }
 
     /// The path at which `resource` is, if this deployment has it.
     fn path_of(&self, resource: &ResourceUri) -> Option<&'static str> {
-        let is_at = |path: &&str| self.resource_at(path) == *resource;
-        RESOURCE_PATHS.into_iter().find(is_at)
+        let place = self.own.iter().position(|known| known == resource)?;
+        Some(OWN_PATHS[place])
     }
 
     /// Whether a token for `audience` opens `resource`: its own, or the deployment's; and that of
@@ -133,8 +157,8 @@ impl Provider {
     pub fn accepts(&self, audience: &ResourceUri, resource: &ResourceUri) -> bool {
         let is_toolset = || self.path_of(resource).and_then(toolset_at).is_some();
         audience == resource
-            || *audience == self.resource_at("")
-            || *audience == self.resource_at(MCP_PATH) && is_toolset()
+            || audience == self.resource_at("")
+            || audience == self.resource_at(MCP_PATH) && is_toolset()
     }
 
     /// The scopes that open something at `resource`, and `offline_access`, which is asked for with

@@ -116,7 +116,7 @@ pub fn find(
     asked: &ResourceUri,
 ) -> Result<Option<Resource>, StoreError> {
     if let Some(own) = provider.find_resource(asked) {
-        return Ok(Some(Resource::Own(own)));
+        return Ok(Some(Resource::Own(own.clone())));
     }
     // The public URL may have moved to where a resource server was added.
     if provider.public_url.is_origin_of(asked.as_str()) {
@@ -187,7 +187,7 @@ pub fn ask(
     resource: Option<ResourceUri>,
 ) -> Result<Asked, RequestError> {
     let resource = match resource {
-        None => Resource::Own(provider.resource_at("")),
+        None => Resource::Own(provider.resource_at("").clone()),
         Some(asked) => find(tx, provider, &asked)?.ok_or(RequestError::ResourceUnknown(asked))?,
     };
     let known = resource.known_scopes();

@@ -191,7 +191,7 @@ impl Web {
         let token = bearer_of_kind(head, CredentialKind::AccessToken);
         let access = token.ok_or(AccessError::Malformed).and_then(|token| {
             self.store
-                .read(|tx| access::check_access(tx, head.now, &self.provider, &token, &resource))
+                .read(|tx| access::check_access(tx, head.now, &self.provider, &token, resource))
         });
         access.map_err(|error| match error {
             AccessError::Store(fault) => BearerRefusal::Fault(fault),

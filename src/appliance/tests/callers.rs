@@ -13,7 +13,7 @@ use super::{
 use crate::{
     appliance::routes::ROUTES,
     model::user::Role,
-    oauth2provider::{MCP_EXPERIMENT_PATH, RESOURCE_PATHS},
+    oauth2provider::{MCP_EXPERIMENT_PATH, OWN_PATHS},
     web::credentials::Access,
 };
 
@@ -268,7 +268,7 @@ impl<'house> World<'house> {
             fields = fields.without("csrf_token");
         }
         let ask = self.example(method.parse().expect("a method"), path, &fields);
-        let is_mcp = RESOURCE_PATHS.contains(&path);
+        let is_mcp = OWN_PATHS.contains(&path);
         let trusted = |ask: Ask| {
             let ask = self.member.dress(ask);
             if is_mcp {
@@ -323,7 +323,7 @@ impl<'house> World<'house> {
             .replace("{sid}", "0000000000000000000000")
             .replace("{id}", "0000000000000000000000");
         let mut ask = match path {
-            _ if RESOURCE_PATHS.contains(&path) => list_tools(path),
+            _ if OWN_PATHS.contains(&path) => list_tools(path),
             "/oauth2/authorize" | "/authorize" if method == Method::GET => {
                 let query = self.request().encoded();
                 Ask::get(&format!("{target}?{query}"))

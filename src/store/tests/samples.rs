@@ -3,6 +3,7 @@
 use crate::{
     crypto::{digest::Digest, entropy::Entropy},
     model::{
+        audit::{Action, Actor, AuditEntry, Change, Object},
         id::Id,
         oauth2::{
             client::{
@@ -220,6 +221,19 @@ pub(super) fn resource_server(id: Id, identifier: &str) -> ResourceServer {
             ServerScope::new("files:write", None).expect("a scope"),
         ],
         created_at: at(1),
+    }
+}
+
+pub(super) fn audit_entry(number: u64, at: Timestamp) -> AuditEntry {
+    AuditEntry {
+        number,
+        at,
+        actor: Actor::User(id(at, 1)),
+        address: Some("::1".to_owned()),
+        request_id: Some("r".to_owned()),
+        action: Action::GrantRevoked,
+        object: Object::Grant(id(at, 2)),
+        changes: vec![Change::to("scope", "a:b")],
     }
 }
 
