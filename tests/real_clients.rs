@@ -36,6 +36,11 @@ fn python_clients_sign_in_and_call_tools() {
 }
 
 #[test]
+fn the_client_of_rmcp_signs_in_and_calls_tools() {
+    run("rmcp");
+}
+
+#[test]
 fn the_conformance_tool_of_mcp_finds_nothing_wrong() {
     run("conformance");
 }

@@ -11,6 +11,7 @@ mod execute;
 mod outbound;
 mod pins;
 mod start;
+mod sweeper;
 mod upstreams;
 
 #[cfg(test)]

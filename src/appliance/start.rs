@@ -18,9 +18,8 @@ use crate::{
         data_file, directory,
         execute::{Begun, Known, begin},
         outbound::{EgressCaError, Ways},
-        socket,
+        socket, sweeper,
     },
-    audit,
     config::{
         Config,
         environment::Environment,
@@ -44,13 +43,11 @@ use crate::{
         signals::{Reload, Stop},
     },
     store::{Store, StoreError, meta},
-    web::{Web, health::Probe, passwords::PasswordDesk, throttle::Throttle},
+    web::{
+        Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
+        throttle::Throttle,
+    },
 };
-
-/// How often what has ended is swept out of the data file.
-const SWEEP_PERIOD: Duration = Duration::from_mins(1);
-/// Steps of one sweep at the most; what is left waits for the next.
-const SWEEP_STEPS_MAX: usize = 1_000;
 
 /// Why it did not start.
 #[derive(Debug, thiserror::Error)]
@@ -119,13 +116,21 @@ pub fn serve(
     directory::prepare(&config.data_dir, DATA_FILE)?;
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
     let store = Arc::new(Store::open(&data_file(&config.data_dir), &*entropy)?);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(StartError::System)?;
     let launcher = Launcher::of_this_binary().map_err(StartError::System)?;
     let ways = Ways::open(config, environment, launcher)?;
+    let runtime = runtime().map_err(StartError::System)?;
     runtime.block_on(run(config, serving, store, entropy, ways, announce))
+}
+
+/// As many threads as there are cores for this process. On one core there is nothing to share the
+/// tasks with, and what a scheduler of several threads costs is a tenth of what a request does.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    use tokio::runtime::Builder;
+    let mut builder = match std::thread::available_parallelism() {
+        Ok(cores) if cores.get() > 1 => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    builder.enable_all().build()
 }
 
 async fn run(
@@ -156,7 +161,7 @@ async fn run(
     )?;
     let admin = socket::Listener::bind(&config.data_dir)?;
 
-    let claim = open_claim(config, &store, &entropy, &*clock)?;
+    let claim = open_claim(config, &store, &entropy, &*clock).await?;
     let provider = Arc::clone(&app.web.provider);
     warn_of_what_is_off(config);
     tracing::info!(url = %provider.public_url, data = %config.data_dir.display(), "serving");
@@ -336,13 +341,13 @@ pub(super) fn build(
     for name in unknown {
         tracing::warn!(name, "there is no such experiment; it is ignored");
     }
-    let provider = Arc::new(Provider {
+    let provider = Arc::new(Provider::new(
         public_url,
-        key: store.read(|tx| meta::key(tx))?,
-        lifetimes: config.lifetimes,
-        registration_by_default: config.registration.is_on(),
-        upstreams: config.upstreams.clone(),
-    });
+        store.read(|tx| meta::key(tx))?,
+        config.lifetimes,
+        config.registration.is_on(),
+        config.upstreams.clone(),
+    ));
     let upstreams = Arc::new(Upstreams::new(
         Arc::clone(store),
         Arc::clone(&provider),
@@ -368,6 +373,7 @@ pub(super) fn build(
         ca_pem,
         outbound: ways.outbound,
         probe: Probe::default(),
+        rendered: RenderedDocuments::default(),
         experiments,
     });
     Ok(Arc::new(Appliance {
@@ -386,19 +392,15 @@ fn warn_of_what_is_off(config: &Config) {
     }
 }
 
-fn open_claim(
+async fn open_claim(
     config: &Config,
     store: &Store,
     entropy: &Arc<dyn Entropy>,
     clock: &dyn Clock,
 ) -> Result<Option<Credential>, StartError> {
     let (now, ttl, entropy) = (clock.now(), config.lifetimes.claim_ttl, Arc::clone(entropy));
-    let opened = tokio::task::block_in_place(|| {
-        store
-            .write(move |tx| claim::open(tx, now, &*entropy, ttl))
-            .wait()
-    });
-    opened.map_err(|error| match error {
+    let opened = store.write(move |tx| claim::open(tx, now, &*entropy, ttl));
+    opened.await.map_err(|error| match error {
         AccountError::Store(fault) => fault.into(),
         other => StartError::System(io::Error::other(other)),
     })
@@ -444,7 +446,7 @@ impl Background {
         let tended = Arc::clone(upstreams);
         let mut tasks = vec![
             tokio::spawn(async move { tended.tend().await }),
-            tokio::spawn(sweep_for_ever(
+            tokio::spawn(sweeper::sweep_for_ever(
                 Arc::clone(store),
                 Arc::clone(clock),
                 audit_kept,
@@ -472,24 +474,6 @@ impl Background {
             task.abort();
         }
         self.upstreams.close().await;
-    }
-}
-
-async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>, kept: Duration) {
-    let mut period = tokio::time::interval(SWEEP_PERIOD);
-    loop {
-        period.tick().await;
-        for _ in 0..SWEEP_STEPS_MAX {
-            let now = clock.now();
-            match store.write(move |tx| audit::sweep(tx, now, kept)).await {
-                Ok(0) => break,
-                Ok(removed) => tracing::debug!(removed, "swept"),
-                Err(fault) => {
-                    tracing::error!(%fault, "the sweeper failed; it tries again");
-                    break;
-                }
-            }
-        }
     }
 }
 

@@ -19,10 +19,22 @@ pub type Response = http::Response<Body>;
 /// `value` as JSON.
 ///
 /// # Panics
-/// If `value` cannot be JSON (a map whose keys are no strings): a mistake of ours, answered 500.
+/// As [`json_bytes`].
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    let text = serde_json::to_vec(value).expect("what we answer can be JSON");
-    with_body(status, "application/json", text)
+    rendered_json(status, json_bytes(value))
+}
+
+/// The bytes of `value` as JSON.
+///
+/// # Panics
+/// If `value` cannot be JSON (a map whose keys are no strings): a mistake of ours, answered 500.
+pub fn json_bytes(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("what we answer can be JSON")
+}
+
+/// What [`json_bytes`] made.
+pub fn rendered_json(status: StatusCode, json: impl Into<Bytes>) -> Response {
+    with_body(status, "application/json", json)
 }
 
 /// A page.

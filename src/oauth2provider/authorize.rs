@@ -31,7 +31,7 @@ use crate::{
         Moment, Provider,
         resources::{self, Asked, RequestError, Resource},
     },
-    store::{Read, StoreError, WriteTx, clients, codes, grants},
+    store::{Read, StoreError, WriteTx, clients, codes, grants, users},
 };
 
 /// Where an answer may be sent: a redirect URI that was checked against its client.
@@ -433,6 +433,11 @@ pub fn allow_again(
     authorization: &Authorization,
 ) -> Result<Option<Credential>, StoreError> {
     let Moment { now, .. } = moment;
+    let client_id = authorization.target.client.id;
+    // Both may be gone since the page was asked for, and their grants not swept yet.
+    if !clients::is_there(tx, client_id)? || users::find(tx, person.user_id)?.is_none() {
+        return Ok(None);
+    }
     let Some(grant) = remembered(tx, now, person.user_id, authorization)? else {
         return Ok(None);
     };

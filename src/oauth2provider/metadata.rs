@@ -104,7 +104,7 @@ impl Provider {
         &self,
         registration: Registration,
         documents: Documents,
-        upstreams: Vec<UpstreamScope>,
+        upstreams: &[UpstreamScope],
     ) -> ServerMetadata {
         let url = |path: &str| self.public_url.join(path);
         let auth_methods: Vec<_> = AuthMethod::ALL
@@ -134,7 +134,7 @@ impl Provider {
             scopes_supported: SCOPES
                 .iter()
                 .map(|scope| scope.name.to_owned())
-                .chain(upstreams.into_iter().map(|scope| scope.name))
+                .chain(upstreams.iter().map(|scope| scope.name.clone()))
                 .collect(),
             authorization_response_iss_parameter_supported: true,
             client_id_metadata_document_supported: documents == Documents::Advertised,

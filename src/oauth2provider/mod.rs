@@ -18,6 +18,8 @@ pub mod rotation;
 pub mod tokens;
 pub mod upstreams;
 
+use std::borrow::Cow;
+
 use crate::{
     audit::Act,
     config::Lifetimes,
@@ -49,6 +51,8 @@ pub struct Provider {
     pub registration_by_default: bool,
     /// Other MCP servers behind this one that the configuration names; the store has more.
     pub upstreams: Vec<Upstream>,
+    /// The resources of this deployment, in the order of [`OWN_PATHS`].
+    own: [ResourceUri; OWN_PATHS.len()],
 }
 
 /// The provider as one request sees it: one `now`, and where random bytes come from.
@@ -86,11 +90,11 @@ pub const MCP_READONLY_PATH: &str = "/mcp/readonly";
 /// Path of the MCP endpoint with `search` and `fetch`.
 pub const MCP_SEARCH_PATH: &str = "/mcp/search";
 
-/// The paths that are resources: what a token can be for. The empty one is the deployment itself.
+/// The paths at which this deployment has a resource; the empty path is the deployment itself.
 ///
 /// A set of tools has a path, and so an identifier, of its own, because some clients compare the
 /// URL that they were given with the resource byte by byte, and would lose a query on the way.
-pub const RESOURCE_PATHS: [&str; 6] = [
+pub const OWN_PATHS: [&str; 6] = [
     "",
     MCP_PATH,
     MCP_EXPERIMENT_PATH,
@@ -120,21 +124,46 @@ pub fn upstream_at(path: &str) -> Option<UpstreamName> {
     name.parse().ok()
 }
 
+fn resource(public_url: &PublicUrl, path: &str) -> ResourceUri {
+    let text = public_url.join(path);
+    text.parse()
+        .expect("a public URL and a path of ours make a resource identifier")
+}
+
 impl Provider {
+    /// The provider of the deployment at `public_url`.
+    pub fn new(
+        public_url: PublicUrl,
+        key: Key,
+        lifetimes: Lifetimes,
+        registration_by_default: bool,
+        upstreams: Vec<Upstream>,
+    ) -> Self {
+        Self {
+            own: OWN_PATHS.map(|path| resource(&public_url, path)),
+            public_url,
+            key,
+            lifetimes,
+            registration_by_default,
+            upstreams,
+        }
+    }
+
     /// The resource at `path` of this deployment; the empty path is the deployment itself.
     ///
     /// # Panics
     /// If `path` is not one: paths are constants of ours, with the name of an upstream at most.
-    pub fn resource_at(&self, path: &str) -> ResourceUri {
-        let text = self.public_url.join(path);
-        text.parse()
-            .expect("a public URL and a constant path make a resource identifier")
+    pub fn resource_at(&self, path: &str) -> Cow<'_, ResourceUri> {
+        match OWN_PATHS.iter().position(|known| *known == path) {
+            Some(place) => Cow::Borrowed(&self.own[place]),
+            None => Cow::Owned(resource(&self.public_url, path)),
+        }
     }
 
     /// The path at which `resource` is, if this deployment has it.
     fn path_of(&self, resource: &ResourceUri) -> Option<&'static str> {
-        let is_at = |path: &&str| self.resource_at(path) == *resource;
-        RESOURCE_PATHS.into_iter().find(is_at)
+        let place = self.own.iter().position(|known| known == resource)?;
+        Some(OWN_PATHS[place])
     }
 
     /// The upstream that `resource` is, whether there is one of that name or not.
@@ -151,8 +180,8 @@ impl Provider {
             toolset.is_some() || self.upstream_of(resource).is_some()
         };
         audience == resource
-            || *audience == self.resource_at("")
-            || *audience == self.resource_at(MCP_PATH) && is_part()
+            || *audience == *self.resource_at("")
+            || *audience == *self.resource_at(MCP_PATH) && is_part()
     }
 
     /// The scopes that open something at `resource`, and `offline_access`, which is asked for with

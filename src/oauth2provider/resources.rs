@@ -52,7 +52,7 @@ pub struct Own {
 
 impl Own {
     fn at(tx: &dyn Read, provider: &Provider, path: &str) -> Result<Self, StoreError> {
-        let identifier = provider.resource_at(path);
+        let identifier = provider.resource_at(path).into_owned();
         let here = upstreams::scopes_at(tx, provider, path)?;
         let here = here.iter().map(|scope| scope.name.as_str());
         let of_table = provider.scopes_at(&identifier);

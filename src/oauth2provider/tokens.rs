@@ -580,7 +580,7 @@ fn check_refresh(
         // A token for the whole deployment narrows to one resource of it; nothing ever widens.
         Some(asked)
             if asked == family.resource
-                || family.resource == provider.resource_at("")
+                || family.resource == *provider.resource_at("")
                     && resources::find_path(tx, provider, &asked)?.is_some() =>
         {
             asked

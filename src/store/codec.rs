@@ -75,7 +75,9 @@ pub(super) fn decode<R: Record>(bytes: &[u8]) -> Result<R, StoreError> {
 
 /// The record at `key`.
 pub(super) fn find<R: Record>(tx: &dyn Read, key: &[u8]) -> Result<Option<R>, StoreError> {
-    tx.get(R::TABLE, key)?.as_deref().map(decode).transpose()
+    let mut found = None;
+    tx.show(R::TABLE, key, &mut |bytes| found = Some(decode(bytes)))?;
+    found.transpose()
 }
 
 /// Puts `record` at `key`.
@@ -134,6 +136,15 @@ pub(super) fn id(table: Table, bytes: &[u8]) -> Result<Id, StoreError> {
         reason: format!("expected an id of 16 bytes, found {}", bytes.len()),
     })?;
     Ok(Id::from_bytes(bytes))
+}
+
+/// The number or instant in `bytes`, which are (part of) a key or a value of `table`.
+pub(super) fn number(table: Table, bytes: &[u8]) -> Result<u64, StoreError> {
+    let bytes = bytes.try_into().map_err(|_| StoreError::Corrupt {
+        table: table.name(),
+        reason: format!("expected a number of 8 bytes, found {}", bytes.len()),
+    })?;
+    Ok(u64::from_be_bytes(bytes))
 }
 
 fn corrupt<R: Record>(reason: String) -> StoreError {

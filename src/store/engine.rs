@@ -3,23 +3,29 @@
 //! A write is a closure. The writer thread runs all closures that wait in one redb transaction,
 //! commits once, durably, and then answers each of them. A batch forms by itself while the disk
 //! takes the one before it; there is no artificial wait.
+//!
+//! The writer is also the one that opens the file anew after a fault ([`recovery`]).
+//!
+//! [`recovery`]: crate::store::recovery
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     task::{Context, Poll},
     thread::JoinHandle,
 };
 
-use redb::{Database, Durability, ReadableDatabase as _, WriteTransaction};
 use tokio::sync::oneshot;
 
 use crate::store::{
     error::StoreError,
+    handle::{Current, Handle},
+    medium::Medium,
+    recovery::{Pauses, Recovery},
     transaction::{Batch, ReadTx, WriteTx},
 };
 
@@ -94,23 +100,34 @@ where
 
 /// The open data file.
 pub struct Store {
-    database: Option<Arc<Database>>,
-    queue: Option<SyncSender<Box<dyn Job>>>,
+    current: Arc<Current>,
+    queue: Option<SyncSender<Task>>,
     writer: Option<JoinHandle<()>>,
 }
 
+/// What the writer is asked for.
+enum Task {
+    Write(Box<dyn Job>),
+    /// To look after the file, of which somebody who read says that it fails.
+    Look,
+}
+
 impl Store {
-    /// Starts the writer of `database`.
-    pub(super) fn start(database: Database) -> Result<Self, StoreError> {
-        let database = Arc::new(database);
-        let (queue, jobs) = sync_channel(QUEUE_MAX);
-        let for_writer = Arc::clone(&database);
+    /// Starts the writer of `handle`, which is what `medium` opened.
+    pub(super) fn start(
+        handle: Handle,
+        medium: Box<dyn Medium>,
+        pauses: Pauses,
+    ) -> Result<Self, StoreError> {
+        let current = Arc::new(Current::new(handle));
+        let recovery = Recovery::new(medium, Arc::clone(&current), pauses)?;
+        let (queue, tasks) = sync_channel(QUEUE_MAX);
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || write_batches(&for_writer, &jobs))
+            .spawn(move || Writer { recovery, tasks }.run())
             .map_err(|error| StoreError::Engine(Arc::new(redb::Error::Io(error))))?;
         Ok(Self {
-            database: Some(database),
+            current,
             queue: Some(queue),
             writer: Some(writer),
         })
@@ -121,15 +138,30 @@ impl Store {
         &self,
         work: impl FnOnce(&ReadTx) -> Result<T, E>,
     ) -> Result<T, E> {
-        let database = self.database.as_ref().ok_or(StoreError::Closed)?;
-        let transaction = database.begin_read().map_err(StoreError::from)?;
-        work(&ReadTx::new(transaction))
+        // The opening that is in use when a read begins is its own until it ends, whatever the
+        // writer puts in its place meanwhile.
+        let handle = self.current.get();
+        let result = work(&*handle.snapshot()?);
+        if handle.is_to_be_reported() {
+            self.look();
+        }
+        result
+    }
+
+    /// Tells the writer that the file fails. Where its queue is full it will notice by itself.
+    fn look(&self) {
+        if let Some(queue) = &self.queue {
+            drop(queue.try_send(Task::Look));
+        }
     }
 
     /// Runs `work` in the writer thread and answers once its changes are durable.
     ///
     /// An `Err` of `work` leaves nothing behind. A closure that must both change something and
     /// refuse its caller returns the refusal inside `Ok`.
+    ///
+    /// [`StoreError::Unwritable`] says that the change is not known to be durable. Where the disk
+    /// failed in the middle of a commit it may turn out that it is.
     pub fn write<T, E, F>(&self, work: F) -> Answer<T, E>
     where
         F: FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
@@ -142,15 +174,18 @@ impl Store {
             result: None,
             reply,
         });
-        match &self.queue {
-            None => job.answer(Some(StoreError::Closed)),
-            Some(queue) => match queue.try_send(job) {
-                Ok(()) => {}
-                Err(TrySendError::Full(job)) => {
-                    job.answer(Some(StoreError::QueueFull { max: QUEUE_MAX }));
+        let refused = match &self.queue {
+            None => Some((Task::Write(job), StoreError::Closed)),
+            Some(queue) => match queue.try_send(Task::Write(job)) {
+                Ok(()) => None,
+                Err(TrySendError::Full(task)) => {
+                    Some((task, StoreError::QueueFull { max: QUEUE_MAX }))
                 }
-                Err(TrySendError::Disconnected(job)) => job.answer(Some(StoreError::Closed)),
+                Err(TrySendError::Disconnected(task)) => Some((task, StoreError::Closed)),
             },
+        };
+        if let Some((Task::Write(job), fault)) = refused {
+            job.answer(Some(fault));
         }
         Answer(answer)
     }
@@ -166,34 +201,68 @@ impl Drop for Store {
             tracing::error!("the store's writer thread had panicked");
         }
         // The writer has given its share back, so this is the last one.
-        if let Some(database) = self.database.take().and_then(Arc::into_inner)
-            && let Err(error) = database.close()
-        {
+        if let Some(Err(error)) = Arc::get_mut(&mut self.current).map(Current::close) {
             tracing::warn!(%error, "the data file was not closed; the next start repairs it");
         }
     }
 }
 
-fn write_batches(database: &Database, jobs: &Receiver<Box<dyn Job>>) {
-    while let Ok(first) = jobs.recv() {
-        let mut batch = vec![first];
-        batch.extend(jobs.try_iter().take(BATCH_MAX - 1));
+struct Writer {
+    recovery: Recovery,
+    tasks: Receiver<Task>,
+}
+
+impl Writer {
+    fn run(mut self) {
+        while let Some(first) = self.next() {
+            let mut batch: Vec<Box<dyn Job>> = Vec::new();
+            let tasks = std::iter::once(first).chain(self.tasks.try_iter());
+            batch.extend(tasks.take(BATCH_MAX).filter_map(|task| match task {
+                Task::Write(job) => Some(job),
+                Task::Look => None,
+            }));
+            let fault = self.write(&mut batch).err();
+            for job in batch {
+                job.answer(fault.clone());
+            }
+        }
+    }
+
+    /// Waits for something to do. While the file fails, it is tried again when that is due.
+    fn next(&mut self) -> Option<Task> {
+        while let Some(wait) = self.recovery.due_in() {
+            match self.tasks.recv_timeout(wait) {
+                Ok(task) => return Some(task),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                // What came of it is in the log, and in the answers from here on.
+                Err(RecvTimeoutError::Timeout) => drop(self.recovery.ready()),
+            }
+        }
+        self.tasks.recv().ok()
+    }
+
+    fn write(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        let handle = self.recovery.ready()?;
+        if batch.is_empty() {
+            return Ok(());
+        }
         // Closures are caught one by one. What arrives here is a panic of redb itself, and it must
         // not end the writer; redb keeps nothing of a transaction that a panic unwound.
-        let fault = catch_unwind(AssertUnwindSafe(|| write_batch(database, &mut batch)))
-            .unwrap_or(Err(StoreError::Panicked))
-            .err();
-        if let Some(fault) = &fault {
-            tracing::error!(%fault, writes = batch.len(), "a commit failed; all its writes are refused");
-        }
-        for job in batch {
-            job.answer(fault.clone());
-        }
+        let written = catch_unwind(AssertUnwindSafe(|| write_batch(&handle, batch)))
+            .unwrap_or(Err(StoreError::Panicked));
+        handle.outdate();
+        written.map_err(|error| {
+                tracing::error!(%error, writes = batch.len(), "a commit failed; all its writes are refused");
+                drop(handle);
+                self.recovery.fail(&error)
+            })?;
+        self.recovery.committed();
+        Ok(())
     }
 }
 
-fn write_batch(database: &Database, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-    let transaction = begin_write(database)?;
+fn write_batch(handle: &Handle, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+    let transaction = handle.begin_write()?;
     let tables = Batch::new(&transaction);
     for job in batch {
         let mut tx = WriteTx::new(&tables);
@@ -205,29 +274,4 @@ fn write_batch(database: &Database, batch: &mut [Box<dyn Job>]) -> Result<(), St
     drop(tables);
     transaction.commit()?;
     Ok(())
-}
-
-/// Does `work` in the calling thread, in a database that has no writer yet.
-pub(super) fn write_alone(
-    database: &Database,
-    work: impl FnOnce(&mut WriteTx<'_>) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let transaction = begin_write(database)?;
-    let tables = Batch::new(&transaction);
-    let mut tx = WriteTx::new(&tables);
-    work(&mut tx)?;
-    let changes = tx.into_changes();
-    tables.apply(changes)?;
-    drop(tables);
-    transaction.commit()?;
-    Ok(())
-}
-
-fn begin_write(database: &Database) -> Result<WriteTransaction, StoreError> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_durability(Durability::Immediate)?;
-    // redb's design document asks for two phases where strangers choose what is stored: the page
-    // checksum that one phase relies on is not a cryptographic one.
-    transaction.set_two_phase_commit(true);
-    Ok(transaction)
 }

@@ -1,6 +1,8 @@
 //! What can go wrong in the store. Every variant denies the request that met it.
 
-use std::sync::Arc;
+use std::{io, path::Path, sync::Arc};
+
+use crate::store::held::Failure;
 
 /// A fault of the store.
 ///
@@ -45,6 +47,14 @@ pub enum StoreError {
     /// Reading or writing failed.
     #[error("the data file failed: {0}")]
     Engine(Arc<redb::Error>),
+    /// The file failed, and takes no writes until it is better.
+    ///
+    /// A write that was under way when it failed may still turn out to have been done.
+    #[error("the data file takes no writes: {cause}")]
+    Unwritable {
+        /// Why, and what to do about it.
+        cause: Arc<str>,
+    },
     /// A record is not what its table holds.
     #[error("a record of {table} cannot be read: {reason}")]
     Corrupt {
@@ -78,7 +88,57 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same request may well succeed a moment later.
     pub fn is_busy(&self) -> bool {
-        matches!(self, Self::QueueFull { .. })
+        matches!(self, Self::QueueFull { .. } | Self::Unwritable { .. })
+    }
+
+    pub(super) fn in_use(path: &Path) -> Self {
+        Self::InUse {
+            path: path.display().to_string(),
+        }
+    }
+
+    pub(super) fn unreadable(path: &Path, cause: &io::Error) -> Self {
+        Self::Unreadable {
+            path: path.display().to_string(),
+            cause: cause.to_string(),
+        }
+    }
+
+    pub(super) fn damaged(path: &Path, how: &str) -> Self {
+        Self::foreign(
+            path,
+            &format!("{how}. If it once was one, restore a backup"),
+        )
+    }
+
+    pub(super) fn foreign(path: &Path, found: &str) -> Self {
+        Self::Foreign {
+            path: path.display().to_string(),
+            found: found.to_owned(),
+        }
+    }
+
+    /// What `failure` means for somebody who reads the log.
+    pub(super) fn unwritable(failure: &Failure) -> Self {
+        let Failure { kind, said } = failure;
+        let advice = match kind {
+            io::ErrorKind::StorageFull => {
+                "the disk is full; it goes on by itself once there is room"
+            }
+            io::ErrorKind::QuotaExceeded => {
+                "the disk quota is used up; it goes on by itself once there is room"
+            }
+            io::ErrorKind::FileTooLarge => {
+                "the file may not become larger; it goes on by itself once the limit is raised"
+            }
+            io::ErrorKind::ReadOnlyFilesystem => {
+                "the file system is read-only; it goes on by itself once it can be written to"
+            }
+            _ => "the disk failed; it is tried again",
+        };
+        Self::Unwritable {
+            cause: format!("{advice} ({said})").into(),
+        }
     }
 
     /// Whether a table was not there, or was not one of bytes.

@@ -5,46 +5,57 @@ use std::{
     fs::{File, OpenOptions, Permissions, TryLockError},
     io,
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
-use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase as _, StorageError,
-    backends::{FileBackend, InMemoryBackend},
-};
+use redb::{StorageBackend, backends::FileBackend};
 
-use crate::store::{error::StoreError, held::Hold, transaction::ReadTx};
+use crate::store::{error::StoreError, handle::Handle, medium::Medium};
 
-/// Memory that redb may use for pages. Its own default is 1 GiB.
-const CACHE_BYTES: usize = 64 << 20;
 /// Who may read the data file: its owner. It holds the deployment's key.
 const MODE: u32 = 0o600;
 /// The bits of everybody else.
 const OTHERS: u32 = 0o077;
 
-fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder.set_cache_size(CACHE_BYTES);
-    builder
+/// A data file that is there.
+pub(super) struct DataFile(PathBuf);
+
+impl DataFile {
+    pub(super) fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
 }
 
-/// A database that ends with the process.
-pub(super) fn create_in_memory() -> Result<Database, StoreError> {
-    builder()
-        .create_with_backend(InMemoryBackend::new())
-        .map_err(|error| open_error(Path::new("(memory)"), error))
+impl Medium for DataFile {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn open(&self) -> Result<Box<dyn StorageBackend>, StoreError> {
+        let file = OpenOptions::new().read(true).write(true).open(&self.0);
+        let file = file.map_err(|error| StoreError::unreadable(&self.0, &error))?;
+        warn_of_readers(&self.0, &file).map_err(|error| StoreError::unreadable(&self.0, &error))?;
+        backend(&self.0, file)
+    }
+}
+
+fn backend(path: &Path, file: File) -> Result<Box<dyn StorageBackend>, StoreError> {
+    let file = FileBackend::new(file)
+        .map_err(|error| StoreError::unreadable(path, &io::Error::other(error)))?;
+    Ok(Box::new(file))
 }
 
 /// Whether a data file has yet to be made at `path`: nothing is there, or nothing is in it.
 pub(super) fn is_missing(path: &Path) -> Result<bool, StoreError> {
     match std::fs::metadata(path) {
-        Ok(found) if found.is_dir() => Err(foreign(path, "it is a directory")),
-        Ok(found) if !found.is_file() => Err(foreign(path, "it is not a regular file")),
+        Ok(found) if found.is_dir() => Err(StoreError::foreign(path, "it is a directory")),
+        Ok(found) if !found.is_file() => Err(StoreError::foreign(path, "it is not a regular file")),
         Ok(found) if found.len() > 0 => Ok(false),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unreadable(path, &error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::unreadable(path, &error))
+        }
         // A new file would take the place of the link, not of what it points to.
-        _ if path.is_symlink() => Err(foreign(path, "it is a link to nothing")),
+        _ if path.is_symlink() => Err(StoreError::foreign(path, "it is a link to nothing")),
         _ => Ok(true),
     }
 }
@@ -52,9 +63,9 @@ pub(super) fn is_missing(path: &Path) -> Result<bool, StoreError> {
 /// Begins a data file for `path` under a name of its own, until [`publish`] gives it its name.
 ///
 /// `None` when another process made the data file meanwhile.
-pub(super) fn create(path: &Path) -> Result<Option<Database>, StoreError> {
+pub(super) fn create(path: &Path) -> Result<Option<Handle>, StoreError> {
     let unpublished = unpublished(path);
-    let no = |error: io::Error| unreadable(&unpublished, &error);
+    let no = |error: io::Error| StoreError::unreadable(&unpublished, &error);
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -65,7 +76,7 @@ pub(super) fn create(path: &Path) -> Result<Option<Database>, StoreError> {
         .map_err(no)?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(in_use(path)),
+        Err(TryLockError::WouldBlock) => return Err(StoreError::in_use(path)),
         Err(TryLockError::Error(error)) => return Err(no(error)),
     }
     // Only under the lock can this be known. If another process has published since, the file that
@@ -78,10 +89,7 @@ pub(super) fn create(path: &Path) -> Result<Option<Database>, StoreError> {
     // What a creation that was cut off has left.
     file.set_len(0).map_err(no)?;
     // redb takes the same lock on the same open file, and so it is held from here on.
-    let database = FileBackend::new(file).and_then(|file| builder().create_with_backend(file));
-    database
-        .map(Some)
-        .map_err(|error| open_error(&unpublished, error))
+    Handle::create(backend(&unpublished, file)?, &unpublished).map(Some)
 }
 
 /// Gives the file that [`create`] began its name, for good. The content must be durable already.
@@ -93,37 +101,13 @@ pub(super) fn publish(path: &Path) -> Result<(), StoreError> {
     std::fs::rename(unpublished(path), path)
         // A name is durable once its directory is.
         .and_then(|()| File::open(directory)?.sync_all())
-        .map_err(|error| unreadable(path, &error))
+        .map_err(|error| StoreError::unreadable(path, &error))
 }
 
 fn unpublished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     name.into()
-}
-
-/// Opens the data file at `path`. Unless `check` agrees with what is in it, no byte of it changes,
-/// not even to repair it after a crash.
-pub(super) fn open(
-    path: &Path,
-    check: impl FnOnce(&ReadTx) -> Result<(), StoreError>,
-) -> Result<Database, StoreError> {
-    let file = OpenOptions::new().read(true).write(true).open(path);
-    let file = file.map_err(|error| unreadable(path, &error))?;
-    warn_of_readers(path, &file).map_err(|error| unreadable(path, &error))?;
-    let file = FileBackend::new(file).map_err(|error| open_error(path, error))?;
-    let hold = Hold::new(file);
-    // redb says that it may panic on a file that somebody else has changed.
-    let database = catch_unwind(AssertUnwindSafe(|| {
-        let database = builder()
-            .create_with_backend(hold.file())
-            .map_err(|error| open_error(path, error))?;
-        check(&ReadTx::new(database.begin_read()?))?;
-        Ok::<_, StoreError>(database)
-    }))
-    .unwrap_or_else(|_| Err(damaged(path, "its pages contradict each other")))?;
-    hold.release().map_err(|error| unreadable(path, &error))?;
-    Ok(database)
 }
 
 fn warn_of_readers(path: &Path, file: &File) -> io::Result<()> {
@@ -133,43 +117,4 @@ fn warn_of_readers(path: &Path, file: &File) -> io::Result<()> {
         tracing::warn!(%path, "other users may open the data file: expected {MODE:o}, found {mode:o}");
     }
     Ok(())
-}
-
-fn open_error(path: &Path, error: DatabaseError) -> StoreError {
-    match error {
-        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => in_use(path),
-        DatabaseError::Storage(StorageError::Io(error)) => match error.kind() {
-            io::ErrorKind::InvalidData => foreign(path, &error.to_string()),
-            io::ErrorKind::UnexpectedEof => damaged(path, "it ends too early"),
-            _ => unreadable(path, &error),
-        },
-        other => damaged(path, &other.to_string()),
-    }
-}
-
-fn in_use(path: &Path) -> StoreError {
-    StoreError::InUse {
-        path: path.display().to_string(),
-    }
-}
-
-fn unreadable(path: &Path, cause: &io::Error) -> StoreError {
-    StoreError::Unreadable {
-        path: path.display().to_string(),
-        cause: cause.to_string(),
-    }
-}
-
-fn damaged(path: &Path, how: &str) -> StoreError {
-    foreign(
-        path,
-        &format!("{how}. If it once was one, restore a backup"),
-    )
-}
-
-fn foreign(path: &Path, found: &str) -> StoreError {
-    StoreError::Foreign {
-        path: path.display().to_string(),
-        found: found.to_owned(),
-    }
 }

@@ -11,8 +11,7 @@ use crate::{
 
 /// Grants of one user at the most; one more ends the oldest.
 pub const GRANTS_PER_USER_MAX: usize = 1_000;
-/// Grants of one client at the most; one more ends the oldest. All of them are ended in one go
-/// when it is removed.
+/// Grants of one client at the most; one more ends the oldest.
 pub const GRANTS_PER_CLIENT_MAX: usize = 20_000;
 
 impl Record for Grant {
@@ -31,16 +30,13 @@ pub fn list_of_user(tx: &dyn Read, user_id: Id) -> Result<Vec<Grant>, StoreError
     codec::list_by_index(tx, Table::GrantsByUser, &keys, GRANTS_PER_USER_MAX, find)
 }
 
-/// A client's grants, newest first.
-pub fn list_of_client(tx: &dyn Read, client_id: Id) -> Result<Vec<Grant>, StoreError> {
-    let keys = Keys::with_prefix(client_id.as_bytes()).newest_first();
-    codec::list_by_index(
-        tx,
-        Table::GrantsByClient,
-        &keys,
-        GRANTS_PER_CLIENT_MAX,
-        find,
-    )
+/// The grant that a row of one of the two indexes names.
+pub(super) fn find_indexed(tx: &dyn Read, index: Table, key: &[u8]) -> Result<Grant, StoreError> {
+    let id = codec::id(index, key.get(16..).unwrap_or_default())?;
+    find(tx, id)?.ok_or_else(|| StoreError::Corrupt {
+        table: index.name(),
+        reason: "a row names a record that does not exist".to_owned(),
+    })
 }
 
 /// Ends the oldest grant of whom has as many as they may have, so that `user_id` can give
@@ -92,6 +88,17 @@ pub fn remove(tx: &mut WriteTx<'_>, grant: &Grant) {
         Table::GrantsByClient,
         &codec::pair(grant.client_id, grant.id),
     );
+}
+
+/// Has the sweeper end all grants of a client, however many they are. The client has to be gone:
+/// until then they open what they opened.
+pub fn end_of_removed_client(tx: &mut WriteTx<'_>, now: Timestamp, client_id: Id) {
+    sweep::schedule(tx, Swept::GrantsOfClient, now, client_id);
+}
+
+/// Has the sweeper end all grants of a user, who has to be gone.
+pub fn end_of_removed_user(tx: &mut WriteTx<'_>, now: Timestamp, user_id: Id) {
+    sweep::schedule(tx, Swept::GrantsOfUser, now, user_id);
 }
 
 /// Marks a consent page as answered until it would have expired. `false` if it already was.

@@ -1,18 +1,18 @@
-//! A file whose changes wait in memory until it is known whose it is.
+//! A file whose changes wait in memory until it is known whose it is, and which can be taken out of
+//! redb's hands.
 //!
 //! redb writes to a file by opening it, and repairs one that was not closed. A file that turns out
-//! to be somebody else's, or newer than this binary, must not be changed by that.
+//! to be somebody else's, or newer than this binary, must not be changed by that. Nor may a file
+//! that failed be in the hands of two: it is taken from the database that met the fault before
+//! another one opens it.
 
 use std::{
-    fmt, io,
+    fmt, io, mem,
     ops::Bound,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use redb::{BackendError, StorageBackend, backends::FileBackend};
+use redb::{BackendError, StorageBackend};
 
 /// Bytes that may wait. Opening a file writes its header, repairing it a few pages more.
 const HELD_BYTES_MAX: usize = 64 << 20;
@@ -53,23 +53,57 @@ fn distance(from: u64, to: u64) -> usize {
     usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX)
 }
 
-/// The way to release a [`HeldFile`] that redb owns.
-#[derive(Clone)]
+/// The way to release and to retire a [`HeldFile`] that redb owns. Dropping it retires the file.
 pub(super) struct Hold(Arc<Shared>);
 
 struct Shared {
-    file: FileBackend,
-    waiting: Mutex<Vec<Operation>>,
-    is_released: AtomicBool,
+    // Whatever redb asks for shares the lock, so that who takes it alone knows that nothing is
+    // under way.
+    state: RwLock<State>,
+    failure: OnceLock<Failure>,
+}
+
+enum State {
+    Held {
+        file: Box<dyn StorageBackend>,
+        waiting: Vec<Operation>,
+    },
+    Released(Box<dyn StorageBackend>),
+    Retired,
+}
+
+/// What a file said when it first failed.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) kind: io::ErrorKind,
+    pub(super) said: String,
+}
+
+impl Failure {
+    pub(super) fn of(error: &io::Error) -> Self {
+        Self {
+            kind: error.kind(),
+            said: error.to_string(),
+        }
+    }
 }
 
 impl Hold {
     /// Holds `file`.
-    pub(super) fn new(file: FileBackend) -> Self {
+    pub(super) fn new(file: Box<dyn StorageBackend>) -> Self {
+        let waiting = Vec::new();
+        Self::of(State::Held { file, waiting })
+    }
+
+    /// Passes everything on to `file`, which is known to be ours.
+    pub(super) fn released(file: Box<dyn StorageBackend>) -> Self {
+        Self::of(State::Released(file))
+    }
+
+    fn of(state: State) -> Self {
         Self(Arc::new(Shared {
-            file,
-            waiting: Mutex::new(Vec::new()),
-            is_released: AtomicBool::new(false),
+            state: RwLock::new(state),
+            failure: OnceLock::new(),
         }))
     }
 
@@ -80,45 +114,164 @@ impl Hold {
 
     /// Does all that waits; nothing waits from here on. A file that is never released stays as it
     /// was.
+    ///
+    /// After an error all of it waits still, and can be tried again: what was done is done once
+    /// more, and who reads meanwhile finds what they would have found before.
     pub(super) fn release(&self) -> io::Result<()> {
-        let mut waiting = self.0.waiting();
-        for operation in waiting.drain(..) {
-            match operation {
-                Operation::Write { offset, data } => self.0.file.write(offset, &data)?,
-                Operation::SetLen(len) => self.0.file.set_len(len)?,
-                Operation::Sync => self.0.file.sync_data()?,
+        // Who reads need not wait for the disk, and only who releases changes anything.
+        let done = match &*self.0.state() {
+            State::Held { file, waiting } => {
+                perform(&**file, waiting)?;
+                waiting.len()
             }
-        }
-        self.0.is_released.store(true, Ordering::Release);
+            State::Released(_) => return Ok(()),
+            State::Retired => return Err(retired()),
+        };
+        let mut state = self.0.state_alone();
+        *state = match mem::replace(&mut *state, State::Retired) {
+            State::Held { file, waiting } if waiting.len() == done => State::Released(file),
+            other => {
+                *state = other;
+                return Err(io::Error::other("it was written to while it was released"));
+            }
+        };
         Ok(())
+    }
+
+    /// Takes the file from redb and closes it. Once this has returned, nothing is read or written
+    /// through this hold, and nothing is under way.
+    pub(super) fn retire(&self) {
+        if let Err(error) = self.0.close() {
+            tracing::warn!(%error, "the data file was not closed in order");
+        }
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        matches!(*self.0.state(), State::Retired)
+    }
+
+    /// Why redb asks the file for nothing more, if so: it does not after the first error.
+    pub(super) fn failure(&self) -> Option<&Failure> {
+        self.0.failure.get()
     }
 }
 
-impl Shared {
-    fn waiting(&self) -> MutexGuard<'_, Vec<Operation>> {
-        // No panic can come between two changes of what the lock guards.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.retire();
     }
+}
 
-    fn is_released(&self) -> bool {
-        self.is_released.load(Ordering::Acquire)
-    }
-
-    fn wait(&self, operation: Operation) -> io::Result<()> {
-        let mut waiting = self.waiting();
-        waiting.push(operation);
-        let writes = waiting.iter().map(|operation| match operation {
-            Operation::Write { data, .. } => data.len(),
-            Operation::SetLen(_) | Operation::Sync => 0,
-        });
-        let found: usize = writes.sum();
-        if found > HELD_BYTES_MAX {
-            return Err(io::Error::other(format!(
-                "its repair changes too much: expected {HELD_BYTES_MAX} bytes at most, found {found}"
-            )));
+fn perform(file: &dyn StorageBackend, operations: &[Operation]) -> io::Result<()> {
+    for operation in operations {
+        match operation {
+            Operation::Write { offset, data } => file.write(*offset, data)?,
+            Operation::SetLen(len) => file.set_len(*len)?,
+            Operation::Sync => file.sync_data()?,
         }
-        Ok(())
     }
+    Ok(())
+}
+
+fn retired() -> io::Error {
+    io::Error::other("the data file is being opened anew")
+}
+
+impl Shared {
+    // No panic can come between two changes of what the lock guards.
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_alone(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the first error that the file answers with.
+    fn noting<T>(&self, answer: io::Result<T>) -> io::Result<T> {
+        answer.inspect_err(|error| {
+            self.failure.get_or_init(|| Failure::of(error));
+        })
+    }
+
+    /// Changes the file at once, unless changes wait: then `operation` waits behind them.
+    fn change(
+        &self,
+        at_once: impl FnOnce(&dyn StorageBackend) -> io::Result<()>,
+        operation: impl FnOnce() -> Operation,
+    ) -> io::Result<()> {
+        match &*self.state() {
+            State::Released(file) => return self.noting(at_once(&**file)),
+            State::Held { .. } => {}
+            State::Retired => return Err(retired()),
+        }
+        match &mut *self.state_alone() {
+            State::Held { waiting, .. } => wait(waiting, operation()),
+            State::Released(file) => self.noting(at_once(&**file)),
+            State::Retired => Err(retired()),
+        }
+    }
+
+    fn close(&self) -> io::Result<()> {
+        match mem::replace(&mut *self.state_alone(), State::Retired) {
+            State::Held { file, .. } | State::Released(file) => file.close(),
+            State::Retired => Ok(()),
+        }
+    }
+
+    fn lock<T>(
+        &self,
+        lock: impl FnOnce(&dyn StorageBackend) -> Result<T, BackendError>,
+    ) -> Result<T, BackendError> {
+        match &*self.state() {
+            State::Held { file, .. } | State::Released(file) => lock(&**file),
+            State::Retired => Err(BackendError::Io(retired())),
+        }
+    }
+}
+
+fn wait(waiting: &mut Vec<Operation>, operation: Operation) -> io::Result<()> {
+    waiting.push(operation);
+    let writes = waiting.iter().map(|operation| match operation {
+        Operation::Write { data, .. } => data.len(),
+        Operation::SetLen(_) | Operation::Sync => 0,
+    });
+    let found: usize = writes.sum();
+    if found > HELD_BYTES_MAX {
+        return Err(io::Error::other(format!(
+            "its repair changes too much: expected {HELD_BYTES_MAX} bytes at most, found {found}"
+        )));
+    }
+    Ok(())
+}
+
+/// How long `file` is once all that waits is done.
+fn len_with(file: &dyn StorageBackend, waiting: &[Operation]) -> io::Result<u64> {
+    let len = file.len()?;
+    Ok(waiting.iter().fold(len, |len, operation| match operation {
+        Operation::SetLen(set) => *set,
+        Operation::Write { offset, data } => len.max(offset + data.len() as u64),
+        Operation::Sync => len,
+    }))
+}
+
+/// Reads `file` as if all that waits had been done.
+fn read_with(
+    file: &dyn StorageBackend,
+    waiting: &[Operation],
+    offset: u64,
+    out: &mut [u8],
+) -> io::Result<()> {
+    if offset.saturating_add(out.len() as u64) > len_with(file, waiting)? {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let on_disk = distance(offset, file.len()?).min(out.len());
+    file.read(offset, &mut out[..on_disk])?;
+    out[on_disk..].fill(0);
+    for operation in waiting {
+        operation.apply_to(offset, out);
+    }
+    Ok(())
 }
 
 /// The file as redb sees it: as if everything that waits had been done.
@@ -133,61 +286,46 @@ impl fmt::Debug for HeldFile {
 
 impl StorageBackend for HeldFile {
     fn len(&self) -> io::Result<u64> {
-        let mut len = self.0.file.len()?;
-        for operation in self.0.waiting().iter() {
-            match operation {
-                Operation::SetLen(set) => len = *set,
-                Operation::Write { offset, data } => len = len.max(offset + data.len() as u64),
-                Operation::Sync => {}
-            }
+        match &*self.0.state() {
+            State::Held { file, waiting } => self.0.noting(len_with(&**file, waiting)),
+            State::Released(file) => self.0.noting(file.len()),
+            State::Retired => Err(retired()),
         }
-        Ok(len)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        if self.0.is_released() {
-            return self.0.file.read(offset, out);
+        match &*self.0.state() {
+            State::Held { file, waiting } => {
+                self.0.noting(read_with(&**file, waiting, offset, out))
+            }
+            State::Released(file) => self.0.noting(file.read(offset, out)),
+            State::Retired => Err(retired()),
         }
-        if offset.saturating_add(out.len() as u64) > self.len()? {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let on_disk = distance(offset, self.0.file.len()?).min(out.len());
-        self.0.file.read(offset, &mut out[..on_disk])?;
-        out[on_disk..].fill(0);
-        for operation in self.0.waiting().iter() {
-            operation.apply_to(offset, out);
-        }
-        Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        if self.0.is_released() {
-            return self.0.file.set_len(len);
-        }
-        self.0.wait(Operation::SetLen(len))
+        self.0
+            .change(|file| file.set_len(len), || Operation::SetLen(len))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        if self.0.is_released() {
-            return self.0.file.sync_data();
-        }
-        self.0.wait(Operation::Sync)
+        self.0.change(StorageBackend::sync_data, || Operation::Sync)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        if self.0.is_released() {
-            return self.0.file.write(offset, data);
-        }
-        let data = data.to_vec();
-        self.0.wait(Operation::Write { offset, data })
+        let later = || Operation::Write {
+            offset,
+            data: data.to_vec(),
+        };
+        self.0.change(|file| file.write(offset, data), later)
     }
 
     fn close(&self) -> io::Result<()> {
-        self.0.file.close()
+        self.0.close()
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.file.try_lock_range(start, end)
+        self.0.lock(|file| file.try_lock_range(start, end))
     }
 
     fn try_lock_shared_range(
@@ -195,23 +333,23 @@ impl StorageBackend for HeldFile {
         start: Bound<u64>,
         end: Bound<u64>,
     ) -> Result<bool, BackendError> {
-        self.0.file.try_lock_shared_range(start, end)
+        self.0.lock(|file| file.try_lock_shared_range(start, end))
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.file.lock_range(start, end)
+        self.0.lock(|file| file.lock_range(start, end))
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.file.lock_shared_range(start, end)
+        self.0.lock(|file| file.lock_shared_range(start, end))
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.file.unlock_range(start, end)
+        self.0.lock(|file| file.unlock_range(start, end))
     }
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.file.query_lock_range(start, end)
+        self.0.lock(|file| file.query_lock_range(start, end))
     }
 }
 
@@ -220,12 +358,15 @@ mod tests {
     use std::{fs, fs::File, path::Path};
 
     use proptest::prelude::*;
+    use redb::backends::FileBackend;
 
     use super::*;
 
     fn hold(path: &Path) -> Hold {
         let file = File::options().read(true).write(true).open(path);
-        Hold::new(FileBackend::new(file.expect("a file")).expect("a backend"))
+        Hold::new(Box::new(
+            FileBackend::new(file.expect("a file")).expect("a backend"),
+        ))
     }
 
     fn whole(file: &HeldFile) -> Vec<u8> {
@@ -326,8 +467,31 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("file");
         fs::write(&path, b"").expect("a file");
-        let file = hold(&path).file();
+        let hold = hold(&path);
+        let file = hold.file();
         file.write(0, b"secret").expect("a write");
         assert_eq!(format!("{file:?}"), "HeldFile { .. }");
+    }
+
+    #[test]
+    fn a_retired_file_is_touched_no_more_and_free_for_another() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("file");
+        fs::write(&path, b"whole").expect("a file");
+        let hold = hold(&path);
+        hold.release().expect("nothing waits");
+        let file = hold.file();
+        let locked = file.try_lock_range(Bound::Unbounded, Bound::Unbounded);
+        assert!(locked.expect("a lock"));
+        hold.retire();
+        let other = File::open(&path).expect("the file");
+        other.try_lock().expect("nobody else has it");
+        assert!(file.read(0, &mut [0; 5]).is_err());
+        assert!(file.write(0, b"other").is_err());
+        assert!(file.set_len(0).is_err());
+        assert!(file.sync_data().is_err());
+        assert!(file.close().is_ok());
+        assert_eq!(fs::read(&path).expect("the file"), b"whole");
+        assert!(hold.failure().is_none(), "it did not fail");
     }
 }

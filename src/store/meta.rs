@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     crypto::{digest::Digest, keyed::Key},
-    model::timestamp::Timestamp,
+    model::{audit::ChainEnd, timestamp::Timestamp},
     store::{
-        Read, WriteTx,
+        Read, WriteTx, audit,
         codec::{self, Record},
         error::StoreError,
         tables::Table,
@@ -66,6 +66,12 @@ pub fn key(tx: &dyn Read) -> Result<Key, StoreError> {
     Ok(Key::from_bytes(&fixed(KEY, &bytes)?))
 }
 
+/// What tells one deployment from another: the digest of its key.
+pub(super) fn identity(tx: &dyn Read) -> Result<Digest, StoreError> {
+    let bytes = tx.get(Table::Meta, KEY)?.unwrap_or_default();
+    Ok(Digest::of(&fixed::<{ Key::LEN }>(KEY, &bytes)?))
+}
+
 /// The open claim, if there is one.
 pub fn find_claim(tx: &dyn Read) -> Result<Option<Claim>, StoreError> {
     tx.get(Table::Meta, CLAIM)?
@@ -104,6 +110,22 @@ pub fn put_settings(tx: &mut WriteTx<'_>, settings: &Settings) -> Result<(), Sto
 /// Writes the time, to see whether the file takes it.
 pub fn put_probe(tx: &mut WriteTx<'_>, now: Timestamp) {
     tx.put(Table::Meta, PROBE, now.millis().to_be_bytes().to_vec());
+}
+
+/// Whether `bytes` are what stands at `name`.
+pub(super) fn check_fact(name: &[u8], bytes: &[u8]) -> Result<(), StoreError> {
+    match name {
+        SCHEMA => fixed::<4>(name, bytes).map(drop),
+        KEY => fixed::<{ Key::LEN }>(name, bytes).map(drop),
+        PROBE => fixed::<8>(name, bytes).map(drop),
+        CLAIM => codec::decode::<Claim>(bytes).map(drop),
+        SETTINGS => codec::decode::<Settings>(bytes).map(drop),
+        audit::HEAD | audit::BASE => codec::decode::<ChainEnd>(bytes).map(drop),
+        _ => Err(StoreError::Corrupt {
+            table: Table::Meta.name(),
+            reason: "no such fact is known".to_owned(),
+        }),
+    }
 }
 
 fn fixed<const N: usize>(name: &[u8], bytes: &[u8]) -> Result<[u8; N], StoreError> {

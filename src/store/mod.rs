@@ -1,5 +1,5 @@
 //! Floor 1: the data file. redb is named nowhere else, and here only in the engine's own files:
-//! `engine`, `error`, `file`, `held` and `transaction`.
+//! `error`, `file`, `handle`, `held`, `medium` and `transaction`.
 //!
 //! Table functions see ordered tables of byte keys inside a transaction ([`Read`], [`WriteTx`]) and
 //! nothing else of the engine, so that another ordered store could stand behind the same floor.
@@ -8,18 +8,25 @@ mod codec;
 mod engine;
 mod error;
 mod file;
+mod handle;
 mod held;
+mod medium;
 mod migrations;
+mod recovery;
+mod rows;
+mod snapshot;
 mod tables;
 mod transaction;
 
 pub mod audit;
+pub mod check;
 pub mod client_documents;
 pub mod clients;
 pub mod codes;
 pub mod devices;
 pub mod grants;
 pub mod meta;
+pub mod pace;
 pub mod resource_servers;
 pub mod sessions;
 pub mod sweep;
@@ -35,10 +42,20 @@ pub use migrations::SCHEMA;
 pub use tables::{TABLES, Table, TableDefinition};
 pub use transaction::{Keys, Read, ReadTx, Row, WriteTx};
 
-use crate::crypto::entropy::Entropy;
+use crate::{
+    crypto::entropy::Entropy,
+    store::{
+        file::DataFile,
+        handle::Handle,
+        medium::{Medium, Memory},
+        recovery::Pauses,
+    },
+};
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -56,22 +73,43 @@ impl Store {
     /// | [`StoreError::Newer`] | a newer Keystead wrote it |
     /// | [`StoreError::Unreadable`] | the operating system said no |
     pub fn open(path: &Path, entropy: &dyn Entropy) -> Result<Self, StoreError> {
+        let medium = Box::new(DataFile::at(path));
         if file::is_missing(path)?
-            && let Some(database) = file::create(path)?
+            && let Some(handle) = file::create(path)?
         {
-            engine::write_alone(&database, |tx| migrations::prepare(tx, entropy))?;
+            handle.write_alone(|tx| migrations::prepare(tx, entropy))?;
             file::publish(path)?;
-            return Self::start(database);
+            return Self::start(handle, medium, Pauses::ORDINARY);
         }
-        let database = file::open(path, |tx| migrations::check(tx, path))?;
-        engine::write_alone(&database, |tx| migrations::prepare(tx, entropy))?;
-        Self::start(database)
+        Self::open_on(medium, entropy, Pauses::ORDINARY)
     }
 
     /// A store in memory, which ends with the process.
     pub fn in_memory(entropy: &dyn Entropy) -> Result<Self, StoreError> {
-        let database = file::create_in_memory()?;
-        engine::write_alone(&database, |tx| migrations::prepare(tx, entropy))?;
-        Self::start(database)
+        Self::create_on(Box::new(Memory::default()), entropy, Pauses::ORDINARY)
+    }
+
+    fn create_on(
+        medium: Box<dyn Medium>,
+        entropy: &dyn Entropy,
+        pauses: Pauses,
+    ) -> Result<Self, StoreError> {
+        let handle = Handle::create(medium.open()?, medium.path())?;
+        handle.write_alone(|tx| migrations::prepare(tx, entropy))?;
+        Self::start(handle, medium, pauses)
+    }
+
+    fn open_on(
+        medium: Box<dyn Medium>,
+        entropy: &dyn Entropy,
+        pauses: Pauses,
+    ) -> Result<Self, StoreError> {
+        let path = medium.path();
+        let handle = Handle::open(&*medium, |tx| migrations::check(tx, path))?;
+        handle
+            .release()
+            .map_err(|error| StoreError::unreadable(path, &error))?;
+        handle.write_alone(|tx| migrations::prepare(tx, entropy))?;
+        Self::start(handle, medium, pauses)
     }
 }

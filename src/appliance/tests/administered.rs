@@ -43,13 +43,9 @@ impl Credentials {
     }
 }
 
-/// A confidential client of an administrator's, with that ceiling.
-pub(super) async fn client(
-    house: &House,
-    grants: &[GrantType],
-    scope: Option<&str>,
-) -> Credentials {
-    let metadata = ClientMetadata {
+/// What an administrator says of a confidential client, with that ceiling.
+pub(super) fn job(grants: &[GrantType], scope: Option<&str>) -> ClientMetadata {
+    ClientMetadata {
         name: ClientName::parse("A job").expect("a name"),
         redirect_uris: Vec::new(),
         auth_method: AuthMethod::ClientSecretBasic,
@@ -63,7 +59,16 @@ pub(super) async fn client(
         software_version: None,
         contacts: Vec::new(),
         application_type: None,
-    };
+    }
+}
+
+/// A confidential client of an administrator's, with that ceiling.
+pub(super) async fn client(
+    house: &House,
+    grants: &[GrantType],
+    scope: Option<&str>,
+) -> Credentials {
+    let metadata = job(grants, scope);
     let made =
         house.write(|tx, moment| apps::create(tx, moment.act(), metadata, FirstSecret::AtOnce));
     let (client, secret) = made.await.expect("a client");

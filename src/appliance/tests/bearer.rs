@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     model::user::Role,
-    oauth2provider::{MCP_EXPERIMENT_PATH, RESOURCE_PATHS},
+    oauth2provider::{MCP_EXPERIMENT_PATH, OWN_PATHS},
 };
 
 /// Asserts that `answer` is a challenge with that reason in words, and returns the challenge.
@@ -78,7 +78,7 @@ async fn each_resource_names_its_own_metadata() {
 #[tokio::test]
 async fn a_set_of_tools_is_a_resource_within_the_endpoint() {
     for (audience, opened) in [
-        ("", &RESOURCE_PATHS[1..]),
+        ("", &OWN_PATHS[1..]),
         (
             "/mcp",
             &["/mcp", "/mcp/standard", "/mcp/readonly", "/mcp/search"],
@@ -94,7 +94,7 @@ async fn a_set_of_tools_is_a_resource_within_the_endpoint() {
         let code = ada.allow(&request).await.code();
         let exchange = app.exchange(&code).with("resource", &resource);
         let tokens = Tokens::of(&house.token(&exchange).await);
-        for path in &RESOURCE_PATHS[1..] {
+        for path in &OWN_PATHS[1..] {
             let ask = list_tools(path).bearer(&tokens.access);
             let status = house.ask(ask).await.status;
             // The experiment is off here, which is said to those who may know.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     appliance::routes::ROUTES,
     model::user::Role,
-    oauth2provider::{MCP_EXPERIMENT_PATH, RESOURCE_PATHS},
+    oauth2provider::{MCP_EXPERIMENT_PATH, OWN_PATHS},
     web::credentials::Access,
 };
 
@@ -275,7 +275,7 @@ impl<'house> World<'house> {
             fields = fields.without("csrf_token");
         }
         let ask = self.example(method.parse().expect("a method"), path, &fields);
-        let is_mcp = RESOURCE_PATHS.contains(&path) || path == UPSTREAM;
+        let is_mcp = OWN_PATHS.contains(&path) || path == UPSTREAM;
         let trusted = |ask: Ask| {
             let ask = self.member.dress(ask);
             if is_mcp {
@@ -332,7 +332,7 @@ impl<'house> World<'house> {
             .replace("{id}", "0000000000000000000000");
         let mut ask = match path {
             UPSTREAM => list_tools(&target),
-            _ if RESOURCE_PATHS.contains(&path) => list_tools(path),
+            _ if OWN_PATHS.contains(&path) => list_tools(path),
             "/oauth2/authorize" | "/authorize" if method == Method::GET => {
                 let query = self.request().encoded();
                 Ask::get(&format!("{target}?{query}"))

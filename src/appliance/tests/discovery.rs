@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::house::{House, LOCAL, SECURE};
-use crate::oauth2provider::RESOURCE_PATHS;
+use crate::oauth2provider::OWN_PATHS;
 
 const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
 const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
@@ -78,7 +78,7 @@ async fn the_server_metadata_are_the_same_behind_any_path() {
 #[tokio::test]
 async fn each_resource_has_metadata_of_its_own() {
     let house = House::open();
-    for path in RESOURCE_PATHS {
+    for path in OWN_PATHS {
         let found = house.get(&format!("{PROTECTED_RESOURCE}{path}")).await;
         let metadata = found.expect(200).json();
         assert!(!has_null(&metadata));

@@ -24,6 +24,7 @@ mod client_credentials;
 mod client_documents;
 mod codes;
 mod consent;
+mod crash;
 mod device;
 mod discovery;
 mod faults;

@@ -209,10 +209,10 @@ fn desk(store: &Arc<Store>, public_url: &str, off: McpOff) -> Desk {
 }
 
 fn provider(public_url: &str) -> Provider {
-    Provider {
-        public_url: public_url.parse().expect("a public URL"),
-        key: Key::from_bytes(&[7; Key::LEN]),
-        lifetimes: Lifetimes {
+    Provider::new(
+        public_url.parse().expect("a public URL"),
+        Key::from_bytes(&[7; Key::LEN]),
+        Lifetimes {
             access_ttl: A_DAY,
             refresh_idle_ttl: A_DAY,
             refresh_absolute_ttl: A_DAY,
@@ -225,9 +225,9 @@ fn provider(public_url: &str) -> Provider {
             unapproved_client_ttl: A_DAY,
             audit_kept: A_DAY,
         },
-        registration_by_default: true,
-        upstreams: Vec::new(),
-    }
+        true,
+        Vec::new(),
+    )
 }
 
 /// Everything that there is to allow.
@@ -270,7 +270,7 @@ fn grant(access: &Access) -> Grant {
         user_id: access.user.id,
         client_id: access.client_id,
         scopes: access.scopes.clone(),
-        resource: provider(PUBLIC_URL).resource_at(MCP_PATH),
+        resource: provider(PUBLIC_URL).resource_at(MCP_PATH).into_owned(),
         redirect_uri: Some("https://app.example/cb".parse().expect("a redirect URI")),
         created_at: NOW,
         expires_at: NOW.after(A_DAY),

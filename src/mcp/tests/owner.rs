@@ -9,7 +9,8 @@ async fn clients_are_listed_with_their_last_use_by_page_and_by_name() {
     for name in ["grace", "lin", "mary"] {
         deployment.grant(&access(name, &all_scopes())).await;
     }
-    let mut used = client(Id::generate(NOW, &OsEntropy));
+    // The newest, whatever the random part of the others' ids is.
+    let mut used = client(Id::generate(NOW.after(A_DAY), &OsEntropy));
     used.metadata.name = ClientName::parse("Claude Code").expect("a name");
     used.last_used_at = Some(NOW);
     used.approved_at = None;

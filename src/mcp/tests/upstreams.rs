@@ -9,10 +9,9 @@ use crate::{
 /// A deployment with the upstreams of these names behind it.
 fn deployment(names: &[&str], house: &House, off: McpOff) -> Deployment {
     let Deployment { store, .. } = Deployment::new();
-    let provider = Arc::new(Provider {
-        upstreams: names.iter().map(|name| upstream(name)).collect(),
-        ..provider(PUBLIC_URL)
-    });
+    let mut provider = provider(PUBLIC_URL);
+    provider.upstreams = names.iter().map(|name| upstream(name)).collect();
+    let provider = Arc::new(provider);
     let desk = Desk {
         provider: Arc::clone(&provider),
         ..desk(&store, PUBLIC_URL, McpOff::default())

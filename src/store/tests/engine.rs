@@ -4,17 +4,17 @@ use std::{
     pin::pin,
     sync::{
         Arc, Barrier,
-        atomic::{AtomicBool, Ordering},
         mpsc::{Sender, channel},
     },
     task::{Context, Poll, Wake},
     time::Duration,
 };
 
-use redb::{Database, StorageBackend, backends::InMemoryBackend};
-
 use super::samples::{Fixed, read, store, write};
-use crate::store::{Answer, Keys, QUEUE_MAX, Read as _, Store, StoreError, Table, WriteTx};
+use crate::store::{
+    Answer, Keys, QUEUE_MAX, Read as _, Store, StoreError, Table, WriteTx,
+    testing::{Disk, Fault},
+};
 
 const TABLE: Table = Table::Users;
 
@@ -304,68 +304,32 @@ fn an_answer_is_a_future_that_wakes_its_caller() {
     );
 }
 
-/// A disk that can be made to refuse writes.
-#[derive(Debug)]
-struct Disk {
-    memory: InMemoryBackend,
-    is_full: Arc<AtomicBool>,
-}
-
-impl StorageBackend for Disk {
-    fn len(&self) -> std::io::Result<u64> {
-        self.memory.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-        self.memory.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> std::io::Result<()> {
-        self.memory.set_len(len)
-    }
-
-    fn sync_data(&self) -> std::io::Result<()> {
-        self.memory.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        if self.is_full.load(Ordering::Relaxed) {
-            return Err(std::io::ErrorKind::StorageFull.into());
-        }
-        self.memory.write(offset, data)
-    }
-}
-
 #[test]
 fn a_commit_that_fails_is_a_fault_for_all_its_writes_and_a_refusal_stays_a_refusal() {
-    let is_full = Arc::new(AtomicBool::new(false));
-    let database = Database::builder()
-        .create_with_backend(Disk {
-            memory: InMemoryBackend::new(),
-            is_full: Arc::clone(&is_full),
-        })
-        .expect("a database");
-    let store = Store::start(database).expect("a writer");
+    let disk = Disk::default();
+    let store = disk.store(&Fixed).expect("a store");
     write(&store, |tx| {
         put(tx, "kept");
         Ok(())
     });
     let (go_on, _blocker) = block(&store);
+    let failing = disk.clone();
     let lost = store.write(move |tx| {
-        is_full.store(true, Ordering::Relaxed);
+        failing.fail_all(Fault::Full);
         put(tx, "lost");
         Ok::<_, StoreError>(())
     });
     let refused = store.write(|_| Err::<(), _>(Refusal::AlreadyThere));
     drop(go_on);
-    assert!(matches!(lost.wait(), Err(StoreError::Engine(_))));
+    let fault = lost.wait().expect_err("refused");
+    assert!(fault.is_busy());
+    assert_eq!(
+        fault.to_string(),
+        "the data file takes no writes: the disk is full; it goes on by itself once there is room \
+         (no storage space)"
+    );
     assert_eq!(refused.wait(), Err(Refusal::AlreadyThere));
-    // redb refuses everything after an error of the disk; each write must still be answered.
-    let later = store.write(|tx| {
-        put(tx, "later");
-        Ok::<_, StoreError>(())
-    });
-    assert!(matches!(later.wait(), Err(StoreError::Engine(_))));
+    assert_eq!(keys_of(&store), ["kept"]);
 }
 
 #[test]

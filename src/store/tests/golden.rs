@@ -11,13 +11,13 @@ use std::fmt::{Debug, Write as _};
 use serde::Serialize;
 
 use super::samples::{
-    access_token, added_upstream, at, client, client_secret, code, device, document_client, family,
-    grant, id, pinned, resource_server, session, upstream_server, user,
+    access_token, added_upstream, at, audit_entry, client, client_secret, code, device,
+    document_client, family, grant, id, pinned, resource_server, session, upstream_server, user,
 };
 use crate::{
     crypto::digest::Digest,
     model::{
-        audit::{Action, Actor, AuditEntry, ChainEnd, ChainedEntry, Change, Object},
+        audit::{ChainEnd, ChainedEntry},
         id::Id,
         oauth2::{
             client::{AuthMethod, ClientOrigin, GrantType},
@@ -223,16 +223,7 @@ fn the_settings_keep_its_layout() {
 
 #[test]
 fn an_audit_entry_keeps_its_layout() {
-    let entry = AuditEntry {
-        number: 3,
-        at: at(7),
-        actor: Actor::User(id(at(7), 1)),
-        address: Some("::1".to_owned()),
-        request_id: Some("r".to_owned()),
-        action: Action::GrantRevoked,
-        object: Object::Grant(id(at(7), 2)),
-        changes: vec![Change::to("scope", "a:b")],
-    };
+    let entry = audit_entry(3, at(7));
     let link = Digest::of(b"link");
     assert_golden(
         &ChainedEntry { entry, link },

@@ -3,8 +3,11 @@
 mod engine;
 mod golden;
 mod invariants;
+mod model;
 mod open;
 mod overlay;
+mod plain;
+mod recovery;
 mod rooms;
 mod samples;
 mod sweep;

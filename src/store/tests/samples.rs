@@ -3,6 +3,7 @@
 use crate::{
     crypto::{digest::Digest, entropy::Entropy},
     model::{
+        audit::{Action, Actor, AuditEntry, Change, Object},
         id::Id,
         oauth2::{
             client::{
@@ -265,6 +266,19 @@ pub(super) fn upstream_server(id: Id) -> AddedUpstream {
             ..added_upstream(id).upstream
         },
         ..added_upstream(id)
+    }
+}
+
+pub(super) fn audit_entry(number: u64, at: Timestamp) -> AuditEntry {
+    AuditEntry {
+        number,
+        at,
+        actor: Actor::User(id(at, 1)),
+        address: Some("::1".to_owned()),
+        request_id: Some("r".to_owned()),
+        action: Action::GrantRevoked,
+        object: Object::Grant(id(at, 2)),
+        changes: vec![Change::to("scope", "a:b")],
     }
 }
 
