@@ -66,6 +66,11 @@ fn a_killed_server_loses_no_answered_token() {
 }
 
 #[test]
+fn a_full_disk_and_a_damaged_file_lose_nothing() {
+    run("storage");
+}
+
+#[test]
 fn tls_clients_trust_the_box_and_follow_its_certificates() {
     run("tls");
 }

@@ -1,5 +1,6 @@
 //! How large the data file gets while tokens come and go: a million cycles of issue, rotation and
-//! expiry, with the sweeper as the server has it. `keystead-space DIRECTORY [CYCLES]`.
+//! expiry, with the sweeper as the server has it. `keystead-space DIRECTORY [CYCLES]`. Without
+//! cycles (0), it measures only how long the largest single writes keep the writer.
 //!
 //! Time is simulated, so that everything ends within the run: ten days pass. The disk is real.
 
@@ -10,12 +11,13 @@ use std::{
 };
 
 use keystead::{
-    audit,
-    crypto::{digest::Digest, entropy::Entropy as _},
+    audit::{self, Act},
+    crypto::{digest::Digest, entropy::random},
     model::{
         audit::{Action, Actor, Change, Object, Origin},
         id::Id,
         oauth2::{
+            client::{AuthMethod, Client, ClientMetadata, ClientName, ClientOrigin},
             code::{AuthorizationCode, CodeStage},
             grant::Grant,
             resource::ResourceUri,
@@ -24,9 +26,13 @@ use keystead::{
         },
         timestamp::Timestamp,
     },
+    oauth2provider::{
+        apps::{self, AppFields},
+        revoke,
+    },
     runtime::entropy::SeededEntropy,
     store::{
-        Answer, Keys, Read as _, Store, StoreError, TABLES, WriteTx, codes, grants,
+        Answer, Keys, Read as _, Store, StoreError, TABLES, WriteTx, clients, codes, grants,
         pace::Pace,
         sweep::{self, Pass},
         tokens,
@@ -71,6 +77,10 @@ fn run(words: &[String]) -> Result<(), Fault> {
         [directory, cycles] => (directory, cycles.parse()?),
         _ => return Err("expected a directory, and maybe a number of cycles".into()),
     };
+    print_largest_writes()?;
+    if cycles == 0 {
+        return Ok(());
+    }
     let path = Path::new(directory).join("space.redb");
     let entropy = SeededEntropy::new(1);
     let store = Store::open(&path, &entropy)?;
@@ -101,6 +111,89 @@ fn print_times(what: &str, mut times: Vec<Duration>) {
         times[times.len() * 99 / 100],
         times[times.len() - 1]
     );
+}
+
+/// One write each, in memory, so that what is measured is the writer and not the disk.
+fn print_largest_writes() -> Result<(), Fault> {
+    let (user, client) = (Id::from_bytes([1; 16]), Id::from_bytes([7; 16]));
+    println!("| the largest writes, without the disk | grants | time |\n|---|---|---|");
+    let given = grants::GRANTS_PER_USER_MAX;
+    print_write(
+        "everything that a person allowed an app is taken back",
+        given,
+        move |tx, act| {
+            let ended = revoke::revoke_grants_of_client(tx, act.by, user, client)?;
+            assert_eq!(ended, grants::GRANTS_PER_USER_MAX);
+            Ok(())
+        },
+    )?;
+    let given = grants::GRANTS_PER_CLIENT_MAX;
+    print_write("an app is removed", given, move |tx, act| {
+        assert!(apps::remove(tx, act, client)?);
+        Ok(())
+    })?;
+    println!();
+    Ok(())
+}
+
+fn print_write(
+    what: &str,
+    given: usize,
+    work: impl FnOnce(&mut WriteTx<'_>, Act<'_>) -> Result<(), StoreError> + Send + 'static,
+) -> Result<(), Fault> {
+    let store = Store::in_memory(&SeededEntropy::new(1))?;
+    let filled = store.write(move |tx| {
+        let client = Client {
+            id: Id::from_bytes([7; 16]),
+            origin: ClientOrigin::Administrator,
+            metadata: metadata(),
+            registration_digest: None,
+            created_at: START,
+            updated_at: START,
+            approved_at: None,
+            last_used_at: None,
+        };
+        clients::put(tx, &client)?;
+        let entropy = SeededEntropy::new(2);
+        for number in 0..given {
+            let now = START.after(Duration::from_millis(u64::try_from(number).unwrap_or(0)));
+            // As many people as the client's grants need.
+            let user = u8::try_from(number / grants::GRANTS_PER_USER_MAX).unwrap_or(0) + 1;
+            let family = TokenFamily {
+                client_id: client.id,
+                ..family(&entropy, now, Id::from_bytes([user; 16]))
+            };
+            add_grant(tx, &family, now)?;
+        }
+        Ok::<_, StoreError>(())
+    });
+    filled.wait()?;
+    let began = Instant::now();
+    let done = store.write(move |tx| {
+        let by = Origin::local(START, Actor::Administrator);
+        let entropy = SeededEntropy::new(3);
+        let act = Act {
+            now: START,
+            entropy: &entropy,
+            by: &by,
+        };
+        work(tx, act)
+    });
+    done.wait()?;
+    println!("| {what} | {given} | {:.1?} |", began.elapsed());
+    Ok(())
+}
+
+fn metadata() -> ClientMetadata {
+    AppFields {
+        name: ClientName::parse("Claude").expect("a name"),
+        redirect_uris: Vec::new(),
+        icon: None,
+        scope: None,
+        auth_method: AuthMethod::None,
+        grant_types: Vec::new(),
+    }
+    .into_metadata()
 }
 
 fn print_line(box_: &Deployment, path: &Path) -> Result<(), Fault> {
@@ -208,31 +301,12 @@ impl Deployment {
         Ok(())
     }
 
+    /// A family of one of a hundred people.
     fn family(&self) -> TokenFamily {
-        let id = Id::generate(self.now, &self.entropy);
+        let [random] = random::<1>(&self.entropy);
         let mut user = [0; 16];
-        self.entropy.fill(&mut user);
-        // A hundred people.
-        user[0] %= 100;
-        user[1..].fill(0);
-        TokenFamily {
-            id,
-            holder: Holder::Person {
-                user_id: Id::from_bytes(user),
-                grant_id: Id::generate(self.now, &self.entropy),
-            },
-            client_id: Id::from_bytes([7; 16]),
-            resource: resource(),
-            scopes: scopes(),
-            expires_at: self.now.after(FAMILY_TTL),
-            refresh: Some(RefreshChain {
-                generation: 0,
-                digest: Digest::of(id.as_bytes()),
-                predecessor: None,
-                idle_expires_at: self.now.after(FAMILY_TTL),
-            }),
-            secret_id: None,
-        }
+        user[0] = random % 100;
+        family(&self.entropy, self.now, Id::from_bytes(user))
     }
 
     fn sweep_when_due(&mut self) -> Result<(), StoreError> {
@@ -265,14 +339,36 @@ impl Deployment {
     }
 }
 
-fn begin(
+fn family(entropy: &SeededEntropy, now: Timestamp, user_id: Id) -> TokenFamily {
+    let id = Id::generate(now, entropy);
+    TokenFamily {
+        id,
+        holder: Holder::Person {
+            user_id,
+            grant_id: Id::generate(now, entropy),
+        },
+        client_id: Id::from_bytes([7; 16]),
+        resource: resource(),
+        scopes: scopes(),
+        expires_at: now.after(FAMILY_TTL),
+        refresh: Some(RefreshChain {
+            generation: 0,
+            digest: Digest::of(id.as_bytes()),
+            predecessor: None,
+            idle_expires_at: now.after(FAMILY_TTL),
+        }),
+        secret_id: None,
+    }
+}
+
+/// Keeps the grant of `family`, and says whose it is.
+fn add_grant(
     tx: &mut WriteTx<'_>,
     family: &TokenFamily,
-    code: Id,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<(Id, Id), StoreError> {
     let Holder::Person { user_id, grant_id } = family.holder else {
-        return Ok(());
+        unreachable!("every family here has a grant");
     };
     let grant = Grant {
         id: grant_id,
@@ -285,6 +381,16 @@ fn begin(
         expires_at: family.expires_at,
     };
     grants::add(tx, &grant)?;
+    Ok((user_id, grant_id))
+}
+
+fn begin(
+    tx: &mut WriteTx<'_>,
+    family: &TokenFamily,
+    code: Id,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (user_id, grant_id) = add_grant(tx, family, now)?;
     record(tx, now, Action::ConsentGiven, Object::Grant(grant_id))?;
     let code = AuthorizationCode {
         id: code,
@@ -293,7 +399,7 @@ fn begin(
         user_id,
         client_id: family.client_id,
         session_id: user_id,
-        redirect_uri: grant.redirect_uri,
+        redirect_uri: None,
         challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
             .parse()
             .expect("the challenge of RFC 7636"),

@@ -126,8 +126,13 @@ pub fn touch(
     let Some(mut session) = found else {
         return Ok(());
     };
+    let ended_at = session.ends_at();
     session.last_seen_at = session.last_seen_at.max(now);
     session.idle_expires_at = now.after(lifetimes.session_idle_ttl);
+    // The owner has made lifetimes shorter since.
+    if session.ends_at() < ended_at {
+        sessions::schedule(tx, &session);
+    }
     sessions::put(tx, &session)
 }
 

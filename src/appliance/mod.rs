@@ -7,9 +7,11 @@ pub mod routes;
 pub mod socket;
 
 mod application;
+mod compaction;
 mod execute;
 mod outbound;
 mod pins;
+mod safekeeping;
 mod start;
 mod sweeper;
 mod upstreams;
@@ -23,6 +25,7 @@ use ipnet::IpNet;
 
 pub use execute::administer_offline;
 pub use outbound::EgressCaError;
+pub use safekeeping::{SafekeepingError, back_up, check_file, check_offline, restore};
 pub use start::{Ready, StartError, serve};
 
 use crate::{

@@ -15,10 +15,12 @@ use crate::{
     appliance::{
         Appliance, DATA_FILE,
         administration::{Answer, Command, Refused},
-        data_file, directory,
+        compaction, data_file, directory,
         execute::{Begun, Known, begin},
         outbound::{EgressCaError, Ways},
-        socket, sweeper,
+        safekeeping::Readers,
+        socket::{self, Response},
+        sweeper,
     },
     config::{
         Config,
@@ -33,14 +35,14 @@ use crate::{
         tls::{CertificateError, Certificates},
     },
     mcp::{Mcp, UnknownTool, upstreams::Upstreams},
-    model::{credential::Credential, public_url::PublicUrl},
+    model::{credential::Credential, public_url::PublicUrl, timestamp::Timestamp},
     oauth2provider::Provider,
     runtime::{
         child::Launcher,
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
         logs::{self, LogsError},
-        signals::{Reload, Stop},
+        signals::{self, Reload, Stop},
     },
     store::{Store, StoreError, meta},
     web::{
@@ -141,9 +143,11 @@ async fn run(
     ways: Ways,
     announce: impl FnOnce(&Ready) -> io::Result<()>,
 ) -> Result<(), StartError> {
+    store.answer_in(tokio::runtime::Handle::current());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut stop = Stop::listen().map_err(StartError::System)?;
     let reload = Reload::listen().map_err(StartError::System)?;
+    signals::outlive_file_limit().map_err(StartError::System)?;
     let listeners = listen(&serving.listen).await?;
     let public_url = public_url(&serving, &listeners);
     let certificates = certificates(config, &serving, &public_url, &*clock)?.map(Arc::new);
@@ -345,7 +349,7 @@ pub(super) fn build(
         public_url,
         store.read(|tx| meta::key(tx))?,
         config.lifetimes,
-        config.registration.is_on(),
+        config.registration.is_on().into(),
         config.upstreams.clone(),
     ));
     let upstreams = Arc::new(Upstreams::new(
@@ -407,24 +411,38 @@ async fn open_claim(
 }
 
 /// What the administration socket does with a command.
-fn administer(
+pub(super) fn administer(
     web: Arc<Web>,
     clock: Arc<dyn Clock>,
-) -> impl Fn(Command) -> std::pin::Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync {
+) -> impl Fn(Command) -> std::pin::Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync {
+    let readers = Readers::new();
     move |command| {
         let (web, entropy) = (Arc::clone(&web), Arc::clone(&web.entropy));
-        let now = clock.now();
+        let (now, readers) = (clock.now(), readers.clone());
         Box::pin(async move {
-            let known = Known {
-                public_url: Some(web.provider.public_url.clone()),
-                upstreams: web.provider.upstreams.clone(),
-            };
-            let begin = move || begin(&web.store, entropy, now, command, known);
-            match spawn_blocking(begin).await.map_err(Refused::because)?? {
-                Begun::Answered(reply) => Ok(*reply),
-                Begun::Writing(answer) => answer.await,
+            match command {
+                Command::Backup => readers.back_up(&web.store, now),
+                Command::Check => readers.check(&web.store),
+                quick => execute(web, entropy, now, quick).await.into(),
             }
         })
+    }
+}
+
+async fn execute(
+    web: Arc<Web>,
+    entropy: Arc<dyn Entropy>,
+    now: Timestamp,
+    command: Command,
+) -> Answer {
+    let known = Known {
+        public_url: Some(web.provider.public_url.clone()),
+        upstreams: web.provider.upstreams.clone(),
+    };
+    let begin = move || begin(&web.store, entropy, now, command, known);
+    match spawn_blocking(begin).await.map_err(Refused::because)?? {
+        Begun::Answered(reply) => Ok(*reply),
+        Begun::Writing(answer) => answer.await,
     }
 }
 
@@ -451,6 +469,7 @@ impl Background {
                 Arc::clone(clock),
                 audit_kept,
             )),
+            tokio::spawn(compaction::compact_for_ever(Arc::clone(store))),
             tokio::spawn(reload_on_signal(
                 reload,
                 certificates.clone(),

@@ -118,6 +118,92 @@ fn hex(key: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        model::{id::Id, timestamp::Timestamp},
+        runtime::{clock::ManualClock, entropy::SeededEntropy},
+        store::{Keys, Read as _, Table, grants},
+    };
+
+    /// More than one step takes.
+    const ENDED: u64 = 1_000;
+    const NOW: Timestamp = Timestamp::from_millis(10_000);
+
+    fn consent(number: u64) -> Id {
+        let mut bytes = [0; 16];
+        bytes[8..].copy_from_slice(&number.to_be_bytes());
+        Id::from_bytes(bytes)
+    }
+
+    /// A sweeper of a store in which much has ended, one thing has not, and one cannot be read.
+    async fn sweeper() -> Sweeper {
+        let store = Store::in_memory(&SeededEntropy::new(1)).expect("memory");
+        let written = store.write(|tx| {
+            tx.put(Table::SpentConsents, consent(0).as_bytes(), vec![1]);
+            for number in 1..=ENDED {
+                grants::spend_consent(tx, consent(number), NOW)?;
+            }
+            grants::spend_consent(tx, consent(ENDED + 1), Timestamp::NEVER)
+        });
+        assert!(written.await.expect("a write"));
+        Sweeper {
+            store: Arc::new(store),
+            pace: Pace::FIRST,
+            reported: BTreeSet::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pass_removes_what_has_ended_and_says_once_what_it_cannot_read() {
+        let (mut sweeper, clock) = (sweeper().await, ManualClock::new(NOW));
+        for _ in 0..2 {
+            let pass = Pass::begin(NOW, Duration::MAX);
+            sweeper.pass(pass, &clock).await.expect("a pass");
+            let left = sweeper
+                .store
+                .read(|tx| tx.scan(Table::SpentConsents, &Keys::ALL, 9));
+            let left: Vec<_> = left
+                .expect("a scan")
+                .into_iter()
+                .map(|(key, _)| key)
+                .collect();
+            assert_eq!(
+                left,
+                [consent(0), consent(ENDED + 1)].map(|id| id.as_bytes().to_vec())
+            );
+            let key = consent(0).as_bytes().to_vec();
+            assert_eq!(
+                sweeper.reported,
+                BTreeSet::from([("spent_consents_v1", key)])
+            );
+        }
+    }
+
+    /// An access token, its entry in the audit log and the log's new beginning.
+    const ROWS_OF_A_TOKEN: u32 = 3;
+
+    #[test]
+    fn a_slow_disk_keeps_up_with_a_million_tokens_an_hour() {
+        let commit = Duration::from_millis(20);
+        let mut pace = Pace::FIRST;
+        for _ in 0..20 {
+            pace = pace.after(pace.rows(), commit);
+        }
+        let step = commit * (1 + REST_FACTOR);
+        let rows = Duration::from_hours(1).as_millis() / step.as_millis() * pace.rows() as u128;
+        assert!(rows >= 1_000_000 * u128::from(ROWS_OF_A_TOKEN), "{rows}");
+    }
+
+    #[tokio::test]
+    async fn no_more_damaged_rows_are_told_apart_than_the_bound() {
+        let mut sweeper = sweeper().await;
+        let damaged = |number: usize| Damaged {
+            table: "t",
+            key: number.to_be_bytes().to_vec(),
+            reason: String::new(),
+        };
+        sweeper.report((0..REPORTED_MAX + 5).map(damaged).collect());
+        assert_eq!(sweeper.reported.len(), REPORTED_MAX);
+    }
 
     #[test]
     fn a_key_is_printed_byte_by_byte() {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    appliance::{StartError, administration::Refused, socket::CallError},
+    appliance::{SafekeepingError, StartError, administration::Refused, socket::CallError},
     cli::password::PasswordError,
     config::ConfigError,
     runtime::child::ConfineError,
@@ -36,6 +36,14 @@ pub(super) enum Failure {
     Confine(#[from] ConfineError),
     #[error("cannot read {}: {cause}", path.display())]
     Document { path: PathBuf, cause: io::Error },
+    #[error(transparent)]
+    Safekeeping(#[from] SafekeepingError),
+    #[error("{} is there already: name another file, or replace it with --force", .0.display())]
+    FileExists(PathBuf),
+    #[error("cannot write {}: {cause}", path.display())]
+    File { path: PathBuf, cause: io::Error },
+    #[error("found {0} faults")]
+    NotWhole(u64),
     #[error("expected --yes, because there is no terminal to ask on")]
     NeedsYes,
     #[error("not confirmed; nothing was changed")]
@@ -60,6 +68,10 @@ impl Failure {
             | Self::Password(_)
             | Self::Confine(_)
             | Self::Document { .. }
+            | Self::Safekeeping(_)
+            | Self::FileExists(_)
+            | Self::File { .. }
+            | Self::NotWhole(_)
             | Self::NotConfirmed
             | Self::Input(_)
             | Self::Output(_) => FAILED,

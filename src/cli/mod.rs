@@ -1,11 +1,14 @@
 //! Floor 6: words in, exit code out; one file a command.
 
 mod audit;
+mod backup;
+mod check;
 mod client;
 mod console;
 mod failure;
 mod password;
 mod resource;
+mod restore;
 mod rows;
 mod serve;
 mod upstream;
@@ -27,9 +30,9 @@ use crate::{
         socket::{self, CallError},
     },
     cli::{
-        audit::AuditCommand, client::ClientCommand, console::Console, failure::Failure,
-        resource::ResourceCommand, serve::Serve, upstream::UpstreamCommand,
-        upstream_exec::UpstreamExec, user::UserCommand,
+        audit::AuditCommand, backup::Backup, check::Check, client::ClientCommand, console::Console,
+        failure::Failure, resource::ResourceCommand, restore::Restore, serve::Serve,
+        upstream::UpstreamCommand, upstream_exec::UpstreamExec, user::UserCommand,
     },
     config::{
         Config,
@@ -51,6 +54,7 @@ Examples:
   keystead user add ada --owner
   keystead client add dashboard --redirect-uri https://dash.lan/callback
   keystead upstream add files -- npx -y @modelcontextprotocol/server-filesystem /srv/files
+  keystead backup box.backup
 
 Exit codes: 0 done, 1 failed, 2 wrong use or configuration."
 )]
@@ -101,6 +105,9 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Audit(AuditCommand),
+    Backup(Backup),
+    Restore(Restore),
+    Check(Check),
 }
 
 const EITHER_WAY: &str = "Works whether the server runs or not, on the data directory of --data.";
@@ -152,6 +159,9 @@ fn execute(
         Chosen::Upstream(command) => command.execute(&load(common)?, console),
         Chosen::UpstreamExec(command) => match command.execute()? {},
         Chosen::Audit(command) => command.execute(&load(common)?, console),
+        Chosen::Backup(backup) => backup.execute(&load(common)?, console),
+        Chosen::Restore(restore) => restore.execute(&load(common)?, console),
+        Chosen::Check(check) => check.execute(&load(common)?, console),
     }
 }
 

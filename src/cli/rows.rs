@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use crate::{
     appliance::administration::{
-        ClientRow, PinRow, Reply, ResourceRow, UpstreamRow, UserRow, UserState,
+        CheckRow, ClientRow, PageState, PinRow, Reply, ResourceRow, TableRow, UpstreamRow, UserRow,
+        UserState,
     },
     audit::AuditRow,
     cli::{console::Console, failure::Failure},
@@ -59,7 +60,7 @@ impl RowFlags {
 
 fn json(reply: &Reply) -> Result<String, Failure> {
     let line = match reply {
-        Reply::Done => return Ok(String::new()),
+        Reply::Done | Reply::Backup => return Ok(String::new()),
         Reply::Users(_)
         | Reply::Clients(_)
         | Reply::Resources(_)
@@ -73,7 +74,9 @@ fn json(reply: &Reply) -> Result<String, Failure> {
             resource,
             client_secret,
         }),
-        Reply::AuditVerified { .. } | Reply::AuditLogs { .. } => inner_json(reply),
+        Reply::AuditVerified { .. } | Reply::AuditLogs { .. } | Reply::Checked(_) => {
+            inner_json(reply)
+        }
         Reply::User(user) => serde_json::to_string(user),
         Reply::Client(client) => serde_json::to_string(client),
         Reply::Pin(pin) => serde_json::to_string(pin),
@@ -106,7 +109,8 @@ fn text(reply: &Reply) -> String {
             format!("The log holds together: {entries} entries.\nHead: {head} {link}\n")
         }
         Reply::AuditLogs { audit_logs, .. } => audit_table(audit_logs),
-        Reply::Done => String::new(),
+        Reply::Done | Reply::Backup => String::new(),
+        Reply::Checked(checked) => check_text(checked),
         Reply::Users(users) => user_table(users),
         Reply::User(user) => user_table(std::slice::from_ref(user)),
         Reply::Clients(clients) => client_table(clients),
@@ -179,6 +183,49 @@ fn audit_table(rows: &[AuditRow]) -> String {
         cells.map(|cell| text_of(&cell))
     });
     table(header.map(str::to_owned), rows)
+}
+
+fn check_text(checked: &CheckRow) -> String {
+    let made_at = checked.backup_made_at.iter();
+    let made_at = made_at.map(|at| format!("A backup of {}.\n", text_of(at)));
+    let pages = match checked.pages {
+        PageState::Whole => "Its checksums are right.\n",
+        PageState::Damaged => "",
+        PageState::NotChecked => {
+            "Checksums of pages were not checked: the server would have to be stopped.\n"
+        }
+    };
+    let whole = (checked.fault_count == 0).then_some("It is whole.\n");
+    let faults = checked.faults.iter();
+    let faults = faults.map(|fault| format!("{}\n", text_of(fault)));
+    let lines = made_at
+        .chain([pages.to_owned()])
+        .chain(whole.map(str::to_owned))
+        .chain(faults);
+    size_table(&checked.tables) + &lines.collect::<String>()
+}
+
+/// Nothing for what cannot be looked into.
+fn size_table(tables: &[TableRow]) -> String {
+    if tables.is_empty() {
+        return String::new();
+    }
+    let all = TableRow {
+        name: "all".to_owned(),
+        rows: tables.iter().map(|row| row.rows).sum(),
+        bytes: tables.iter().map(|row| row.bytes).sum(),
+    };
+    let rows = tables.iter().chain([&all]);
+    table(
+        ["TABLE", "ROWS", "BYTES"].map(str::to_owned),
+        rows.map(|row| {
+            [
+                text_of(&row.name),
+                row.rows.to_string(),
+                row.bytes.to_string(),
+            ]
+        }),
+    )
 }
 
 fn client_table(clients: &[ClientRow]) -> String {

@@ -13,6 +13,9 @@ use serde::Serialize;
 /// The body of every answer: in one piece, or a stream.
 pub type Body = BoxBody<Bytes, Infallible>;
 
+/// Headers that an answer has room for from the beginning: the map would grow twice otherwise.
+const HEADERS_EXPECTED: usize = 12;
+
 /// An answer.
 pub type Response = http::Response<Body>;
 
@@ -79,6 +82,7 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 fn with_body(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>) -> Response {
     let mut response = Response::new(full(bytes));
     *response.status_mut() = status;
+    response.headers_mut().reserve(HEADERS_EXPECTED);
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

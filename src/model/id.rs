@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::{
     crypto::entropy::{Entropy, random},
@@ -16,7 +16,7 @@ use crate::{
 ///
 /// # Units
 /// 16 bytes; 22 characters of base62 as text, in the same order as the bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Id([u8; 16]);
 
 impl Id {

@@ -3,6 +3,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
@@ -39,8 +40,7 @@ const SCOPE_PREFIX: &str = "upstream:";
 const READ_SUFFIX: &str = ":read";
 
 /// The name of an upstream: part of a path, of its tools' names and of its scopes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct UpstreamName(String);
 
 /// Why a text is not the name of an upstream.
@@ -144,20 +144,6 @@ impl FromStr for UpstreamName {
     }
 }
 
-impl TryFrom<String> for UpstreamName {
-    type Error = UpstreamNameError;
-
-    fn try_from(text: String) -> Result<Self, UpstreamNameError> {
-        text.parse()
-    }
-}
-
-impl From<UpstreamName> for String {
-    fn from(name: UpstreamName) -> Self {
-        name.0
-    }
-}
-
 impl fmt::Display for UpstreamName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -165,7 +151,7 @@ impl fmt::Display for UpstreamName {
 }
 
 /// Another MCP server whose tools are offered here.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Upstream {
     /// What it is called here.
     pub name: UpstreamName,
@@ -176,7 +162,7 @@ pub struct Upstream {
 }
 
 /// An upstream that was added by a command, and not by the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct AddedUpstream {
     /// What the audit log calls it.
     pub id: Id,
@@ -187,7 +173,7 @@ pub struct AddedUpstream {
 }
 
 /// Where an upstream is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Reach {
     /// A program that speaks over its standard streams.
     Child(Box<Child>),
@@ -201,7 +187,7 @@ pub enum Reach {
 }
 
 /// A program, and how it is run.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Child {
     /// The program and its arguments; never empty.
     pub command: Vec<String>,
@@ -212,7 +198,7 @@ pub struct Child {
 }
 
 /// What a program is restricted to. Nothing by itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
 pub struct Sandbox {
     /// The user that it runs as, by name or number.
     pub user: Option<String>,
@@ -236,7 +222,7 @@ impl Sandbox {
 }
 
 /// A variable of a child's environment.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Variable {
     /// Its name.
     pub name: String,
@@ -245,7 +231,7 @@ pub struct Variable {
 }
 
 /// Where a value comes from. What is secret is read when it is needed and kept nowhere.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Source {
     /// From a variable of this process.
     Environment(String),
@@ -256,7 +242,7 @@ pub enum Source {
 }
 
 /// A header that proves to a server that we may call.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct SecretHeader {
     /// Its name, in small letters.
     pub name: String,
@@ -265,7 +251,7 @@ pub struct SecretHeader {
 }
 
 /// How much, and how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Bounds {
     /// After how much time without a call the connection is closed.
     pub idle_timeout: Duration,
@@ -286,8 +272,7 @@ impl Default for Bounds {
 }
 
 /// The endpoint of a server, as its owner named it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct UpstreamUrl(String);
 
 /// Why a text is not such a URL.
@@ -339,20 +324,6 @@ impl FromStr for UpstreamUrl {
             return Err(UpstreamUrlError::Extra);
         }
         Ok(Self(url.into()))
-    }
-}
-
-impl TryFrom<String> for UpstreamUrl {
-    type Error = UpstreamUrlError;
-
-    fn try_from(text: String) -> Result<Self, UpstreamUrlError> {
-        text.parse()
-    }
-}
-
-impl From<UpstreamUrl> for String {
-    fn from(url: UpstreamUrl) -> Self {
-        url.0
     }
 }
 

@@ -216,16 +216,13 @@ pub fn remembered(
     if authorization.prompt == Prompt::Always || target.must_ask() {
         return Ok(None);
     }
-    Ok(grants::list_of_user(tx, user_id)?
-        .into_iter()
-        .find(|grant| {
-            grant.client_id == target.client.id
-                && grant.created_at >= target.client.updated_at
-                && grant.redirect_uri.as_ref() == Some(&target.redirect_uri)
-                && grant.resource == *authorization.resource.identifier()
-                && authorization.scopes.is_subset(&grant.scopes)
-                && !grant.expires_at.has_passed(now)
-        }))
+    let client = &target.client;
+    grants::find_newest(tx, (user_id, client.id), client.updated_at, |grant| {
+        grant.redirect_uri.as_ref() == Some(&target.redirect_uri)
+            && grant.resource == *authorization.resource.identifier()
+            && authorization.scopes.is_subset(&grant.scopes)
+            && !grant.expires_at.has_passed(now)
+    })
 }
 
 /// The token in a consent page: it says what was shown, to whom, and when.

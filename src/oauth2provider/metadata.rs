@@ -66,6 +66,12 @@ pub enum Registration {
     Closed,
 }
 
+impl From<bool> for Registration {
+    fn from(is_open: bool) -> Self {
+        if is_open { Self::Open } else { Self::Closed }
+    }
+}
+
 /// The scopes that a client of the resource at `path` of this deployment may want.
 pub fn resource_scopes(
     tx: &dyn Read,

@@ -28,14 +28,14 @@ use crate::{
         audit::Origin,
         oauth2::{
             resource::ResourceUri,
-            scope::{OFFLINE_ACCESS, SCOPES, ScopeDefinition, ScopeSet},
+            scope::{SCOPES, ScopeSet},
         },
         public_url::PublicUrl,
         timestamp::Timestamp,
         toolset::Toolset,
         upstream::{Upstream, UpstreamName},
     },
-    oauth2provider::metadata::opens_at,
+    oauth2provider::metadata::Registration,
 };
 
 /// What the provider knows of its deployment, the same for every request.
@@ -48,7 +48,7 @@ pub struct Provider {
     /// How long everything lasts.
     pub lifetimes: Lifetimes,
     /// Whether clients may register themselves, unless the owner decided otherwise.
-    pub registration_by_default: bool,
+    pub registration_by_default: Registration,
     /// Other MCP servers behind this one that the configuration names; the store has more.
     pub upstreams: Vec<Upstream>,
     /// The resources of this deployment, in the order of [`OWN_PATHS`].
@@ -136,7 +136,7 @@ impl Provider {
         public_url: PublicUrl,
         key: Key,
         lifetimes: Lifetimes,
-        registration_by_default: bool,
+        registration_by_default: Registration,
         upstreams: Vec<Upstream>,
     ) -> Self {
         Self {
@@ -182,16 +182,6 @@ impl Provider {
         audience == resource
             || *audience == *self.resource_at("")
             || *audience == *self.resource_at(MCP_PATH) && is_part()
-    }
-
-    /// The scopes that open something at `resource`, and `offline_access`, which is asked for with
-    /// any of them.
-    pub fn scopes_at(&self, resource: &ResourceUri) -> ScopeSet {
-        let path = self.path_of(resource);
-        let is_meant = |scope: &&ScopeDefinition| {
-            scope.name == OFFLINE_ACCESS || path.is_some_and(|path| opens_at(scope, path))
-        };
-        ScopeSet::of(SCOPES.iter().filter(is_meant).map(|scope| scope.name))
     }
 
     /// Every scope name of the deployment.

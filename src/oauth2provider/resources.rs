@@ -16,11 +16,12 @@ use crate::{
             scope::{About, Minimal, OFFLINE_ACCESS, SCOPES, ScopeSet, find_definition},
         },
         public_url::PublicUrl,
-        upstream::{UpstreamName, UpstreamScope},
+        upstream::UpstreamScope,
     },
     oauth2provider::{
         Provider,
         apps::{ClientCredentials, ClientError},
+        metadata::opens_at,
         upstream_at, upstream_path, upstreams,
     },
     store::{
@@ -42,26 +43,27 @@ pub enum Resource {
 #[derive(Clone, Debug)]
 pub struct Own {
     identifier: ResourceUri,
-    /// The upstream that it is, if it is one.
-    upstream: Option<UpstreamName>,
+    /// Where it is; the empty path is the deployment itself.
+    path: String,
     /// The scopes of every upstream.
     upstream_scopes: Vec<UpstreamScope>,
-    /// Those that open something there.
-    useful: ScopeSet,
 }
 
 impl Own {
-    fn at(tx: &dyn Read, provider: &Provider, path: &str) -> Result<Self, StoreError> {
-        let identifier = provider.resource_at(path).into_owned();
-        let here = upstreams::scopes_at(tx, provider, path)?;
-        let here = here.iter().map(|scope| scope.name.as_str());
-        let of_table = provider.scopes_at(&identifier);
+    fn at(tx: &dyn Read, provider: &Provider, path: String) -> Result<Self, StoreError> {
         Ok(Self {
-            useful: ScopeSet::of(of_table.iter().chain(here)),
-            upstream: upstream_at(path),
+            identifier: provider.resource_at(&path).into_owned(),
             upstream_scopes: upstreams::scopes(tx, provider)?,
-            identifier,
+            path,
         })
+    }
+
+    fn opens(&self, name: &str) -> bool {
+        if let Some(scope) = self.upstream_scope(name) {
+            return upstreams::opens_at(scope, &self.path);
+        }
+        let definition = find_definition(name);
+        name == OFFLINE_ACCESS || definition.is_some_and(|scope| opens_at(scope, &self.path))
     }
 
     fn known_scopes(&self) -> ScopeSet {
@@ -71,7 +73,7 @@ impl Own {
     }
 
     fn minimal_scopes(&self) -> ScopeSet {
-        if let Some(upstream) = &self.upstream {
+        if let Some(upstream) = upstream_at(&self.path) {
             return ScopeSet::of([upstream.read_scope().as_str()]);
         }
         let minimal = SCOPES.iter().filter(|scope| scope.minimal == Minimal::Yes);
@@ -104,11 +106,20 @@ impl Resource {
         }
     }
 
-    /// The scopes that open something there; never one that is not known there.
-    fn useful_scopes(&self) -> ScopeSet {
+    /// Whether the scope `name` is one of [`Resource::known_scopes`].
+    fn knows(&self, name: &str) -> bool {
         match self {
-            Self::Own(own) => own.useful.clone(),
-            Self::Server(_) => self.known_scopes(),
+            Self::Own(own) => own.upstream_scope(name).is_some() || find_definition(name).is_some(),
+            Self::Server(server) => name == OFFLINE_ACCESS || server.find_scope(name).is_some(),
+        }
+    }
+
+    /// Whether the scope `name` opens something there, or is `offline_access`, which is asked for
+    /// with any that does; never one that is not known there.
+    fn is_useful(&self, name: &str) -> bool {
+        match self {
+            Self::Own(own) => own.opens(name),
+            Self::Server(_) => self.knows(name),
         }
     }
 
@@ -181,7 +192,7 @@ pub fn find(
     asked: &ResourceUri,
 ) -> Result<Option<Resource>, StoreError> {
     if let Some(path) = find_path(tx, provider, asked)? {
-        return Ok(Some(Resource::Own(Own::at(tx, provider, &path)?)));
+        return Ok(Some(Resource::Own(Own::at(tx, provider, path)?)));
     }
     // The public URL may have moved to where a resource server was added.
     if provider.public_url.is_origin_of(asked.as_str()) {
@@ -252,27 +263,26 @@ pub fn ask(
     resource: Option<ResourceUri>,
 ) -> Result<Asked, RequestError> {
     let resource = match resource {
-        None => Resource::Own(Own::at(tx, provider, "")?),
+        None => Resource::Own(Own::at(tx, provider, String::new())?),
         Some(asked) => find(tx, provider, &asked)?.ok_or(RequestError::ResourceUnknown(asked))?,
     };
-    let known = resource.known_scopes();
     let ceiling = ceiling(client);
     let Some(scopes) = scopes.filter(|scopes| !scopes.is_empty()) else {
         let scopes = least(&resource, ceiling);
         return if scopes.is_empty() {
-            Err(RequestError::ScopeMissing(known))
+            Err(RequestError::ScopeMissing(resource.known_scopes()))
         } else {
             Ok(Asked { resource, scopes })
         };
     };
-    let found = scopes.difference(&known);
+    let found = scopes.filtered(|name| !resource.knows(name));
     if !found.is_empty() {
         let resource = resource.identifier().clone();
         return Err(RequestError::ScopeUnknown { resource, found });
     }
     // RFC 6749 §3.3 lets a server "partially ignore the scope requested": hosts ask for all that
     // the server's metadata lists, and nobody should be asked for what opens nothing there.
-    let useful = scopes.intersection(&resource.useful_scopes());
+    let useful = scopes.filtered(|name| resource.is_useful(name));
     if useful.is_empty() {
         return Err(RequestError::ScopeElsewhere(scopes));
     }
@@ -292,7 +302,7 @@ fn least(resource: &Resource, ceiling: Option<&ScopeSet>) -> ScopeSet {
     };
     let least = minimal.intersection(ceiling);
     if least.is_empty() {
-        ceiling.intersection(&resource.useful_scopes())
+        ceiling.filtered(|name| resource.is_useful(name))
     } else {
         least
     }

@@ -64,25 +64,29 @@ pub fn scopes(tx: &dyn Read, provider: &Provider) -> Result<Vec<UpstreamScope>, 
         .collect())
 }
 
-/// The scopes of upstreams that open something at `path` of the deployment: those of all where all
-/// tools are, those that only read where only such tools are, and its own at an upstream's path.
+/// The scopes of upstreams that open something at `path` of the deployment.
 pub fn scopes_at(
     tx: &dyn Read,
     provider: &Provider,
     path: &str,
 ) -> Result<Vec<UpstreamScope>, StoreError> {
-    if let Some(name) = upstream_at(path) {
-        let found = find(tx, provider, &name)?;
-        return Ok(found.map_or_else(Vec::new, |upstream| upstream.name.scopes().to_vec()));
-    }
-    let mut found = match toolset_at(path) {
-        Some(Toolset::Search) => Vec::new(),
-        Some(Toolset::Standard | Toolset::Readonly) | None => scopes(tx, provider)?,
-    };
-    if toolset_at(path) == Some(Toolset::Readonly) {
-        found.retain(|scope| scope.effect.is_read_only());
-    }
+    let mut found = scopes(tx, provider)?;
+    found.retain(|scope| opens_at(scope, path));
     Ok(found)
+}
+
+/// Whether `scope`, of an upstream that there is, opens something at `path` of the deployment:
+/// any where all tools are, one that only reads where only such tools are, and at an upstream's
+/// path its own.
+pub(super) fn opens_at(scope: &UpstreamScope, path: &str) -> bool {
+    if let Some(name) = upstream_at(path) {
+        return scope.name == name.scope() || scope.name == name.read_scope();
+    }
+    match toolset_at(path) {
+        None | Some(Toolset::Standard) => true,
+        Some(Toolset::Readonly) => scope.effect.is_read_only(),
+        Some(Toolset::Search) => false,
+    }
 }
 
 /// Adds an upstream, beside those that are `configured`.

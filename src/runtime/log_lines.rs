@@ -16,7 +16,7 @@ use tracing_subscriber::{
         format::Writer,
         time::{FormatTime, SystemTime},
     },
-    registry::LookupSpan,
+    registry::{LookupSpan, Scope},
 };
 
 /// Writes `time LEVEL span{field=value}: target: message field=value`.
@@ -37,11 +37,7 @@ where
         SystemTime.format_time(&mut line)?;
         write!(line, " {:>5} ", metadata.level().as_str())?;
         let mut is_in_span = false;
-        for span in context
-            .event_scope()
-            .into_iter()
-            .flat_map(|scope| scope.from_root())
-        {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             line.write_str(span.name())?;
             let extensions = span.extensions();
             if let Some(fields) = extensions.get::<FormattedFields<N>>()

@@ -13,6 +13,8 @@ use crate::{
 pub const GRANTS_PER_USER_MAX: usize = 1_000;
 /// Grants of one client at the most; one more ends the oldest.
 pub const GRANTS_PER_CLIENT_MAX: usize = 20_000;
+/// Rows of an index that are read at a time: few, for what is wanted is most often the newest.
+const INDEX_STEP: usize = 8;
 
 impl Record for Grant {
     const TABLE: Table = Table::Grants;
@@ -28,6 +30,46 @@ pub fn find(tx: &dyn Read, id: Id) -> Result<Option<Grant>, StoreError> {
 pub fn list_of_user(tx: &dyn Read, user_id: Id) -> Result<Vec<Grant>, StoreError> {
     let keys = Keys::with_prefix(user_id.as_bytes()).newest_first();
     codec::list_by_index(tx, Table::GrantsByUser, &keys, GRANTS_PER_USER_MAX, find)
+}
+
+/// The newest grant of `user_id` to `client_id` that was given at `since` or later and `suits`.
+///
+/// It reads the user's index row by row and, of the grants, only those of the two: a person who has
+/// allowed a thousand things to others costs a thousand look-ups in the client's index.
+pub fn find_newest(
+    tx: &dyn Read,
+    (user_id, client_id): (Id, Id),
+    since: Timestamp,
+    suits: impl Fn(&Grant) -> bool,
+) -> Result<Option<Grant>, StoreError> {
+    let mut keys = Keys::with_prefix(user_id.as_bytes());
+    loop {
+        let rows = tx.scan(
+            Table::GrantsByUser,
+            &keys.clone().newest_first(),
+            INDEX_STEP,
+        )?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(None);
+        };
+        keys = keys.until(last);
+        for (key, _) in rows {
+            let Some(id) = key.strip_prefix(user_id.as_bytes().as_slice()) else {
+                return Ok(None);
+            };
+            let id = codec::id(Table::GrantsByUser, id)?;
+            // An id has the time in it, so everything further on is older still.
+            if id.created_at() < since {
+                return Ok(None);
+            }
+            let of_client = codec::pair(client_id, id);
+            if tx.get(Table::GrantsByClient, &of_client)?.is_some()
+                && let Some(grant) = find(tx, id)?.filter(&suits)
+            {
+                return Ok(Some(grant));
+            }
+        }
+    }
 }
 
 /// The grant that a row of one of the two indexes names.

@@ -13,10 +13,11 @@ const SLOW: Duration = Duration::from_millis(10);
 /// A full step that took less than this is followed by one of twice its rows. More than twice less
 /// than [`SLOW`], so that the pace does not swing to and fro.
 const FAST: Duration = Duration::from_millis(4);
-/// Rows of the smallest step: what a disk that is too slow for anything gets.
-const ROWS_MIN: usize = 16;
+/// Rows of the smallest step. On a disk whose commit alone is slow a smaller one would keep nobody
+/// waiting for less, and the sweeper would not keep up.
+const ROWS_MIN: usize = 128;
 /// Rows of the first step, before anything was measured.
-const ROWS_FIRST: usize = 64;
+const ROWS_FIRST: usize = 256;
 /// Rows of the largest step. Bounds the memory that one takes.
 const ROWS_MAX: usize = 8_192;
 

@@ -15,7 +15,7 @@ use crate::{
         oauth2::{
             code::AuthorizationCode,
             device::DeviceAuthorization,
-            token::{AccessToken, Holder, TokenFamily},
+            token::{AccessToken, Holder},
         },
         timestamp::Timestamp,
     },
@@ -364,21 +364,12 @@ fn end_of_family_and_grant(tx: &dyn Read, id: Id) -> Result<Option<Timestamp>, S
         return Ok(None);
     };
     let Holder::Person { grant_id, .. } = family.holder else {
-        return Ok(Some(end_of_family(&family)));
+        return Ok(Some(family.ends_at()));
     };
     let grant = grants::find(tx, grant_id)?;
     Ok(Some(grant.map_or(Timestamp::EPOCH, |grant| {
-        end_of_family(&family).min(grant.expires_at)
+        family.ends_at().min(grant.expires_at)
     })))
-}
-
-/// When nothing of a family works any more.
-pub(super) fn end_of_family(family: &TokenFamily) -> Timestamp {
-    let idle = family
-        .refresh
-        .as_ref()
-        .map_or(Timestamp::NEVER, |chain| chain.idle_expires_at);
-    family.expires_at.min(idle)
 }
 
 /// Ends the grants of somebody who was removed, as many as the step has room for.

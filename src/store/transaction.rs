@@ -14,9 +14,9 @@ use crate::store::{
 };
 
 type RedbTable<'txn> = redb::Table<'txn, &'static [u8], &'static [u8]>;
-type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
-const fn definition(table: Table) -> Definition {
+pub(super) const fn definition(table: Table) -> Definition {
     TableDefinition::new(table.name())
 }
 
@@ -88,6 +88,15 @@ impl Keys {
         }
     }
 
+    /// Those of them before `end`.
+    #[must_use]
+    pub fn until(self, end: &[u8]) -> Self {
+        Self {
+            end: Bound::Excluded(end.to_vec()),
+            ..self
+        }
+    }
+
     /// The same keys from the other end.
     #[must_use]
     pub fn newest_first(self) -> Self {
@@ -155,6 +164,16 @@ impl ReadTx {
         }
         let open = self.transaction.open_table(definition(table))?;
         Ok(slot.get_or_init(|| open))
+    }
+}
+
+impl ReadTx {
+    /// Bytes of all keys and values. Looks at every page.
+    pub(super) fn stored_bytes(&self) -> Result<u64, StoreError> {
+        TABLES.iter().try_fold(0, |sum, row| {
+            let table = self.transaction.open_table(definition(row.table))?;
+            Ok(sum + table.stats()?.stored_bytes())
+        })
     }
 }
 

@@ -3,18 +3,19 @@
 
 import assert from 'node:assert/strict';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Administrator, Caller } from './crash_callers.mjs';
 import { Random } from './crash_random.mjs';
-import { Server, temporaryDirectory } from './harness.mjs';
+import { keystead, Server, temporaryDirectory } from './harness.mjs';
 
 const CALLERS = 64;
 /** People behind them: a password costs more to check than all else. */
 const PEOPLE = 4;
-/** An interruption comes after so many things done, least and most, ... */
-const DONE_BEFORE = [50, 400];
+/** An interruption comes after so many things done, least and most, in a short campaign and in one that goes on ... */
+const DONE_SHORT = [60, 250];
+const DONE_LONG = [60, 1_500];
 /** ... or after this time on a slow machine, and then a moment later: not always just after an answer. */
 const LOAD_MS_MAX = 2_500;
 const MOMENT_MS_MAX = 8;
@@ -25,6 +26,8 @@ const START_MS_EARLY = 50;
 const START_MS_LATE = 250;
 /** How long after it is ready a server is killed that has much to sweep. */
 const SWEEP_MS_MAX = 150;
+/** How long after a backup began the server is killed. */
+const BACKUP_MS_MAX = 120;
 /** How often a server is stopped and continued in a round, and for how long. */
 const STOPS = 3;
 const STOPPED_MS_MAX = 400;
@@ -45,10 +48,10 @@ const SHORT_MS = 2_000;
 /** The ways to interrupt a server under load, and to have it back. */
 const INTERRUPTIONS = [
   { name: 'kill', lifetimes: LASTING, interrupt: kill, resume: start },
-  { name: 'kill without a replay window', lifetimes: NO_WINDOW, interrupt: kill, resume: start },
-  { name: 'kill, and again while it starts', lifetimes: LASTING, interrupt: kill, resume: startAfterKilledStarts },
+  { name: 'kill, and again while it starts', lifetimes: NO_WINDOW, interrupt: kill, resume: startAfterKilledStarts },
   { name: 'kill, and again while it sweeps', lifetimes: SHORT, interrupt: kill, resume: startAfterKilledSweeps },
-  { name: 'stop and continue', lifetimes: LASTING, interrupt: stopAndContinue, resume: () => {} },
+  { name: 'kill in a backup', lifetimes: LASTING, interrupt: killInBackup, resume: start },
+  { name: 'stop and continue', lifetimes: LASTING, interrupt: stopAndContinue },
   { name: 'terminate', lifetimes: NO_WINDOW, interrupt: terminate, resume: start, refuses: true },
 ];
 
@@ -57,6 +60,22 @@ async function kill(campaign) {
   campaign.cutting = true;
   await campaign.server.kill();
   campaign.enough = true;
+}
+
+/** A backup has its name when it is whole, and not before. */
+async function killInBackup(campaign) {
+  await campaign.load();
+  const file = path.join(path.dirname(campaign.data), 'backup');
+  const backup = keystead(['backup', file, '--data', campaign.data]);
+  await sleep(campaign.random.below(BACKUP_MS_MAX));
+  campaign.cutting = true;
+  await campaign.server.kill();
+  campaign.enough = true;
+  const made = await backup;
+  campaign.count(made.code === 0 ? 'backups whole' : 'backups cut');
+  if (made.code !== 0) return assert.rejects(stat(file), { code: 'ENOENT' }, `a backup that failed is there: ${made.stderr}`);
+  const { code, stdout, stderr } = await keystead(['check', file]);
+  return assert.equal(code, 0, `a backup is not whole:\n${stdout}${stderr}`);
 }
 
 async function terminate(campaign) {
@@ -70,7 +89,7 @@ async function terminate(campaign) {
 /** Nothing may get lost: what is not answered while the server is stopped is answered when it goes on. */
 async function stopAndContinue(campaign) {
   for (let count = 0; count < STOPS; count++) {
-    await campaign.load(DONE_BEFORE[0]);
+    await campaign.load(DONE_SHORT[0]);
     campaign.server.signal('SIGSTOP');
     await sleep(campaign.random.below(STOPPED_MS_MAX));
     campaign.server.signal('SIGCONT');
@@ -111,9 +130,10 @@ class Campaign {
   enough = false;
   #waiting = [];
 
-  constructor(t, seed) {
+  constructor(t, seed, done) {
     this.t = t;
     this.seed = seed;
+    this.done = done;
     this.random = new Random(seed);
   }
 
@@ -124,10 +144,7 @@ class Campaign {
     try {
       await this.setUp();
       const rounds = this.random.shuffled(INTERRUPTIONS);
-      for (const interruption of rounds) {
-        this.last = interruption === rounds.at(-1);
-        await this.round(interruption);
-      }
+      for (const [at, interruption] of rounds.entries()) await this.round(interruption, rounds[at + 1]);
       await this.server.stop();
     } catch (fault) {
       await this.keep(fault);
@@ -152,8 +169,11 @@ class Campaign {
     this.workers.push(new Administrator(this, 'administrator'));
   }
 
-  /** Has everybody work, interrupts the server, has it back, and looks at everything. */
-  async round(interruption) {
+  /**
+   * Has everybody work, interrupts the server, has it back (already with the lifetimes of the next
+   * round), and looks at everything.
+   */
+  async round(interruption, next) {
     if (interruption.lifetimes !== this.lifetimes) {
       await this.server.stop();
       this.lifetimes = interruption.lifetimes;
@@ -163,9 +183,11 @@ class Campaign {
     [this.cutting, this.enough, this.refuses] = [false, false, interruption.refuses];
     await this.together([interruption.interrupt(this), ...this.workers.map((worker) => worker.work())]);
     this.write({ asked: Date.now(), interrupted: interruption.name });
-    await interruption.resume(this);
+    this.lifetimes = interruption.resume && next ? next.lifetimes : this.lifetimes;
+    await interruption.resume?.(this);
+    this.last = !next;
     await this.together(this.workers.map((worker) => worker.check()));
-    await this.server.verifyAudit();
+    await this.server.check();
     this.count('interruptions');
   }
 
@@ -192,7 +214,7 @@ class Campaign {
   }
 
   /** Waits until as much was done as the seed says, or `done` things. */
-  async load(done = this.random.between(...DONE_BEFORE)) {
+  async load(done = this.random.between(...this.done)) {
     const until = new Promise((resolve) => this.#waiting.push({ left: done, resolve }));
     const late = new AbortController();
     await Promise.race([until, sleep(LOAD_MS_MAX, undefined, { signal: late.signal }).catch(() => {})]);
@@ -239,7 +261,7 @@ export async function campaigns(t, { seed, milliseconds, say }) {
   const totals = new Map();
   const end = Date.now() + milliseconds;
   for (let count = 0; count === 0 || Date.now() < end; count++) {
-    const campaign = new Campaign(t, seed + count);
+    const campaign = new Campaign(t, seed + count, milliseconds > 0 ? DONE_LONG : DONE_SHORT);
     say(`seed ${campaign.seed}`);
     await campaign.run();
     for (const [what, many] of campaign.totals) totals.set(what, (totals.get(what) ?? 0) + many);

@@ -210,6 +210,12 @@ export class Server {
     assert.equal(code, 0, `the audit log does not verify:\n${stdout}${stderr}`);
   }
 
+  /** Whether it runs or not, its data file is whole. */
+  async check() {
+    const { code, stdout, stderr } = await keystead(['check', '--data', this.data], { wrap: this.wrap });
+    assert.equal(code, 0, `the data file is not whole:\n${stdout}${stderr}`);
+  }
+
   /** Ends the server at once, as a power cut would end it. */
   async kill() {
     this.#child.kill('SIGKILL');

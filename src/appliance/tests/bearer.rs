@@ -11,8 +11,14 @@ use super::{
     wire::{Answer, Ask},
 };
 use crate::{
-    model::user::Role,
-    oauth2provider::{MCP_EXPERIMENT_PATH, OWN_PATHS},
+    accounts::{AccountError, users},
+    audit::{self, Act},
+    model::{
+        id::Id,
+        user::{Role, User},
+    },
+    oauth2provider::{MCP_EXPERIMENT_PATH, OWN_PATHS, apps},
+    store::{WriteTx, grants},
 };
 
 /// Asserts that `answer` is a challenge with that reason in words, and returns the challenge.
@@ -199,6 +205,43 @@ async fn a_token_of_a_disabled_person_is_revoked() {
     house.mcp(&tokens.access).await.expect(200);
     house.disable(&user).await;
     challenged(&house.mcp(&tokens.access).await, "revoked");
+}
+
+/// Contract §5: "revoked". Decision 0003: who is gone stops everything at once, however long the
+/// sweeper takes with what they had.
+#[tokio::test]
+async fn a_token_of_an_app_or_a_person_who_was_removed_is_revoked_before_anything_is_swept() {
+    type Remove = fn(&mut WriteTx<'_>, Act<'_>, &User, Id) -> Result<(), AccountError>;
+    let removals: [Remove; 2] = [
+        |tx, act, _, client| Ok(apps::remove(tx, act, client).map(drop)?),
+        |tx, act, user, _| users::remove(tx, act, user),
+    ];
+    for remove in removals {
+        let house = House::open();
+        let user = house.person("ada", Role::Member).await;
+        let app = ClientApp::public(&house).await;
+        let code = app.code(&house.signed_in(&user).await).await;
+        let tokens = Tokens::of(&house.token(&app.exchange(&code)).await);
+        house.mcp(&tokens.access).await.expect(200);
+        let (user_id, client) = (user.id, app.id.parse().expect("an id"));
+        let removed = house.write(move |tx, moment| remove(tx, moment.act(), &user, client));
+        removed.await.expect("a removal");
+        challenged(&house.mcp(&tokens.access).await, "revoked");
+        let refreshed = house.token(&app.refreshing(&tokens.refresh)).await;
+        assert!([400, 401].contains(&refreshed.status), "{}", refreshed.body);
+        let count = || {
+            let left = house.store.read(|tx| grants::list_of_user(tx, user_id));
+            left.expect("a list").len()
+        };
+        assert_eq!(count(), 1);
+        let swept = house.sweep(house.now()).await;
+        assert_eq!(swept.ended_grants.len(), 1);
+        assert_eq!(count(), 0);
+        let logged = house
+            .store
+            .read(|tx| audit::search(tx, "grant.revoked keystead", 9, 0));
+        assert_eq!(logged.expect("a search").count, 1);
+    }
 }
 
 /// Contract §5: "accepted where its audience is that endpoint's resource, or the deployment

@@ -108,19 +108,19 @@ impl House {
             outbound,
             upstreams,
         };
-        Self::on(public_url, variables, ways, store, entropy, NOON)
+        Self::on(public_url, variables, ways, store, &entropy, NOON)
     }
 
     /// On plain http, without rate limits, on what is in `store` at `now`. What is drawn at random
     /// must not be drawn again, so each house of one store has a seed of its own.
     pub(super) fn of_store(store: Arc<Store>, now: Timestamp, seed: u64) -> Self {
-        let entropy = Arc::new(SeededEntropy::new(seed));
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
         let variables = &[RATE_LIMIT_OFF];
         let ways = Ways {
             outbound: Outbound::off(),
             upstreams: Arc::new(Nowhere),
         };
-        Self::on(LOCAL, variables, ways, store, entropy, now)
+        Self::on(LOCAL, variables, ways, store, &entropy, now)
     }
 
     fn on(
@@ -128,7 +128,7 @@ impl House {
         variables: &[(&str, &str)],
         ways: Ways,
         store: Arc<Store>,
-        entropy: Arc<dyn Entropy>,
+        entropy: &Arc<dyn Entropy>,
         now: Timestamp,
     ) -> Self {
         let home = [("HOME", "/nowhere")];
@@ -137,7 +137,7 @@ impl House {
         let clock = Arc::new(ManualClock::new(now));
         let parsed = public_url.parse().expect("a public URL");
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
-        let app = start::build(&config, parsed, &store, &entropy, &shared, None, ways)
+        let app = start::build(&config, parsed, &store, entropy, &shared, None, ways)
             .expect("an appliance");
         let phase = Arc::new(watch::Sender::new(Phase::Serving));
         let dispatcher = Dispatcher::new(Arc::clone(&app), Limits::default(), phase);

@@ -35,6 +35,7 @@ mod refresh;
 mod registration;
 mod remembered;
 mod revoke;
+mod safekeeping;
 mod sign_in;
 mod token;
 mod upstreams;

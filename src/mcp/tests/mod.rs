@@ -43,7 +43,7 @@ use crate::{
         timestamp::Timestamp,
         user::{Role, User},
     },
-    oauth2provider::{MCP_PATH, Provider, access::Access},
+    oauth2provider::{MCP_PATH, Provider, access::Access, metadata::Registration},
     runtime::entropy::{OsEntropy, SeededEntropy},
     store::{Store, StoreError, clients, grants},
 };
@@ -225,7 +225,7 @@ fn provider(public_url: &str) -> Provider {
             unapproved_client_ttl: A_DAY,
             audit_kept: A_DAY,
         },
-        true,
+        Registration::Open,
         Vec::new(),
     )
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::model::effect::Effect;
 
@@ -179,7 +179,7 @@ pub fn find_definition(name: &str) -> Option<&'static ScopeDefinition> {
 ///
 /// # Source
 /// RFC 6749 §3.3: `scope-token`s separated by single spaces.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct ScopeSet(BTreeSet<String>);
 
 /// Why a text is not a set of scopes.
@@ -228,6 +228,12 @@ impl ScopeSet {
     /// Whether all of `self` is in `other`.
     pub fn is_subset(&self, other: &Self) -> bool {
         self.0.is_subset(&other.0)
+    }
+
+    /// Those of it that `keep` says yes to.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.iter().filter(|name| keep(name)).cloned().collect())
     }
 
     /// What is in `self` and not in `other`.

@@ -43,6 +43,17 @@ impl From<StoreError> for Wrong {
     }
 }
 
+/// That a claim holds, or what is wrong otherwise.
+macro_rules! holds {
+    ($claim:expr, $otherwise:expr $(,)?) => {
+        if $claim {
+            Ok(())
+        } else {
+            Err(Wrong::Contradiction($otherwise))
+        }
+    };
+}
+
 type Outcome = Result<(), Wrong>;
 
 /// Checks one row.
@@ -85,14 +96,14 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Table, key: &[u8], value: 
         Table::ClientsByDocument => check_document(tx, key, value),
         Table::PinnedDocuments => {
             let pinned: PinnedDocument = decode(value)?;
-            holds(
+            holds!(
                 pinned.document.url.as_str().as_bytes() == key,
                 "stands at another URL than its own",
             )
         }
         Table::Upstreams => {
             let added: AddedUpstream = decode(value)?;
-            holds(
+            holds!(
                 added.upstream.name.as_str().as_bytes() == key,
                 "stands at another name than its own",
             )
@@ -116,20 +127,12 @@ fn decode<R: Record>(value: &[u8]) -> Result<R, StoreError> {
     codec::decode(value)
 }
 
-fn holds(claim: bool, otherwise: &'static str) -> Outcome {
-    if claim {
-        Ok(())
-    } else {
-        Err(Wrong::Contradiction(otherwise))
-    }
-}
-
 fn at_its_id(key: &[u8], id: Id) -> Outcome {
-    holds(key == id.as_bytes(), "stands at another id than its own")
+    holds!(key == id.as_bytes(), "stands at another id than its own")
 }
 
 fn is_empty(value: &[u8]) -> Outcome {
-    holds(value.is_empty(), "has a value, where none is expected")
+    holds!(value.is_empty(), "has a value, where none is expected")
 }
 
 /// Whether the row of `index` at `key` is `id`.
@@ -153,7 +156,7 @@ fn check_pair(
 ) -> Outcome {
     let (owner, record) = key.split_at_checked(16).unwrap_or((key, &[]));
     let (owner, record) = (codec::id(table, owner)?, codec::id(table, record)?);
-    holds(
+    holds!(
         find_owner(tx, record)? == Some(owner),
         "names a record that is gone or has another owner",
     )?;
@@ -164,7 +167,7 @@ fn check_user(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let user: User = decode(value)?;
     at_its_id(key, user.id)?;
     let name = user.name.as_str().as_bytes();
-    holds(
+    holds!(
         names(tx, Table::UsersByName, name, user.id)?,
         "is not found by its name",
     )
@@ -172,7 +175,7 @@ fn check_user(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
 
 fn check_name(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let user = users::find(tx, codec::id(Table::UsersByName, value)?)?;
-    holds(
+    holds!(
         user.is_some_and(|user| user.name.as_str().as_bytes() == key),
         "names nobody of that name",
     )
@@ -183,7 +186,7 @@ fn check_session(checker: &mut Checker<'_>, key: &[u8], value: &[u8]) -> Outcome
     at_its_id(key, session.id)?;
     let named = (Swept::Session, session.id);
     checker.scheduled.insert(named, session.ends_at());
-    holds(
+    holds!(
         is_indexed(
             checker.tx,
             Table::SessionsByUser,
@@ -201,7 +204,7 @@ fn check_client(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
         return Ok(());
     };
     let url = url.as_str().as_bytes();
-    holds(
+    holds!(
         names(tx, Table::ClientsByDocument, url, client.id)?,
         "is not found by its document",
     )
@@ -210,7 +213,7 @@ fn check_client(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
 fn check_document(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let client = clients::find(tx, codec::id(Table::ClientsByDocument, value)?)?;
     let url = client.map(|client| client.client_id());
-    holds(
+    holds!(
         matches!(url, Some(ClientId::Document(url)) if url.as_str().as_bytes() == key),
         "names no client that the document describes",
     )
@@ -218,11 +221,11 @@ fn check_document(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
 
 fn check_secret(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let secret: ClientSecret = decode(value)?;
-    holds(
+    holds!(
         key == codec::pair(secret.client_id, secret.id),
         "stands at another id than its own",
     )?;
-    holds(
+    holds!(
         clients::find(tx, secret.client_id)?.is_some(),
         "is of a client that is gone",
     )
@@ -234,11 +237,11 @@ fn check_grant(checker: &mut Checker<'_>, key: &[u8], value: &[u8]) -> Outcome {
     let named = (Swept::Grant, grant.id);
     checker.scheduled.insert(named, grant.expires_at);
     let tx = checker.tx;
-    holds(
+    holds!(
         is_indexed(tx, Table::GrantsByUser, grant.user_id, grant.id)?,
         "is not found by its user",
     )?;
-    holds(
+    holds!(
         is_indexed(tx, Table::GrantsByClient, grant.client_id, grant.id)?,
         "is not found by its client",
     )
@@ -247,9 +250,7 @@ fn check_grant(checker: &mut Checker<'_>, key: &[u8], value: &[u8]) -> Outcome {
 fn check_family(checker: &mut Checker<'_>, key: &[u8], value: &[u8]) -> Outcome {
     let family: TokenFamily = decode(value)?;
     let named = (Swept::Family, family.id);
-    checker
-        .scheduled
-        .insert(named, sweep::end_of_family(&family));
+    checker.scheduled.insert(named, family.ends_at());
     at_its_id(key, family.id)
 }
 
@@ -257,7 +258,7 @@ fn check_device(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let device: DeviceAuthorization = decode(value)?;
     at_its_id(key, device.id)?;
     let code = device.user_code_digest.as_bytes();
-    holds(
+    holds!(
         names(tx, Table::DevicesByUserCode, code, device.id)?,
         "is not found by its user code",
     )
@@ -265,7 +266,7 @@ fn check_device(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
 
 fn check_user_code(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let device = devices::find(tx, codec::id(Table::DevicesByUserCode, value)?)?;
-    holds(
+    holds!(
         device.is_some_and(|device| device.user_code_digest.as_bytes() == key),
         "names no device that has it",
     )
@@ -276,7 +277,7 @@ fn check_server(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     at_its_id(key, server.id)?;
     let table = Table::ResourceServersByIdentifier;
     let identifier = server.identifier.as_resource().as_str().as_bytes();
-    holds(
+    holds!(
         names(tx, table, identifier, server.id)?,
         "is not found by its identifier",
     )
@@ -287,7 +288,7 @@ fn check_identifier(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let server = resource_servers::find(tx, codec::id(table, value)?)?;
     let is_its_own =
         |server: &ResourceServer| server.identifier.as_resource().as_str().as_bytes() == key;
-    holds(
+    holds!(
         server.as_ref().is_some_and(is_its_own),
         "names no server that has it",
     )
@@ -299,11 +300,11 @@ fn check_entry(checker: &mut Checker<'_>, key: &[u8], value: &[u8]) -> Outcome {
     let found = codec::number(Table::Audit, key)?;
     checker.entry = found;
     let chained: ChainedEntry = decode(value)?;
-    holds(
+    holds!(
         chained.entry.number == found,
         "stands at another number than its own",
     )?;
-    holds(
+    holds!(
         found == expected,
         "does not follow upon the entry before it",
     )

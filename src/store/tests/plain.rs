@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::{
     invariants::records,
     samples::{
-        access_token, at, audit_entry, client, client_secret, code, device, document_client,
-        family, grant, id, pinned, resource_server, session, user,
+        access_token, added_upstream, at, audit_entry, client, client_secret, code, device,
+        document_client, family, grant, id, pinned, resource_server, session, user,
     },
 };
 use crate::{
@@ -29,6 +29,7 @@ use crate::{
         },
         session::Session,
         timestamp::Timestamp,
+        upstream::AddedUpstream,
         user::User,
     },
     store::{
@@ -38,7 +39,7 @@ use crate::{
         devices::{self, DEVICE_KEPT},
         grants, resource_servers, sessions,
         sweep::{self, Swept},
-        tokens, users,
+        tokens, upstreams, users,
     },
 };
 
@@ -71,6 +72,8 @@ pub(super) enum Operation {
     AnswerDevice { device: u8 },
     AddServer { server: u8 },
     RemoveServer { server: u8 },
+    AddUpstream { upstream: u8 },
+    RemoveUpstream { upstream: u8 },
     Pin { minute: u8 },
     Unpin,
     SpendConsent { consent: u8 },
@@ -116,6 +119,7 @@ impl Operation {
             Self::AddDevice { device: a },
             Self::AnswerDevice { device: a },
             Self::AddServer { server: a },
+            Self::AddUpstream { upstream: a },
             Self::Pin { minute: a },
             Self::SpendConsent { consent: a },
             Self::Audit,
@@ -130,6 +134,7 @@ impl Operation {
             Self::RemoveUser { user: a },
             Self::RemoveToken { token: a },
             Self::RemoveServer { server: a },
+            Self::RemoveUpstream { upstream: a },
             Self::Unpin,
         ]
     }
@@ -156,6 +161,8 @@ impl Operation {
             | Self::RemoveSecret { .. }
             | Self::AddServer { .. }
             | Self::RemoveServer { .. }
+            | Self::AddUpstream { .. }
+            | Self::RemoveUpstream { .. }
             | Self::Pin { .. }
             | Self::Unpin => self.perform_on_programs(tx, now),
             _ => self.perform_on_what_was_allowed(tx, now),
@@ -256,6 +263,26 @@ impl Operation {
                     return Ok(false);
                 };
                 resource_servers::remove(tx, &found);
+            }
+            other => return other.perform_on_other_servers(tx),
+        }
+        Ok(true)
+    }
+
+    fn perform_on_other_servers(self, tx: &mut WriteTx<'_>) -> Result<Done, StoreError> {
+        match self {
+            Self::AddUpstream { upstream } => {
+                let made = made_upstream(upstream);
+                if upstreams::find(tx, &made.upstream.name)?.is_some() {
+                    return Ok(false);
+                }
+                upstreams::add(tx, &made)?;
+            }
+            Self::RemoveUpstream { upstream } => {
+                let name = made_upstream(upstream).upstream.name;
+                let is_there = upstreams::find(tx, &name)?.is_some();
+                upstreams::remove(tx, &name);
+                return Ok(is_there);
             }
             Self::Pin { minute } => client_documents::put(tx, &made_pin(minute))?,
             Self::Unpin => {
@@ -460,6 +487,12 @@ fn made_server(number: u8) -> ResourceServer {
     resource_server(name(11, number), &format!("https://s{number}.lan"))
 }
 
+fn made_upstream(number: u8) -> AddedUpstream {
+    let mut made = added_upstream(name(12, number));
+    made.upstream.name = format!("u{number}").parse().expect("a name");
+    made
+}
+
 fn made_pin(minute: u8) -> PinnedDocument {
     pinned(at(60 * u64::from(minute)))
 }
@@ -477,6 +510,7 @@ pub(super) struct Plain {
     tokens: BTreeMap<Id, AccessToken>,
     devices: BTreeMap<Id, DeviceAuthorization>,
     servers: BTreeMap<Id, ResourceServer>,
+    upstreams: BTreeMap<String, AddedUpstream>,
     pins: BTreeMap<String, PinnedDocument>,
     consents: BTreeMap<Id, Timestamp>,
     entries: BTreeMap<u64, AuditEntry>,
@@ -512,6 +546,7 @@ impl Plain {
             tokens: keyed(tx, |token: &AccessToken| token.id)?,
             devices: keyed(tx, |device: &DeviceAuthorization| device.id)?,
             servers: keyed(tx, |server: &ResourceServer| server.id)?,
+            upstreams: keyed(tx, |added: &AddedUpstream| added.upstream.name.to_string())?,
             pins: keyed(tx, |pin: &PinnedDocument| pin.document.url.to_string())?,
             consents,
             entries: entries
@@ -537,16 +572,16 @@ impl Plain {
             }
             Op::RemoveUser { user } => {
                 let is_there = self.users.remove(&user_id(user)).is_some();
-                self.plan_if(is_there, now, Swept::GrantsOfUser, user_id(user))
+                is_there && self.plan(now, Swept::GrantsOfUser, user_id(user))
             }
             Op::AddSession { session, user } => {
                 let is_new = add(&mut self.sessions, session_id(session), || {
                     made_session(session, user, now)
                 });
-                self.plan_if(is_new, end, Swept::Session, session_id(session))
+                is_new && self.plan(end, Swept::Session, session_id(session))
             }
             Op::TouchSession { session } => {
-                change(&mut self.sessions, session_id(session), |found| {
+                change(&mut self.sessions, &session_id(session), |found| {
                     found.idle_expires_at = end;
                 })
             }
@@ -559,16 +594,16 @@ impl Plain {
                 let is_new = add(&mut self.grants, grant_id(grant), || {
                     made_grant(grant, user, client, now)
                 });
-                self.plan_if(is_new, end, Swept::Grant, grant_id(grant))
+                is_new && self.plan(end, Swept::Grant, grant_id(grant))
             }
             Op::RemoveGrant { grant } => self.grants.remove(&grant_id(grant)).is_some(),
             Op::AddFamily { family, grant } => {
                 let is_new = add(&mut self.families, family_id(family), || {
                     made_family(family, grant_id(grant), now)
                 });
-                self.plan_if(is_new, end, Swept::Family, family_id(family))
+                is_new && self.plan(end, Swept::Family, family_id(family))
             }
-            Op::Rotate { family } => change(&mut self.families, family_id(family), |found| {
+            Op::Rotate { family } => change(&mut self.families, &family_id(family), |found| {
                 *found = made_family(family, grant_of(found), now);
             }),
             Op::RemoveFamily { family } => self.families.remove(&family_id(family)).is_some(),
@@ -582,14 +617,16 @@ impl Plain {
             Op::PutClient { client } => {
                 let is_new = add(&mut self.clients, client_id(client), || made_client(client));
                 let end = now.after(LIFETIME);
-                self.plan_if(is_new, end, Swept::UnapprovedClient, client_id(client))
+                is_new && self.plan(end, Swept::UnapprovedClient, client_id(client))
             }
-            Op::ApproveClient { client } => change(&mut self.clients, client_id(client), |found| {
-                found.approved_at = Some(now);
-            }),
+            Op::ApproveClient { client } => {
+                change(&mut self.clients, &client_id(client), |found| {
+                    found.approved_at = Some(now);
+                })
+            }
             Op::RemoveClient { client } => {
                 let is_there = self.remove_client(client_id(client));
-                self.plan_if(is_there, now, Swept::GrantsOfClient, client_id(client))
+                is_there && self.plan(now, Swept::GrantsOfClient, client_id(client))
             }
             Op::PutSecret { client, secret } => {
                 let made = made_secret(client, secret);
@@ -607,6 +644,14 @@ impl Plain {
                 add(&mut self.servers, made.id, || made)
             }
             Op::RemoveServer { server } => self.servers.remove(&made_server(server).id).is_some(),
+            Op::AddUpstream { upstream } => {
+                let made = made_upstream(upstream);
+                add(&mut self.upstreams, made.upstream.name.to_string(), || made)
+            }
+            Op::RemoveUpstream { upstream } => {
+                let name = made_upstream(upstream).upstream.name;
+                self.upstreams.remove(name.as_str()).is_some()
+            }
             Op::Pin { minute } => {
                 let made = made_pin(minute);
                 self.pins.insert(made.document.url.to_string(), made);
@@ -627,7 +672,7 @@ impl Plain {
                 self.codes.insert(code_id(code), made_code(code, now));
                 true
             }
-            Op::SpendCode { code } => change(&mut self.codes, code_id(code), |found| {
+            Op::SpendCode { code } => change(&mut self.codes, &code_id(code), |found| {
                 found.stage = CodeStage::Spent;
             }),
             Op::IssueToken { token } => {
@@ -640,7 +685,7 @@ impl Plain {
                 add(&mut self.devices, made.id, || made)
             }
             Op::AnswerDevice { device } => {
-                change(&mut self.devices, made_device(device, now).id, |found| {
+                change(&mut self.devices, &made_device(device, now).id, |found| {
                     found.stage = DeviceStage::Denied;
                 })
             }
@@ -657,11 +702,9 @@ impl Plain {
         }
     }
 
-    fn plan_if(&mut self, is_done: bool, at: Timestamp, kind: Swept, id: Id) -> Done {
-        if is_done {
-            self.due.insert((at, kind, id));
-        }
-        is_done
+    fn plan(&mut self, at: Timestamp, kind: Swept, id: Id) -> Done {
+        self.due.insert((at, kind, id));
+        true
     }
 
     fn remove_client(&mut self, id: Id) -> Done {
@@ -711,7 +754,7 @@ impl Plain {
                 let family = self.families.get(&id)?;
                 let grant = self.grants.get(&grant_of(family));
                 let grant_ends_at = grant.map_or(Timestamp::EPOCH, |grant| grant.expires_at);
-                sweep::end_of_family(family).min(grant_ends_at)
+                family.ends_at().min(grant_ends_at)
             }
             Swept::UnapprovedClient if self.clients.get(&id)?.approved_at.is_some() => return None,
             Swept::UnapprovedClient => now,
@@ -762,8 +805,8 @@ fn add<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, make: impl FnOnce() -> V) ->
     true
 }
 
-fn change<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, how: impl FnOnce(&mut V)) -> Done {
-    map.get_mut(&key).map(how).is_some()
+fn change<K: Ord, V>(map: &mut BTreeMap<K, V>, key: &K, how: impl FnOnce(&mut V)) -> Done {
+    map.get_mut(key).map(how).is_some()
 }
 
 /// Removes the first entries, up to one that is not to go.

@@ -80,7 +80,7 @@ fn is(yes: u16, no: u16, answer: &Answer) -> bool {
 }
 
 /// A thing, and from which places of the disk's record on it works and works no more.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Promise {
     thing: Thing,
     given: usize,
@@ -182,9 +182,9 @@ impl Journal {
 
     /// Holds `house` to everything that had been answered before a cut behind `cut` operations.
     pub(super) async fn hold_to(&self, house: &House, cut: usize) {
-        let promises = self.promises.borrow();
+        let promises = self.promises.borrow().clone();
         for is_of_single_use in [false, true] {
-            for promise in &*promises {
+            for promise in &promises {
                 let expected = promise.at(cut);
                 // That something is gone is told by using it, which ends what came of it.
                 let is_next = promise.thing.is_of_single_use() == is_of_single_use
@@ -196,7 +196,7 @@ impl Journal {
             }
         }
         house.wait(house.app.web.provider.lifetimes.replay_window + Duration::from_secs(1));
-        for promise in &*promises {
+        for promise in &promises {
             if promise.at(cut) == Expected::Gone && promise.thing.is_of_single_use() {
                 assert!(!promise.thing.works(house).await, "{cut}: {promise:#?}");
             }

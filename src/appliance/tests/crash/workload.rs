@@ -29,9 +29,9 @@ use crate::{
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// How long a device waits before it polls.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// So few rows that a sweep has many steps.
+const STEP_ROWS: usize = 8;
 const DAY: Duration = Duration::from_hours(25);
-/// Rows of one step: few, so that a sweep is cut at many places.
-const SWEEP_ROWS: usize = 8;
 
 /// The store failed a request.
 #[derive(Debug)]
@@ -269,11 +269,10 @@ impl<'a> Scene<'a> {
         let now = self.house.now();
         let mut pass = Pass::begin(now, Duration::from_hours(1));
         while !pass.is_over() {
-            let step = self
+            let swept = self
                 .house
-                .write(move |tx, _| audit::sweep(tx, now, pass, SWEEP_ROWS))
-                .await;
-            pass = step.map_err(|_: StoreError| Faulted)?.pass;
+                .write(move |tx, _| audit::sweep(tx, now, pass, STEP_ROWS));
+            pass = swept.await.map_err(|_: StoreError| Faulted)?.pass;
         }
         Ok(())
     }
