@@ -143,7 +143,7 @@ async fn run(
     ways: Ways,
     announce: impl FnOnce(&Ready) -> io::Result<()>,
 ) -> Result<(), StartError> {
-    store.answer_in(tokio::runtime::Handle::current());
+    answer_in_runtime(&store);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut stop = Stop::listen().map_err(StartError::System)?;
     let reload = Reload::listen().map_err(StartError::System)?;
@@ -166,9 +166,9 @@ async fn run(
     let admin = socket::Listener::bind(&config.data_dir)?;
 
     let claim = open_claim(config, &store, &entropy, &*clock).await?;
-    let provider = Arc::clone(&app.web.provider);
     warn_of_what_is_off(config);
-    tracing::info!(url = %provider.public_url, data = %config.data_dir.display(), "serving");
+    let url = &app.web.provider.public_url;
+    tracing::info!(%url, data = %config.data_dir.display(), "serving");
     let background = Background::start(
         &app.upstreams,
         &store,
@@ -177,19 +177,7 @@ async fn run(
         reload,
         certificates.clone(),
     );
-    announce(&Ready {
-        claim: claim.map(|credential| {
-            let path = format!("/claim/{}", credential.reveal());
-            (provider.public_url.join(&path), config.lifetimes.claim_ttl)
-        }),
-        ca_certificate: app
-            .web
-            .ca_pem
-            .as_ref()
-            .map(|_| config.data_dir.join("ca.crt")),
-        public_url: provider.public_url.clone(),
-    })
-    .map_err(StartError::Output)?;
+    announce(&ready(config, &app.web, claim)).map_err(StartError::Output)?;
 
     let (stopping, stopped) = tokio::sync::watch::channel(());
     let handler = administer(Arc::clone(&app.web), Arc::clone(&clock));
@@ -214,6 +202,25 @@ async fn run(
     }
     background.stop().await;
     Ok(())
+}
+
+fn ready(config: &Config, web: &Web, claim: Option<Credential>) -> Ready {
+    let public_url = &web.provider.public_url;
+    let has_ca = web.ca_pem.is_some();
+    Ready {
+        claim: claim.map(|credential| {
+            let path = format!("/claim/{}", credential.reveal());
+            (public_url.join(&path), config.lifetimes.claim_ttl)
+        }),
+        ca_certificate: has_ca.then(|| config.data_dir.join("ca.crt")),
+        public_url: public_url.clone(),
+    }
+}
+
+/// The callers of one commit are answered by one task.
+fn answer_in_runtime(store: &Store) {
+    let runtime = tokio::runtime::Handle::current();
+    store.answer_by(move |answers| drop(runtime.spawn(async move { answers() })));
 }
 
 /// Done once nobody holds the other end.

@@ -159,6 +159,28 @@ mod tests {
         assert_refused(&many.concat(), "expected at most 16 upstreams");
     }
 
+    /// The words that stand in backticks.
+    fn quoted(text: &str) -> impl Iterator<Item = &str> {
+        text.split('`').skip(1).step_by(2)
+    }
+
+    #[test]
+    fn the_documentation_lists_every_key_in_its_order() {
+        let document = include_str!("../../docs/configuration.md");
+        let (_, part) = document
+            .split_once("\n## Other MCP servers\n")
+            .expect("the part about upstreams");
+        let rows = part.lines().filter(|line| line.starts_with("| `"));
+        let listed: Vec<&str> = rows
+            .filter_map(|row| row.split(" | ").next())
+            .flat_map(quoted)
+            .collect();
+        // Whoever writes a key that there is not is told of all that there are.
+        let told = serde_json::from_str::<UpstreamWords>(r#"{"other": 1}"#);
+        let told = told.expect_err("no such key").to_string();
+        assert_eq!(listed, quoted(&told).skip(1).collect::<Vec<_>>());
+    }
+
     #[test]
     fn what_a_program_is_held_to_is_within_bounds() {
         let child = "[[upstream]]\nname = \"a\"\ncommand = [\"x\"]\n";

@@ -9,7 +9,6 @@
 //! [`recovery`]: crate::store::recovery
 
 use std::{
-    future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
@@ -20,7 +19,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use tokio::{runtime, sync::oneshot};
+use tokio::sync::oneshot;
 
 use crate::store::{
     compact::{Changed, Copied, Followed},
@@ -58,6 +57,11 @@ impl<T, E: From<StoreError>> Future for Answer<T, E> {
             .map(|answer| answer.unwrap_or_else(|_| Err(StoreError::Closed.into())))
     }
 }
+
+/// The answers of one commit, given when it is called.
+pub type Answers = Box<dyn FnOnce() + Send>;
+
+type Give = Box<dyn Fn(Answers) + Send + Sync>;
 
 /// What the writer thread sees of a waiting write.
 pub(super) trait Job: Send {
@@ -106,7 +110,7 @@ pub struct Store {
     current: Arc<Current>,
     compaction: Mutex<()>,
     queue: Option<SyncSender<Task>>,
-    runtime: Arc<OnceLock<runtime::Handle>>,
+    give: Arc<OnceLock<Give>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -137,11 +141,11 @@ impl Store {
         let current = Arc::new(Current::new(handle));
         let recovery = Recovery::new(Arc::clone(&medium), Arc::clone(&current), pauses)?;
         let (queue, tasks) = sync_channel(QUEUE_MAX);
-        let runtime = Arc::new(OnceLock::new());
+        let give = Arc::new(OnceLock::new());
         let writer = Writer {
             recovery,
             tasks,
-            runtime: Arc::clone(&runtime),
+            give: Arc::clone(&give),
             following: None,
         };
         let writer = std::thread::Builder::new()
@@ -153,19 +157,19 @@ impl Store {
             current,
             compaction: Mutex::new(()),
             queue: Some(queue),
-            runtime,
+            give,
             writer: Some(writer),
         })
     }
 
-    /// From now on answers are given in `runtime`, those of one commit by one task.
+    /// From now on the answers of one commit are given by `give`, which calls what it is given.
     ///
-    /// The writer would have to wake the runtime once for each caller, which are as many system
+    /// The writer would have to wake a runtime once for each caller, which are as many system
     /// calls and, where there is one core, as many changes from one thread to the other and back.
     /// Within the runtime the callers only have to be queued.
-    pub fn answer_in(&self, runtime: runtime::Handle) {
+    pub fn answer_by(&self, give: impl Fn(Answers) + Send + Sync + 'static) {
         // A second call changes nothing: there is one runtime.
-        drop(self.runtime.set(runtime));
+        drop(self.give.set(Box::new(give)));
     }
 
     /// Runs `work` on a snapshot, in the calling thread. Never waits for the writer.
@@ -269,7 +273,7 @@ impl Drop for Store {
 struct Writer {
     recovery: Recovery,
     tasks: Receiver<Task>,
-    runtime: Arc<OnceLock<runtime::Handle>>,
+    give: Arc<OnceLock<Give>>,
     /// What changed since a copy of the file was begun, while one is made.
     following: Option<Changed>,
 }
@@ -295,22 +299,15 @@ impl Writer {
 
     /// Answers a batch: in one task of the runtime where there is one, so that the callers are woken
     /// by the thread that they run on, and not one by one from this one.
-    fn answer(&self, mut batch: Vec<Box<dyn Job>>, fault: Option<StoreError>) {
+    fn answer(&self, batch: Vec<Box<dyn Job>>, fault: Option<StoreError>) {
         let is_one = batch.len() == 1;
-        let mut answer = move || {
-            for job in batch.drain(..) {
+        let answer = move || {
+            for job in batch {
                 job.answer(fault.clone());
             }
         };
-        match self.runtime.get() {
-            Some(runtime) if !is_one => {
-                let answered = poll_fn(move |_| {
-                    answer();
-                    Poll::Ready(())
-                });
-                // Nobody waits for the task itself; each caller waits for its answer.
-                drop(runtime.spawn(answered));
-            }
+        match self.give.get() {
+            Some(give) if !is_one => give(Box::new(answer)),
             _ => answer(),
         }
     }

@@ -13,7 +13,7 @@ use redb::{StorageBackend, backends::FileBackend};
 use crate::store::{
     error::StoreError,
     handle::Handle,
-    medium::{CACHE_BYTES, Medium},
+    medium::{CACHE_BYTES, Medium, cache_bytes},
 };
 
 /// Who may read the data file: its owner. It holds the deployment's key.
@@ -40,6 +40,12 @@ impl Medium for DataFile {
         let file = file.map_err(|error| StoreError::unreadable(&self.0, &error))?;
         warn_of_readers(&self.0, &file).map_err(|error| StoreError::unreadable(&self.0, &error))?;
         backend(&self.0, file)
+    }
+
+    fn cache_bytes(&self) -> usize {
+        // One whose size cannot be told cannot be opened either, and that says why.
+        let file_bytes = std::fs::metadata(&self.0).map_or(0, |found| found.len());
+        cache_bytes(file_bytes)
     }
 
     fn create_beside(&self) -> io::Result<Box<dyn StorageBackend>> {

@@ -10,11 +10,24 @@ use redb::{StorageBackend, backends::InMemoryBackend};
 
 use crate::store::error::StoreError;
 
-/// Memory that redb may use for pages. Its own default is 1 GiB.
+/// Memory that redb may use for the pages of a small file. Its own default is 1 GiB.
 ///
 /// All of it is in use after enough writes, and the whole process should stay below 40 MiB then.
 /// What is not here is most often in the page cache of the system, one read away.
 pub(super) const CACHE_BYTES: usize = 16 << 20;
+/// The same for the largest file.
+pub(super) const CACHE_BYTES_MAX: usize = 256 << 20;
+/// Bytes of a file for each byte of memory. The pages above the leaves, through which every look-up
+/// goes, are about a fiftieth of a file; leaves that are drawn at random are not worth keeping.
+const FILE_BYTES_PER_CACHE_BYTE: u64 = 16;
+
+/// Memory that redb may use for the pages of a file of `file_bytes`.
+pub(super) fn cache_bytes(file_bytes: u64) -> usize {
+    let share = file_bytes / FILE_BYTES_PER_CACHE_BYTE;
+    usize::try_from(share)
+        .unwrap_or(CACHE_BYTES_MAX)
+        .clamp(CACHE_BYTES, CACHE_BYTES_MAX)
+}
 
 /// Where the data is, so that it can be opened and, after a fault, opened again.
 pub(super) trait Medium: Send + Sync {
@@ -105,5 +118,23 @@ impl StorageBackend for Shared {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         StorageBackend::write(&*self.0, offset, data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_larger_file_gets_more_memory_within_bounds() {
+        for (file, memory) in [
+            (0, CACHE_BYTES),
+            (256 << 20, CACHE_BYTES),
+            (1 << 30, 64 << 20),
+            (4 << 30, CACHE_BYTES_MAX),
+            (u64::MAX, CACHE_BYTES_MAX),
+        ] {
+            assert_eq!(cache_bytes(file), memory, "{file} bytes");
+        }
     }
 }

@@ -231,6 +231,6 @@ mod tests {
     #[test]
     fn every_schema_after_the_first_has_its_migration() {
         let found: Vec<u32> = MIGRATIONS.iter().map(|migration| migration.to).collect();
-        assert_eq!(found, (2..=SCHEMA).collect::<Vec<_>>());
+        assert_eq!(found, (1..=SCHEMA).skip(1).collect::<Vec<_>>());
     }
 }

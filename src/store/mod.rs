@@ -42,7 +42,7 @@ pub mod users;
 use std::path::Path;
 
 pub use compact::Compacted;
-pub use engine::{Answer, BATCH_MAX, QUEUE_MAX, Store};
+pub use engine::{Answer, Answers, BATCH_MAX, QUEUE_MAX, Store};
 pub use error::StoreError;
 pub use inspect::Inspected;
 pub use migrations::SCHEMA;

@@ -182,134 +182,115 @@ fn row(key: &[u8]) -> Vec<u8> {
     [&len[..], key, &[0; 4]].concat()
 }
 
+/// A header, and what is behind it.
+fn behind_header(parts: &[&[u8]]) -> Vec<u8> {
+    [header(1), parts.concat()].concat()
+}
+
+/// Some rows of a first table that says it has `rows`.
+fn rows_of(rows: u64, found: &[&[u8]]) -> Vec<u8> {
+    behind_header(&[&table("meta_v1", rows), &frame(b'R', &found.concat())])
+}
+
+/// The first `len` tables without a row, and an end that says there are `rows`.
+fn ended(len: usize, rows: u64) -> Vec<u8> {
+    let names = TABLES.iter().take(len);
+    let tables: Vec<u8> = names
+        .flat_map(|definition| table(definition.name, 0))
+        .collect();
+    let before = behind_header(&[&tables]);
+    let end = [&rows.to_be_bytes()[..], Digest::of(&before).as_bytes()].concat();
+    [before, frame(b'E', &end)].concat()
+}
+
+#[track_caller]
+fn assert_refused(bytes: &[u8], why: &str) {
+    let refused = verify(bytes).expect_err(why).to_string();
+    assert!(refused.contains(why), "{why}: {refused}");
+}
+
 /// What was written by somebody who knows how checksums are made.
 #[test]
-fn what_contradicts_itself_is_refused_whatever_its_checksums_say() {
-    let one = header(1);
-    let tables = |len: usize| {
-        let names = TABLES.iter().take(len);
-        names
-            .flat_map(|definition| table(definition.name, 0))
-            .collect::<Vec<u8>>()
-    };
-    let ended = |before: Vec<u8>, rows: u64| {
-        let digest = Digest::of(&before);
-        let end = [&rows.to_be_bytes()[..], digest.as_bytes()].concat();
-        [before, frame(b'E', &end)].concat()
-    };
-    let whole = ended([&one[..], &tables(TABLES.len())].concat(), 0);
-    verify(&whole).expect("a whole one without a row");
-    for (parts, why) in [
+fn parts_that_do_not_follow_upon_each_other_are_refused() {
+    let long = [b'R', 0xff, 0xff, 0xff, 0xff];
+    let meta = table("meta_v1", 0);
+    for (bytes, why) in [
         (
             b"keystead backup\n\0\0\0\x02".to_vec(),
             "expected format 1, found 2",
         ),
         (header(2), "expected schema 1 or older, found 2"),
         (header(0), "expected a schema from 1 on"),
+        ([&header(1)[..20], &meta].concat(), "expected its header"),
+        (behind_header(&[&frame(b'H', b"")]), "another header"),
+        (behind_header(&[&frame(b'X', b"")]), "a part of kind 88"),
+        (behind_header(&[&long]), "at the most, found 4294967295"),
         (
-            [&header(1)[..20], &table("meta_v1", 0)].concat(),
-            "expected its header",
-        ),
-        ([&one[..], &frame(b'H', b"")].concat(), "another header"),
-        ([&one[..], &frame(b'X', b"")].concat(), "a part of kind 88"),
-        (
-            [&one[..], &[b'R', 0xff, 0xff, 0xff, 0xff]].concat(),
-            "at the most, found 4294967295",
-        ),
-        (
-            [&one[..], &frame(b'R', &row(b"k"))].concat(),
+            behind_header(&[&frame(b'R', &row(b"k"))]),
             "found more rows",
         ),
         (
-            [&one[..], &table("users_v1", 0)].concat(),
+            behind_header(&[&table("users_v1", 0)]),
             "expected the next table",
         ),
         (
-            [&one[..], &table("theirs", 0)].concat(),
+            behind_header(&[&table("theirs", 0)]),
             "expected the next table",
         ),
+        (behind_header(&[&meta, &meta]), "expected the next table"),
+    ] {
+        assert_refused(&bytes, why);
+    }
+}
+
+#[test]
+fn rows_that_are_not_as_they_are_counted_are_refused() {
+    let all = TABLES.len();
+    verify(&ended(all, 0)).expect("a whole one without a row");
+    let next = [rows_of(1, &[]), table("users_v1", 0)].concat();
+    let mut other = ended(all, 0);
+    other.truncate(other.len() - 49);
+    other.extend(frame(b'E', &[0; 40]));
+    for (bytes, why) in [
+        (next, "expected 1 rows more"),
+        (rows_of(1, &[&row(b"a"), &row(b"b")]), "found more rows"),
         (
-            [&one[..], &table("meta_v1", 0), &table("meta_v1", 0)].concat(),
-            "the next table",
-        ),
-        (
-            [&one[..], &table("meta_v1", 1), &table("users_v1", 0)].concat(),
-            "expected 1 rows more",
-        ),
-        (
-            [
-                &one[..],
-                &table("meta_v1", 1),
-                &frame(b'R', &[row(b"a"), row(b"b")].concat()),
-            ]
-            .concat(),
-            "found more rows",
-        ),
-        (
-            [
-                &one[..],
-                &table("meta_v1", 2),
-                &frame(b'R', &[row(b"a"), row(b"a")].concat()),
-            ]
-            .concat(),
+            rows_of(2, &[&row(b"a"), &row(b"a")]),
             "expected a row behind",
         ),
-        (
-            [
-                &one[..],
-                &table("meta_v1", 1),
-                &frame(b'R', &row(&[1; 4_097])),
-            ]
-            .concat(),
-            "too long",
-        ),
-        (
-            [
-                &one[..],
-                &table("meta_v1", 1),
-                &frame(b'R', &row(b"a")[..6]),
-            ]
-            .concat(),
-            "it ends too early",
-        ),
-        (
-            ended([&one[..], &tables(5)].concat(), 0),
-            "expected another table, found the end",
-        ),
-        (
-            ended([&one[..], &tables(TABLES.len())].concat(), 1),
-            "expected 1 rows in all",
-        ),
-        (
-            [&one[..], &tables(TABLES.len()), &frame(b'E', &[0; 40])].concat(),
-            "its digest is not that",
-        ),
+        (rows_of(1, &[&row(&[1; 4_097])]), "too long"),
+        (rows_of(1, &[&row(b"a")[..6]]), "it ends too early"),
+        (ended(5, 0), "expected another table, found the end"),
+        (ended(all, 1), "expected 1 rows in all, found 0"),
+        (other, "its digest is not that"),
     ] {
-        let refused = verify(&parts).expect_err(why).to_string();
-        assert!(refused.contains(why), "{why}: {refused}");
+        assert_refused(&bytes, why);
+    }
+}
+
+struct Failing;
+
+impl io::Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::TimedOut.into())
+    }
+}
+
+impl io::Write for Failing {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 #[test]
 fn a_reader_that_fails_is_no_end() {
-    struct Failing;
-    impl io::Read for Failing {
-        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::TimedOut.into())
-        }
-    }
     let refused = backup::read(&mut Failing, &mut |_, _| Ok(()));
     assert!(matches!(refused, Err(BackupError::Input(_))));
-    struct Full;
-    impl io::Write for Full {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::StorageFull.into())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let written = filled().read(|tx| backup::write(tx, at(1), &mut Full));
+    let written = filled().read(|tx| backup::write(tx, at(1), &mut Failing));
     assert!(matches!(written, Err(BackupError::Output(_))));
 }
 

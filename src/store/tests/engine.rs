@@ -200,7 +200,12 @@ fn nobody_shares_a_snapshot_from_before_their_own_answer() {
 #[tokio::test]
 async fn the_answers_of_a_batch_come_in_the_runtime() {
     let store = store();
-    store.answer_in(tokio::runtime::Handle::current());
+    let runtime = tokio::runtime::Handle::current();
+    let (given, is_given) = channel();
+    store.answer_by(move |answers| {
+        given.send(()).expect("the test listens");
+        drop(runtime.spawn(async move { answers() }));
+    });
     let (go_on, blocker) = block(&store);
     let waiting: Vec<_> = (0..10)
         .map(|number| {
@@ -223,6 +228,8 @@ async fn the_answers_of_a_batch_come_in_the_runtime() {
         assert_eq!(answer.await, expected);
     }
     assert_eq!(keys_of(&store).len(), 9);
+    // The one that held the writer was alone; the ten behind it were one batch.
+    assert_eq!(is_given.try_iter().count(), 1);
 }
 
 #[test]

@@ -132,25 +132,25 @@ impl Everything {
         self.users
             .iter()
             .try_for_each(|user| users::put(tx, user))?;
-        each(self.sessions, |session| sessions::add(tx, session))?;
-        each(self.clients, |client| {
+        each(&self.sessions, |session| sessions::add(tx, session))?;
+        each(&self.clients, |client| {
             clients::expire_unless_approved(tx, client, at(60));
             clients::put(tx, client)
         })?;
-        each(self.secrets, |secret| clients::put_secret(tx, secret))?;
-        each(self.grants, |grant| grants::add(tx, grant))?;
-        each(self.codes, |code| codes::put(tx, code))?;
-        each(self.families, |family| tokens::add_family(tx, family))?;
-        each(self.access_tokens, |token| {
+        each(&self.secrets, |secret| clients::put_secret(tx, secret))?;
+        each(&self.grants, |grant| grants::add(tx, grant))?;
+        each(&self.codes, |code| codes::put(tx, code))?;
+        each(&self.families, |family| tokens::add_family(tx, family))?;
+        each(&self.access_tokens, |token| {
             tokens::put_access_token(tx, token)
         })?;
-        each(self.devices, |device| devices::add(tx, device))?;
-        each(self.resource_servers, |server| {
+        each(&self.devices, |device| devices::add(tx, device))?;
+        each(&self.resource_servers, |server| {
             resource_servers::add(tx, server)
         })?;
-        each(self.upstreams, |added| upstreams::add(tx, added))?;
-        each(self.pins, |pinned| client_documents::put(tx, pinned))?;
-        each(self.entries, |entry| {
+        each(&self.upstreams, |added| upstreams::add(tx, added))?;
+        each(&self.pins, |pinned| client_documents::put(tx, pinned))?;
+        each(&self.entries, |entry| {
             let head = audit::head(tx)?;
             audit::append(tx, &head, entry.clone())
         })?;
@@ -189,7 +189,7 @@ impl Everything {
 }
 
 fn each<R>(
-    records: Vec<R>,
+    records: &[R],
     mut put: impl FnMut(&R) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     records.iter().try_for_each(&mut put)

@@ -20,6 +20,10 @@ use crate::{
 };
 
 /// What contradicts itself in the store, table by table; nothing in a sound one.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what is done on a snapshot may fail, even if this does not"
+)]
 pub(super) fn contradictions(tx: &dyn Read) -> Result<Vec<String>, StoreError> {
     let checked = check(tx, &|| true).expect("nobody stops it");
     Ok(checked.faults.iter().map(ToString::to_string).collect())
@@ -89,7 +93,7 @@ type Damage = fn(&mut WriteTx<'_>);
 /// What can be broken, and the fault that tells of it.
 const DAMAGES: &[(&str, Damage)] = &[
     ("meta_v1: names no schema", |tx| {
-        tx.remove(Table::Meta, b"schema")
+        tx.remove(Table::Meta, b"schema");
     }),
     (
         "meta_v1: a record of meta_v1 cannot be read: expected 32 bytes at \"key\", found 0",

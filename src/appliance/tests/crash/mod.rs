@@ -27,20 +27,23 @@ use crate::{
 const SEEDS: &str = "KEYSTEAD_CRASH_SEEDS";
 /// The first of them, where it is not 1.
 const FIRST_SEED: &str = "KEYSTEAD_CRASH_SEED";
-/// Of so many places the short campaign tries one.
-const SHORT_STRIDE: usize = 11;
+/// Of so many places the short campaign cuts at one.
+const CUT_STRIDE: usize = 11;
+/// Of so many operations the short campaign lets one fail. For each, everything is played anew.
+const FAULT_STRIDE: usize = 33;
 
-/// Which seeds are tried, and of how many places one.
+/// Which seeds are tried, and of how many places one: `stride` in the short campaign, each in the
+/// long one.
 #[expect(
     clippy::disallowed_methods,
     reason = "how long a campaign is to be is said to the test command, which has no arguments"
 )]
-fn extent() -> (Range<u64>, usize) {
+fn extent(stride: usize) -> (Range<u64>, usize) {
     let number = |name| std::env::var(name).map(|text| text.parse().expect("a number"));
     let first = number(FIRST_SEED).unwrap_or(1);
     match number(SEEDS) {
         Ok(seeds) => (first..first + seeds, 1),
-        Err(_) => (first..first + 1, SHORT_STRIDE),
+        Err(_) => (first..first + 1, stride),
     }
 }
 
@@ -78,7 +81,7 @@ async fn assert_kept(image: Vec<u8>, journal: &Journal, cut: usize, seed: u64) {
 /// Point 2 of the promise: a power cut takes nothing that was answered, wherever it comes.
 #[tokio::test]
 async fn crash_a_power_cut_at_any_place_takes_nothing_that_was_answered() {
-    let (seeds, stride) = extent();
+    let (seeds, stride) = extent(CUT_STRIDE);
     for seed in seeds {
         let disk = Disk::default();
         let store = Arc::new(disk.store(&SeededEntropy::new(seed)).expect("a store"));
@@ -112,7 +115,7 @@ async fn crash_a_power_cut_at_any_place_takes_nothing_that_was_answered() {
 /// was answered is there, what can be read is read, and it goes on without a restart.
 #[tokio::test]
 async fn crash_a_fault_at_any_place_is_answered_and_passes() {
-    let (seeds, stride) = extent();
+    let (seeds, stride) = extent(FAULT_STRIDE);
     let operations = {
         let disk = Disk::default();
         let store = Arc::new(disk.store(&SeededEntropy::new(1)).expect("a store"));
@@ -122,8 +125,8 @@ async fn crash_a_fault_at_any_place_is_answered_and_passes() {
     };
     for seed in seeds {
         let mut random = seeded(seed);
-        let first = random.random_range(0..stride * 3);
-        for place in (first..operations).step_by(stride * 3) {
+        let first = random.random_range(0..stride);
+        for place in (first..operations).step_by(stride) {
             let fault = [Fault::Refused, Fault::Full, Fault::Unsynced][random.random_range(0..3)];
             let count = [1, 2, 40, usize::MAX][random.random_range(0..4)];
             assert_goes_on(seed, place, fault, count).await;
