@@ -84,6 +84,31 @@ async fn an_upstream_is_a_resource_with_metadata_of_its_own() {
     }
 }
 
+/// The documents are rendered once, and again when an upstream came or went.
+#[tokio::test]
+async fn metadata_follow_what_is_added_and_removed_while_the_box_serves() {
+    let house = house().await;
+    let (added, rest) = (["upstream:wiki", "upstream:wiki:read"], [ALL, READ]);
+    for is_there in [true, false, true] {
+        if is_there {
+            administered::upstream(&house, "wiki").await;
+        } else {
+            administered::remove_upstream(&house, "wiki").await;
+        }
+        for path in [
+            "/.well-known/oauth-protected-resource",
+            "/.well-known/oauth-protected-resource/mcp",
+            "/.well-known/oauth-authorization-server",
+        ] {
+            let metadata = house.get(path).await.expect(200).json();
+            let found = strings(&metadata["scopes_supported"]);
+            let has = |scope| found.contains(&scope);
+            assert!(rest.into_iter().all(has), "{path}: {found:?}");
+            assert_eq!(added.map(has), [is_there; 2], "{path}: {found:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_upstream_is_not_there() {
     let house = house().await;
