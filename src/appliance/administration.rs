@@ -5,7 +5,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{audit::AuditRow, model::user::Role, store::restore::Epoch};
+use crate::{
+    audit::AuditRow,
+    model::{upstream_words::UpstreamWords, user::Role},
+    store::restore::Epoch,
+};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +88,15 @@ pub enum Command {
     ResourceRemove {
         /// The audience of its tokens.
         identifier: String,
+    },
+    /// Put another MCP server behind this one.
+    UpstreamAdd(Box<UpstreamWords>),
+    /// Every MCP server behind this one.
+    UpstreamList,
+    /// Take an MCP server from behind this one.
+    UpstreamRemove {
+        /// Its name.
+        name: String,
     },
     /// Keep a copy of a client's document.
     ClientPin {
@@ -171,6 +184,10 @@ pub enum Reply {
         /// Its secret, which nobody can read again.
         client_secret: String,
     },
+    /// The other MCP servers, those of the configuration first.
+    Upstreams(Vec<UpstreamRow>),
+    /// The other MCP server that was added.
+    Upstream(UpstreamRow),
     /// Every copy of a client's document.
     Pins(Vec<PinRow>),
     /// The copy that was pinned.
@@ -272,6 +289,26 @@ pub struct ScopeRow {
     pub name: String,
     /// What a person reads at consent.
     pub words: String,
+}
+
+/// Another MCP server as `upstream list` shows it. Times are RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamRow {
+    /// What it is called.
+    pub name: String,
+    /// The program with its arguments; none for a server.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub command: Vec<String>,
+    /// The endpoint of a server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Where clients find its tools alone.
+    pub path: String,
+    /// The scopes that open its tools.
+    pub scopes: Vec<String>,
+    /// When it was added; none if the configuration names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub added_at: Option<String>,
 }
 
 /// A copy of a client's document as `client pins` shows it. Times are RFC 3339.

@@ -16,14 +16,15 @@ use crate::{
         Appliance, DATA_FILE,
         administration::{Answer, Command, Refused},
         compaction, data_file, directory,
-        execute::{Begun, begin},
-        outbound::{self, EgressCaError},
+        execute::{Begun, Known, begin},
+        outbound::{EgressCaError, Ways},
         safekeeping::Readers,
         socket::{self, Response},
         sweeper,
     },
     config::{
         Config,
+        environment::Environment,
         serving::{Listen, PublicSource, Serving, TlsSource, Transport, Unavailable, Unservable},
     },
     crypto::entropy::Entropy,
@@ -33,14 +34,14 @@ use crate::{
         server::{self, PeerFilter},
         tls::{CertificateError, Certificates},
     },
-    mcp::Mcp,
+    mcp::{Mcp, UnknownTool, upstreams::Upstreams},
     model::{credential::Credential, public_url::PublicUrl, timestamp::Timestamp},
-    oauth2provider::{MCP_EXPERIMENT_PATH, MCP_PATH, Provider},
+    oauth2provider::Provider,
     runtime::{
+        child::Launcher,
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
         logs::{self, LogsError},
-        outbound::Outbound,
         signals::{self, Reload, Stop},
     },
     store::{Store, StoreError, meta},
@@ -65,6 +66,9 @@ pub enum StartError {
     /// The administration socket cannot be made.
     #[error(transparent)]
     Socket(#[from] socket::BindError),
+    /// A tool is to be off that there is not.
+    #[error(transparent)]
+    UnknownTool(#[from] UnknownTool),
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -106,6 +110,7 @@ pub struct Ready {
 /// Serves until it is told to stop. `announce` is called once, when it answers.
 pub fn serve(
     config: &Config,
+    environment: &Environment,
     announce: impl FnOnce(&Ready) -> io::Result<()>,
 ) -> Result<(), StartError> {
     let serving = config.network.plan()?;
@@ -113,8 +118,10 @@ pub fn serve(
     directory::prepare(&config.data_dir, DATA_FILE)?;
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
     let store = Arc::new(Store::open(&data_file(&config.data_dir), &*entropy)?);
+    let launcher = Launcher::of_this_binary().map_err(StartError::System)?;
+    let ways = Ways::open(config, environment, launcher)?;
     let runtime = runtime().map_err(StartError::System)?;
-    runtime.block_on(run(config, serving, store, entropy, announce))
+    runtime.block_on(run(config, serving, store, entropy, ways, announce))
 }
 
 /// As many threads as there are cores for this process. On one core there is nothing to share the
@@ -133,6 +140,7 @@ async fn run(
     serving: Serving,
     store: Arc<Store>,
     entropy: Arc<dyn Entropy>,
+    ways: Ways,
     announce: impl FnOnce(&Ready) -> io::Result<()>,
 ) -> Result<(), StartError> {
     answer_in_runtime(&store);
@@ -153,34 +161,23 @@ async fn run(
             .as_deref()
             .and_then(Certificates::ca_pem)
             .map(str::to_owned),
-        outbound::open(config)?,
+        ways,
     )?;
     let admin = socket::Listener::bind(&config.data_dir)?;
 
     let claim = open_claim(config, &store, &entropy, &*clock).await?;
-    let provider = Arc::clone(&app.web.provider);
     warn_of_what_is_off(config);
-    tracing::info!(url = %provider.public_url, data = %config.data_dir.display(), "serving");
+    let url = &app.web.provider.public_url;
+    tracing::info!(%url, data = %config.data_dir.display(), "serving");
     let background = Background::start(
+        &app.upstreams,
         &store,
         &clock,
         config.lifetimes.audit_kept,
         reload,
         certificates.clone(),
     );
-    announce(&Ready {
-        claim: claim.map(|credential| {
-            let path = format!("/claim/{}", credential.reveal());
-            (provider.public_url.join(&path), config.lifetimes.claim_ttl)
-        }),
-        ca_certificate: app
-            .web
-            .ca_pem
-            .as_ref()
-            .map(|_| config.data_dir.join("ca.crt")),
-        public_url: provider.public_url.clone(),
-    })
-    .map_err(StartError::Output)?;
+    announce(&ready(config, &app.web, claim)).map_err(StartError::Output)?;
 
     let (stopping, stopped) = tokio::sync::watch::channel(());
     let handler = administer(Arc::clone(&app.web), Arc::clone(&clock));
@@ -203,8 +200,21 @@ async fn run(
     if let Err(error) = admin.await {
         tracing::error!(%error, "the administration socket did not end in order");
     }
-    background.stop();
+    background.stop().await;
     Ok(())
+}
+
+fn ready(config: &Config, web: &Web, claim: Option<Credential>) -> Ready {
+    let public_url = &web.provider.public_url;
+    let has_ca = web.ca_pem.is_some();
+    Ready {
+        claim: claim.map(|credential| {
+            let path = format!("/claim/{}", credential.reveal());
+            (public_url.join(&path), config.lifetimes.claim_ttl)
+        }),
+        ca_certificate: has_ca.then(|| config.data_dir.join("ca.crt")),
+        public_url: public_url.clone(),
+    }
 }
 
 /// The callers of one commit are answered by one task.
@@ -336,7 +346,7 @@ pub(super) fn build(
     entropy: &Arc<dyn Entropy>,
     clock: &Arc<dyn Clock>,
     ca_pem: Option<String>,
-    outbound: Outbound,
+    ways: Ways,
 ) -> Result<Arc<Appliance>, StartError> {
     let (experiments, unknown) = Experiments::parse(&config.experiments);
     for name in unknown {
@@ -347,10 +357,23 @@ pub(super) fn build(
         store.read(|tx| meta::key(tx))?,
         config.lifetimes,
         config.registration.is_on().into(),
+        config.upstreams.clone(),
     ));
+    let upstreams = Arc::new(Upstreams::new(
+        Arc::clone(store),
+        Arc::clone(&provider),
+        ways.upstreams,
+    ));
+    let mcp = Mcp::new(
+        Arc::clone(store),
+        Arc::clone(&provider),
+        experiments.clone(),
+        config.mcp_off.clone(),
+        Arc::clone(&upstreams),
+    )?;
     let web = Arc::new(Web {
         store: Arc::clone(store),
-        provider: Arc::clone(&provider),
+        provider,
         entropy: Arc::clone(entropy),
         throttle: if config.rate_limit.is_on() {
             Throttle::on(&**entropy)
@@ -359,15 +382,15 @@ pub(super) fn build(
         },
         passwords: PasswordDesk::new(),
         ca_pem,
-        outbound,
+        outbound: ways.outbound,
         probe: Probe::default(),
         rendered: RenderedDocuments::default(),
         experiments,
     });
     Ok(Arc::new(Appliance {
         web,
-        mcp: Mcp::new(Arc::clone(store), &provider, MCP_PATH),
-        experimental_mcp: Mcp::new(Arc::clone(store), &provider, MCP_EXPERIMENT_PATH),
+        mcp,
+        upstreams,
         management_api: config.management_api,
         clock: Arc::clone(clock),
         trusted_proxies: config.network.trusted_proxies.clone(),
@@ -419,8 +442,11 @@ async fn execute(
     now: Timestamp,
     command: Command,
 ) -> Answer {
-    let public_url = Some(web.provider.public_url.clone());
-    let begin = move || begin(&web.store, entropy, now, command, public_url);
+    let known = Known {
+        public_url: Some(web.provider.public_url.clone()),
+        upstreams: web.provider.upstreams.clone(),
+    };
+    let begin = move || begin(&web.store, entropy, now, command, known);
     match spawn_blocking(begin).await.map_err(Refused::because)?? {
         Begun::Answered(reply) => Ok(*reply),
         Begun::Writing(answer) => answer.await,
@@ -428,17 +454,23 @@ async fn execute(
 }
 
 /// What runs beside the requests.
-struct Background(Vec<tokio::task::JoinHandle<()>>);
+struct Background {
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    upstreams: Arc<Upstreams>,
+}
 
 impl Background {
     fn start(
+        upstreams: &Arc<Upstreams>,
         store: &Arc<Store>,
         clock: &Arc<dyn Clock>,
         audit_kept: Duration,
         reload: Reload,
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
+        let tended = Arc::clone(upstreams);
         let mut tasks = vec![
+            tokio::spawn(async move { tended.tend().await }),
             tokio::spawn(sweeper::sweep_for_ever(
                 Arc::clone(store),
                 Arc::clone(clock),
@@ -456,13 +488,18 @@ impl Background {
             let renewal = async move { certificates.keep_renewed(|| clock.now()).await };
             tasks.push(tokio::spawn(renewal));
         }
-        Self(tasks)
+        Self {
+            tasks,
+            upstreams: Arc::clone(upstreams),
+        }
     }
 
-    fn stop(self) {
-        for task in self.0 {
+    /// Ends all of it; the children of upstreams are gone then.
+    async fn stop(self) {
+        for task in self.tasks {
             task.abort();
         }
+        self.upstreams.close().await;
     }
 }
 

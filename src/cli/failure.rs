@@ -9,6 +9,7 @@ use crate::{
     appliance::{SafekeepingError, StartError, administration::Refused, socket::CallError},
     cli::password::PasswordError,
     config::ConfigError,
+    runtime::child::ConfineError,
 };
 
 /// It was tried and failed.
@@ -31,6 +32,8 @@ pub(super) enum Failure {
     Refused(#[from] Refused),
     #[error(transparent)]
     Password(#[from] PasswordError),
+    #[error(transparent)]
+    Confine(#[from] ConfineError),
     #[error("cannot read {}: {cause}", path.display())]
     Document { path: PathBuf, cause: io::Error },
     #[error(transparent)]
@@ -56,13 +59,14 @@ impl Failure {
         match self {
             Self::Usage(_)
             | Self::Config(_)
-            | Self::Start(StartError::Unservable(_))
+            | Self::Start(StartError::Unservable(_) | StartError::UnknownTool(_))
             | Self::Password(PasswordError::NoTerminal)
             | Self::NeedsYes => WRONG_USE,
             Self::Start(_)
             | Self::Call(_)
             | Self::Refused(_)
             | Self::Password(_)
+            | Self::Confine(_)
             | Self::Document { .. }
             | Self::Safekeeping(_)
             | Self::FileExists(_)

@@ -11,6 +11,8 @@ mod resource;
 mod restore;
 mod rows;
 mod serve;
+mod upstream;
+mod upstream_exec;
 mod user;
 
 use std::{
@@ -30,7 +32,7 @@ use crate::{
     cli::{
         audit::AuditCommand, backup::Backup, check::Check, client::ClientCommand, console::Console,
         failure::Failure, resource::ResourceCommand, restore::Restore, serve::Serve,
-        user::UserCommand,
+        upstream::UpstreamCommand, upstream_exec::UpstreamExec, user::UserCommand,
     },
     config::{
         Config,
@@ -51,6 +53,7 @@ Examples:
   keystead serve --public-url https://box.lan
   keystead user add ada --owner
   keystead client add dashboard --redirect-uri https://dash.lan/callback
+  keystead upstream add files -- npx -y @modelcontextprotocol/server-filesystem /srv/files
   keystead backup box.backup
 
 Exit codes: 0 done, 1 failed, 2 wrong use or configuration."
@@ -86,6 +89,15 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Resource(ResourceCommand),
+    /// Manage the MCP servers behind this one
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = EITHER_WAY
+    )]
+    Upstream(UpstreamCommand),
+    #[command(hide = true)]
+    UpstreamExec(UpstreamExec),
     /// Check and search the log of what was done
     #[command(
         subcommand,
@@ -138,11 +150,14 @@ fn execute(
     let load = |flags: Flags| Config::load(&flags, environment);
     match arguments.command {
         Chosen::Serve(serve) => {
-            serve::execute(&load(common.and(serve.settings.0))?, console.output)
+            let config = load(common.and(serve.settings.0))?;
+            serve::execute(&config, environment, console.output)
         }
         Chosen::User(command) => command.execute(&load(common)?, console),
         Chosen::Client(command) => command.execute(&load(common)?, console),
         Chosen::Resource(command) => command.execute(&load(common)?, console),
+        Chosen::Upstream(command) => command.execute(&load(common)?, console),
+        Chosen::UpstreamExec(command) => match command.execute()? {},
         Chosen::Audit(command) => command.execute(&load(common)?, console),
         Chosen::Backup(backup) => backup.execute(&load(common)?, console),
         Chosen::Restore(restore) => restore.execute(&load(common)?, console),

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use crate::{
     appliance::administration::{
-        CheckRow, ClientRow, PageState, PinRow, Reply, ResourceRow, TableRow, UserRow, UserState,
+        CheckRow, ClientRow, PageState, PinRow, Reply, ResourceRow, TableRow, UpstreamRow, UserRow,
+        UserState,
     },
     audit::AuditRow,
     cli::{console::Console, failure::Failure},
@@ -60,9 +61,12 @@ impl RowFlags {
 fn json(reply: &Reply) -> Result<String, Failure> {
     let line = match reply {
         Reply::Done | Reply::Backup => return Ok(String::new()),
-        Reply::Users(_) | Reply::Clients(_) | Reply::Resources(_) | Reply::Pins(_) => {
-            serde_json::to_string(reply)
-        }
+        Reply::Users(_)
+        | Reply::Clients(_)
+        | Reply::Resources(_)
+        | Reply::Upstreams(_)
+        | Reply::Pins(_) => serde_json::to_string(reply),
+        Reply::Upstream(upstream) => serde_json::to_string(upstream),
         Reply::ResourceCreated {
             resource,
             client_secret,
@@ -117,6 +121,8 @@ fn text(reply: &Reply) -> String {
             client,
             client_secret,
         } => client_list(client, client_secret.as_deref()),
+        Reply::Upstreams(upstreams) => upstream_table(upstreams),
+        Reply::Upstream(upstream) => upstream_table(std::slice::from_ref(upstream)),
         Reply::Resources(resources) => resource_table(resources),
         Reply::ResourceCreated {
             resource,
@@ -288,6 +294,27 @@ fn resource_table(resources: &[ResourceRow]) -> String {
             ..
         } = resource;
         [identifier, &names, created_at, client_id].map(text_of)
+    });
+    table(header.map(str::to_owned), rows)
+}
+
+fn upstream_table(upstreams: &[UpstreamRow]) -> String {
+    let header = ["NAME", "REACHED BY", "PATH", "SCOPES", "ADDED"];
+    let rows = upstreams.iter().map(|upstream| {
+        let reach = match &upstream.url {
+            Some(url) => url.clone(),
+            None => upstream.command.join(" "),
+        };
+        let scopes = upstream.scopes.join(" ");
+        let added_at = upstream.added_at.as_deref().unwrap_or("configuration");
+        [
+            &upstream.name,
+            reach.as_str(),
+            &upstream.path,
+            &scopes,
+            added_at,
+        ]
+        .map(text_of)
     });
     table(header.map(str::to_owned), rows)
 }

@@ -16,12 +16,12 @@ use crate::{
     appliance::{
         administration::{
             Answer, CheckRow, ClientRow, Command, PageState, Password, PinRow, Refused, Reply,
-            ResourceRow, ScopeRow, TableRow, UserRow, UserState,
+            ResourceRow, ScopeRow, TableRow, UpstreamRow, UserRow, UserState,
         },
         socket::{self, Listener},
     },
     config::environment::Environment,
-    model::user::Role,
+    model::{upstream_words::UpstreamWords, user::Role},
 };
 
 /// What a command left behind.
@@ -158,6 +158,19 @@ fn dash() -> ClientRow {
     }
 }
 
+fn behind(added_at: Option<&str>) -> UpstreamRow {
+    UpstreamRow {
+        name: "files".to_owned(),
+        command: ["mcp-files", "/srv\u{1b}[31m"].map(str::to_owned).to_vec(),
+        url: None,
+        path: "/mcp/files".to_owned(),
+        scopes: ["upstream:files", "upstream:files:read"]
+            .map(str::to_owned)
+            .to_vec(),
+        added_at: added_at.map(str::to_owned),
+    }
+}
+
 fn files() -> ResourceRow {
     ResourceRow {
         client_id: "r1".to_owned(),
@@ -208,6 +221,8 @@ fn help_is_short_and_complete() {
         "resource",
         "resource add",
         "client pin",
+        "upstream",
+        "upstream add",
         "backup",
         "restore",
         "check",
@@ -354,6 +369,66 @@ fn each_command_about_resources_asks_for_what_it_says() {
 }
 
 #[test]
+fn each_command_about_upstreams_asks_for_what_it_says() {
+    let server = Server::answering(Ok(Reply::Done));
+    let data = server.dir.path().to_str().expect("a UTF-8 path").to_owned();
+    // In front: what stands behind the two hyphens is the program's.
+    let keystead = |words: &str| {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        keystead_with(&[&["--data", &data], &words[..]].concat(), b"", None)
+    };
+    let named = |name: &str| UpstreamWords {
+        name: name.to_owned(),
+        ..UpstreamWords::default()
+    };
+    let files = UpstreamWords {
+        command: ["mcp-files", "--root", "/srv"].map(str::to_owned).to_vec(),
+        env: vec!["KEY=file:/run/key".to_owned(), "LANGUAGE".to_owned()],
+        read_paths: vec!["/srv".to_owned()],
+        memory_bytes_max: Some(67_108_864),
+        ..named("files")
+    };
+    let wiki = UpstreamWords {
+        url: Some("http://10.0.0.5/mcp".to_owned()),
+        header: Some("Authorization=env:WIKI".to_owned()),
+        call_timeout: Some("2m".to_owned()),
+        ..named("wiki")
+    };
+    for (words, expected) in [
+        ("upstream list", Command::UpstreamList),
+        (
+            "upstream remove files",
+            Command::UpstreamRemove {
+                name: "files".to_owned(),
+            },
+        ),
+        (
+            "upstream add files --env KEY=file:/run/key --env LANGUAGE --read-path /srv \
+             --memory-bytes-max 67108864 -- mcp-files --root /srv",
+            Command::UpstreamAdd(Box::new(files)),
+        ),
+        (
+            "upstream add wiki --url http://10.0.0.5/mcp --header Authorization=env:WIKI \
+             --call-timeout 2m",
+            Command::UpstreamAdd(Box::new(wiki)),
+        ),
+    ] {
+        assert_eq!(keystead(words).exit_code(), 0, "{words}");
+        let asked = server.asked.lock().expect("a list").pop();
+        assert_eq!(asked, Some(expected));
+    }
+    for words in [
+        "upstream add files",
+        "upstream add files --url http://a/ -- b",
+        "upstream add files --header A=env:B -- c",
+        "upstream-exec {} -- a",
+    ] {
+        assert_eq!(keystead(words).exit_code(), 2, "{words}");
+    }
+    assert_eq!(server.end(), []);
+}
+
+#[test]
 fn a_document_is_pinned_as_its_file_has_it() {
     let server = Server::answering(Ok(Reply::Pin(pin(None))));
     let file = server.dir.path().join("client.json");
@@ -477,6 +552,16 @@ fn rows_are_text_for_a_person_and_json_for_a_program() {
             Reply::Pins(vec![pin(Some("2026-01-01T00:00:00Z")), pin(None)]),
         ),
         ("no_pins", &["client", "pins"], Reply::Pins(Vec::new())),
+        (
+            "upstreams",
+            &["upstream", "list"],
+            Reply::Upstreams(vec![behind(None), behind(Some("2026-01-01T00:00:00Z"))]),
+        ),
+        (
+            "new_upstream",
+            &["upstream", "add", "files", "--url", "http://a/"],
+            Reply::Upstream(behind(Some("2026-01-01T00:00:00Z"))),
+        ),
         ("check", &["check"], Reply::Checked(checked(&[]))),
     ] {
         let server = Server::answering(Ok(reply));

@@ -125,11 +125,15 @@ pub enum Action {
     DocumentUnpinned,
     /// The box was made anew of a backup.
     BoxRestored,
+    /// Another MCP server was put behind this one.
+    UpstreamAdded,
+    /// Another MCP server is gone from behind this one.
+    UpstreamRemoved,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::BoxClaimed,
         Self::UserCreated,
         Self::UserPasswordChanged,
@@ -160,6 +164,8 @@ impl Action {
         Self::DocumentPinned,
         Self::DocumentUnpinned,
         Self::BoxRestored,
+        Self::UpstreamAdded,
+        Self::UpstreamRemoved,
     ];
 
     /// Its word, `thing.done`.
@@ -195,6 +201,8 @@ impl Action {
             Self::DocumentPinned => "document.pinned",
             Self::DocumentUnpinned => "document.unpinned",
             Self::BoxRestored => "box.restored",
+            Self::UpstreamAdded => "upstream.added",
+            Self::UpstreamRemoved => "upstream.removed",
         }
     }
 }
@@ -222,6 +230,8 @@ pub enum Object {
     Code(Id),
     /// A resource server.
     ResourceServer(Id),
+    /// Another MCP server behind this one.
+    Upstream(Id),
 }
 
 impl Object {
@@ -238,6 +248,7 @@ impl Object {
             Self::AccessToken(id) => ("access_token", Some(*id)),
             Self::Code(id) => ("code", Some(*id)),
             Self::ResourceServer(id) => ("resource_server", Some(*id)),
+            Self::Upstream(id) => ("upstream", Some(*id)),
         }
     }
 }

@@ -9,4 +9,7 @@ pub mod oauth2;
 pub mod public_url;
 pub mod session;
 pub mod timestamp;
+pub mod toolset;
+pub mod upstream;
+pub mod upstream_words;
 pub mod user;

@@ -85,6 +85,11 @@ impl Role {
             Self::Member => "member",
         }
     }
+
+    /// Whether who has it may do what is for `least`.
+    pub fn covers(self, least: Self) -> bool {
+        self == least || self == Self::Owner
+    }
 }
 
 /// A password that somebody chose; the words of one that may not be chosen.

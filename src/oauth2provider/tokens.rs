@@ -586,7 +586,7 @@ fn check_refresh(
         Some(asked)
             if asked == family.resource
                 || family.resource == *provider.resource_at("")
-                    && provider.find_resource(&asked).is_some() =>
+                    && resources::find_path(tx, provider, &asked)?.is_some() =>
         {
             asked
         }

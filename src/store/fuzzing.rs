@@ -15,6 +15,7 @@ use crate::{
             token::{AccessToken, TokenFamily},
         },
         session::Session,
+        upstream::AddedUpstream,
         user::User,
     },
     store::{
@@ -40,6 +41,7 @@ const RECORDS: &[fn(&[u8])] = &[
     of::<PinnedDocument>,
     of::<DeviceAuthorization>,
     of::<ResourceServer>,
+    of::<AddedUpstream>,
 ];
 
 /// Reads `bytes` as a record of the kind that `kind` chooses. What can be read can be written, and

@@ -36,6 +36,7 @@ pub mod sessions;
 pub mod space;
 pub mod sweep;
 pub mod tokens;
+pub mod upstreams;
 pub mod users;
 
 use std::path::Path;

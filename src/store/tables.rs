@@ -48,6 +48,8 @@ pub enum Table {
     ClientsByDocument,
     /// Copies of such documents that the owner keeps.
     PinnedDocuments,
+    /// Other MCP servers behind this one.
+    Upstreams,
 }
 
 /// One row of [`TABLES`].
@@ -166,6 +168,7 @@ pub const TABLES: &[TableDefinition] = &[
         "document URL",
         "PinnedDocument",
     ),
+    row(Table::Upstreams, "upstreams_v1", "name", "AddedUpstream"),
 ];
 
 impl Table {

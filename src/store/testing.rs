@@ -161,19 +161,16 @@ pub(crate) struct Disk(Arc<Mutex<Places>>);
 struct Places {
     file: Image,
     beside: Image,
+    /// Operations on the file beside, until it took the place of the other.
+    copied_in: usize,
     settling_fails: bool,
 }
 
 /// A file, whatever its name is now.
 #[derive(Clone, Default)]
-pub(crate) struct Image(Arc<Mutex<Inner>>);
+struct Image(Arc<Mutex<Inner>>);
 
 impl Image {
-    /// How many operations were asked for by now.
-    pub(crate) fn asked(&self) -> usize {
-        self.lock().asked
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -214,9 +211,14 @@ impl Disk {
         self.places().beside = beside;
     }
 
-    /// The file that is made beside this one next, to be watched under whatever name.
-    pub(crate) fn beside(&self) -> Image {
+    /// The file that is made beside this one next.
+    fn beside(&self) -> Image {
         self.places().beside.clone()
+    }
+
+    /// How many operations were asked of the file beside before it took the place of this one.
+    pub(crate) fn copied_in(&self) -> usize {
+        self.places().copied_in
     }
 
     /// From now on it cannot be made durable that the file was replaced.
@@ -324,6 +326,8 @@ impl Medium for Disk {
     fn replace(&self) -> io::Result<()> {
         let mut places = self.places();
         places.file = mem::take(&mut places.beside);
+        let copied_in = places.file.lock().asked;
+        places.copied_in = copied_in;
         Ok(())
     }
 

@@ -40,9 +40,12 @@ export async function temporaryDirectory() {
   return directory;
 }
 
-/** Starts the binary, by `wrap` where that is a command that ends by running the one after it. */
-function start(args, { wrap = [], ...options }) {
-  const [program, ...all] = [...wrap, BINARY, ...args];
+/** Another program that `tests/run` builds. */
+export const builtBeside = (name) => path.join(path.dirname(BINARY), name);
+
+/** Starts `binary`, by `wrap` where that is a command that ends by running the one after it. */
+function start(args, { wrap = [], binary = BINARY, ...options }) {
+  const [program, ...all] = [...wrap, binary, ...args];
   const child = spawn(program, all, options);
   running.add(child);
   child.once('close', () => running.delete(child));
@@ -98,10 +101,10 @@ export class Server {
   }
 
   /** The same, without waiting. */
-  static async launch(t, { data, listen = '127.0.0.1:0', args = [], config, rateLimit = 'off', wrap } = {}) {
+  static async launch(t, { data, listen = '127.0.0.1:0', args = [], config, rateLimit = 'off', wrap, binary } = {}) {
     const server = new Server();
     server.data = data ?? (await temporaryDirectory());
-    server.wrap = wrap;
+    Object.assign(server, { wrap, binary });
     const all = ['serve', '--data', server.data, '--listen', listen, '--rate-limit', rateLimit, ...args];
     if (config !== undefined) {
       const file = path.join(await temporaryDirectory(), 'keystead.toml');
@@ -122,7 +125,7 @@ export class Server {
   }
 
   #run(args) {
-    this.#child = start(args, { wrap: this.wrap, env: environment(this.data), stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = start(args, { wrap: this.wrap, binary: this.binary, env: environment(this.data), stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child.stderr.on('data', (piece) => (this.stderr += piece));
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
       this.#lines.push(line);

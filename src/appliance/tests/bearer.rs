@@ -17,7 +17,7 @@ use crate::{
         id::Id,
         user::{Role, User},
     },
-    oauth2provider::apps,
+    oauth2provider::{MCP_EXPERIMENT_PATH, OWN_PATHS, apps},
     store::{WriteTx, grants},
 };
 
@@ -46,7 +46,8 @@ async fn without_a_token_the_challenge_says_where_to_get_one() {
             let answer = house.ask(ask).await.expect(401);
             let expected = format!(
                 "Bearer realm=\"keystead\", resource_metadata=\"{public_url}/.well-known/\
-                 oauth-protected-resource/mcp\", scope=\"user:read grants:read grants:write\""
+                 oauth-protected-resource/mcp\", scope=\"user:read grants:read grants:write \
+                 sessions:read sessions:write apps:read audit:read\""
             );
             assert_eq!(
                 answer.header("www-authenticate"),
@@ -77,6 +78,40 @@ async fn each_resource_names_its_own_metadata() {
         .get("/.well-known/oauth-protected-resource/api/experimental/mcp/http")
         .await
         .expect(200);
+}
+
+/// A token for all of it opens its parts, and one for a part opens that part alone.
+#[tokio::test]
+async fn a_set_of_tools_is_a_resource_within_the_endpoint() {
+    for (audience, opened) in [
+        ("", &OWN_PATHS[1..]),
+        (
+            "/mcp",
+            &["/mcp", "/mcp/standard", "/mcp/readonly", "/mcp/search"],
+        ),
+        ("/mcp/readonly", &["/mcp/readonly"]),
+        ("/mcp/search", &["/mcp/search"]),
+        (MCP_EXPERIMENT_PATH, &[MCP_EXPERIMENT_PATH]),
+    ] {
+        let house = House::open();
+        let (ada, app) = (house.member("ada").await, ClientApp::public(&house).await);
+        let resource = format!("{LOCAL}{audience}");
+        let request = app.request().with("resource", &resource);
+        let code = ada.allow(&request).await.code();
+        let exchange = app.exchange(&code).with("resource", &resource);
+        let tokens = Tokens::of(&house.token(&exchange).await);
+        for path in &OWN_PATHS[1..] {
+            let ask = list_tools(path).bearer(&tokens.access);
+            let status = house.ask(ask).await.status;
+            // The experiment is off here, which is said to those who may know.
+            let expected = match opened.contains(path) {
+                false => 401,
+                true if *path == MCP_EXPERIMENT_PATH => 403,
+                true => 200,
+            };
+            assert_eq!(status, expected, "a token for {audience:?} at {path}");
+        }
+    }
 }
 
 /// Contract §5: "malformed"; threats 31 and 35: truncated, extended, flipped, or of another kind.

@@ -21,11 +21,12 @@ use crate::{
         sessions::{self, SignInOrigin},
         users,
     },
-    appliance::{Appliance, start},
+    appliance::{Appliance, outbound::Ways, start},
     audit,
     config::{Config, flags::Flags},
     crypto::{entropy::Entropy, password},
     http::{dispatch::Dispatcher, limits::Limits, server::Phase},
+    mcp::upstreams::{Connect, testing::Nowhere},
     model::{
         audit::{Actor, Origin},
         credential::Credential,
@@ -82,18 +83,32 @@ impl House {
 
     /// On plain http, without rate limits, and with that way to other servers.
     pub(super) fn with_outbound(outbound: Outbound) -> Self {
-        Self::made_of(LOCAL, &[RATE_LIMIT_OFF], outbound)
+        Self::made_of(LOCAL, &[RATE_LIMIT_OFF], outbound, Arc::new(Nowhere))
     }
 
     /// As these variables of the environment make it, without a way to other servers.
     pub(super) fn with(public_url: &'static str, variables: &[(&str, &str)]) -> Self {
-        Self::made_of(public_url, variables, Outbound::off())
+        Self::made_of(public_url, variables, Outbound::off(), Arc::new(Nowhere))
     }
 
-    fn made_of(public_url: &'static str, variables: &[(&str, &str)], outbound: Outbound) -> Self {
+    /// On plain http, without rate limits, and with `upstreams` behind it.
+    pub(super) fn with_upstreams(upstreams: Arc<dyn Connect>) -> Self {
+        Self::made_of(LOCAL, &[RATE_LIMIT_OFF], Outbound::off(), upstreams)
+    }
+
+    fn made_of(
+        public_url: &'static str,
+        variables: &[(&str, &str)],
+        outbound: Outbound,
+        upstreams: Arc<dyn Connect>,
+    ) -> Self {
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
         let store = Arc::new(in_memory(&*entropy));
-        Self::on(public_url, variables, outbound, store, &entropy, NOON)
+        let ways = Ways {
+            outbound,
+            upstreams,
+        };
+        Self::on(public_url, variables, ways, store, &entropy, NOON)
     }
 
     /// On plain http, without rate limits, on what is in `store` at `now`. What is drawn at random
@@ -101,13 +116,17 @@ impl House {
     pub(super) fn of_store(store: Arc<Store>, now: Timestamp, seed: u64) -> Self {
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
         let variables = &[RATE_LIMIT_OFF];
-        Self::on(LOCAL, variables, Outbound::off(), store, &entropy, now)
+        let ways = Ways {
+            outbound: Outbound::off(),
+            upstreams: Arc::new(Nowhere),
+        };
+        Self::on(LOCAL, variables, ways, store, &entropy, now)
     }
 
     fn on(
         public_url: &'static str,
         variables: &[(&str, &str)],
-        outbound: Outbound,
+        ways: Ways,
         store: Arc<Store>,
         entropy: &Arc<dyn Entropy>,
         now: Timestamp,
@@ -118,7 +137,7 @@ impl House {
         let clock = Arc::new(ManualClock::new(now));
         let parsed = public_url.parse().expect("a public URL");
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
-        let app = start::build(&config, parsed, &store, entropy, &shared, None, outbound)
+        let app = start::build(&config, parsed, &store, entropy, &shared, None, ways)
             .expect("an appliance");
         let phase = Arc::new(watch::Sender::new(Phase::Serving));
         let dispatcher = Dispatcher::new(Arc::clone(&app), Limits::default(), phase);

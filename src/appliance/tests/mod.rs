@@ -38,3 +38,4 @@ mod revoke;
 mod safekeeping;
 mod sign_in;
 mod token;
+mod upstreams;

@@ -15,6 +15,7 @@ use crate::{
             scope::{ScopeError, ScopeSet, find_definition},
         },
         timestamp::Timestamp,
+        upstream::is_upstream_scope,
     },
 };
 
@@ -146,7 +147,7 @@ impl ServerScope {
         }
         // A name has one meaning on a box: a token for one resource never looks like one for
         // another.
-        if find_definition(name).is_some() {
+        if find_definition(name).is_some() || is_upstream_scope(name) {
             return Err(ServerScopeError::Reserved);
         }
         let words = words.map(str::trim);
@@ -231,6 +232,7 @@ mod tests {
         for (name, words, error) in [
             ("user:read", None, ServerScopeError::Reserved),
             ("offline_access", None, ServerScopeError::Reserved),
+            ("upstream:files", None, ServerScopeError::Reserved),
             ("", None, ServerScopeError::Count { found: 0 }),
             ("a b", None, ServerScopeError::Count { found: 2 }),
             (" a", None, ServerScopeError::Count { found: 1 }),

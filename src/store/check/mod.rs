@@ -266,7 +266,8 @@ fn shown(table: Table, key: &[u8]) -> String {
         | Table::DevicesByUserCode
         | Table::ResourceServersByIdentifier
         | Table::ClientsByDocument
-        | Table::PinnedDocuments => format!("{:?}", Digest::of(key)),
+        | Table::PinnedDocuments
+        | Table::Upstreams => format!("{:?}", Digest::of(key)),
         Table::Users
         | Table::Sessions
         | Table::SessionsByUser

@@ -15,6 +15,7 @@ use crate::{
             token::{AccessToken, TokenFamily},
         },
         session::Session,
+        upstream::AddedUpstream,
         user::User,
     },
     store::{
@@ -98,6 +99,13 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Table, key: &[u8], value: 
             holds!(
                 pinned.document.url.as_str().as_bytes() == key,
                 "stands at another URL than its own",
+            )
+        }
+        Table::Upstreams => {
+            let added: AddedUpstream = decode(value)?;
+            holds!(
+                added.upstream.name.as_str().as_bytes() == key,
+                "stands at another name than its own",
             )
         }
     }

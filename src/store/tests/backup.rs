@@ -320,7 +320,8 @@ fn stays(table: Table) -> bool {
         | Table::Audit
         | Table::Expiry
         | Table::ClientsByDocument
-        | Table::PinnedDocuments => true,
+        | Table::PinnedDocuments
+        | Table::Upstreams => true,
         Table::Sessions
         | Table::SessionsByUser
         | Table::Grants

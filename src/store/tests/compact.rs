@@ -216,9 +216,8 @@ fn a_copy_that_fails_anywhere_changes_nothing() {
         let disk = Disk::default();
         let store = disk.store(&Fixed).expect("a store");
         litter(&store);
-        let copied = disk.beside();
         store.compact().expect("a compaction");
-        copied.asked()
+        disk.copied_in()
     };
     assert!(operations > 20, "{operations}");
     for (number, from) in (0..operations).step_by(7).enumerate() {

@@ -11,8 +11,9 @@ use std::{
 use super::{
     invariants::{assert_sound, records},
     samples::{
-        Fixed, access_token, at, client, client_secret, code, device, document_client, family,
-        grant, id, pinned, read, resource_server, session, user, write,
+        Fixed, access_token, added_upstream, at, client, client_secret, code, device,
+        document_client, family, grant, id, pinned, read, resource_server, session,
+        upstream_server, user, write,
     },
 };
 use crate::{
@@ -30,6 +31,7 @@ use crate::{
             token::{AccessToken, Holder, RefreshChain, TokenFamily},
         },
         session::Session,
+        upstream::{AddedUpstream, Child, Reach, Sandbox, Source, Upstream, Variable},
         user::{Role, User},
     },
     store::{
@@ -39,7 +41,7 @@ use crate::{
         grants,
         handle::Handle,
         meta::{self, Claim, Settings},
-        resource_servers, sessions, tokens, users,
+        resource_servers, sessions, tokens, upstreams, users,
     },
 };
 
@@ -60,6 +62,7 @@ struct Everything {
     access_tokens: Vec<AccessToken>,
     devices: Vec<DeviceAuthorization>,
     resource_servers: Vec<ResourceServer>,
+    upstreams: Vec<AddedUpstream>,
     pins: Vec<PinnedDocument>,
     entries: Vec<AuditEntry>,
     consents: Vec<Row>,
@@ -111,6 +114,7 @@ impl Everything {
             access_tokens: access_tokens_of_every_kind(),
             devices: devices_of_every_stage(),
             resource_servers: vec![resource_server(ids::<1>()[0], "https://files.lan")],
+            upstreams: upstreams_of_every_kind(),
             pins: vec![pinned(at(5))],
             entries: entries_of_every_kind(),
             consents: vec![consent],
@@ -144,6 +148,7 @@ impl Everything {
         each(&self.resource_servers, |server| {
             resource_servers::add(tx, server)
         })?;
+        each(&self.upstreams, |added| upstreams::add(tx, added))?;
         each(&self.pins, |pinned| client_documents::put(tx, pinned))?;
         each(&self.entries, |entry| {
             let head = audit::head(tx)?;
@@ -173,6 +178,7 @@ impl Everything {
             access_tokens: records(tx)?,
             devices: records(tx)?,
             resource_servers: records(tx)?,
+            upstreams: records(tx)?,
             pins: records(tx)?,
             entries: entries.map(|chained| chained.entry).collect(),
             consents: tx.scan(Table::SpentConsents, &Keys::ALL, 100)?,
@@ -298,6 +304,51 @@ fn devices_of_every_stage() -> Vec<DeviceAuthorization> {
         .collect()
 }
 
+fn upstreams_of_every_kind() -> Vec<AddedUpstream> {
+    let [bare, child, open, server] = ids();
+    let named = |name: &str, added: AddedUpstream, reach: Reach| AddedUpstream {
+        upstream: Upstream {
+            name: name.parse().expect("a name"),
+            reach,
+            ..added.upstream
+        },
+        ..added
+    };
+    let variable = |name: &str, value| Variable {
+        name: name.to_owned(),
+        value,
+    };
+    let url = || "https://wiki.lan/mcp".parse().expect("a URL");
+    vec![
+        named(
+            "bare",
+            added_upstream(bare),
+            Reach::Child(Box::new(Child {
+                command: vec!["mcp".to_owned()],
+                environment: vec![
+                    variable("A", Source::Text("a".to_owned())),
+                    variable("B", Source::Environment("B".to_owned())),
+                ],
+                sandbox: Sandbox::default(),
+            })),
+        ),
+        added_upstream(child),
+        named(
+            "open",
+            upstream_server(open),
+            Reach::Server {
+                url: url(),
+                header: None,
+            },
+        ),
+        named(
+            "wiki",
+            upstream_server(server),
+            upstream_server(server).upstream.reach,
+        ),
+    ]
+}
+
 /// An entry for every action, in turn by and about everybody and everything.
 fn entries_of_every_kind() -> Vec<AuditEntry> {
     let [some] = ids();
@@ -319,6 +370,7 @@ fn entries_of_every_kind() -> Vec<AuditEntry> {
         Object::AccessToken(some),
         Object::Code(some),
         Object::ResourceServer(some),
+        Object::Upstream(some),
     ];
     let mut entries: Vec<AuditEntry> = (1..)
         .zip(Action::ALL)

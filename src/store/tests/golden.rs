@@ -11,8 +11,8 @@ use std::fmt::{Debug, Write as _};
 use bincode::Encode;
 
 use super::samples::{
-    access_token, at, audit_entry, client, client_secret, code, device, document_client, family,
-    grant, id, pinned, resource_server, session, user,
+    access_token, added_upstream, at, audit_entry, client, client_secret, code, device,
+    document_client, family, grant, id, pinned, resource_server, session, upstream_server, user,
 };
 use crate::{
     crypto::digest::Digest,
@@ -182,6 +182,21 @@ fn a_resource_server_keeps_its_layout() {
          06060606060606060606060606060601ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef\
          8f9805daca546b020a66696c65733a72656164010e73656520796f75722066696c65730b66696c65\
          733a777269746500fbe803",
+    );
+}
+
+#[test]
+fn an_upstream_keeps_its_layout() {
+    assert_golden(
+        &added_upstream(id(at(7), 1)),
+        "01000000001b58010101010101010101010566696c65730002096d63702d66696c6573042f737276\
+         01034b455901082f72756e2f6b6579010566696c657301042f73727601fc00000040014001042f73\
+         727600fb2c01001e00fc00004000fbe803",
+    );
+    assert_golden(
+        &upstream_server(id(at(7), 1)),
+        "01000000001b58010101010101010101010566696c65730113687474703a2f2f31302e302e302e35\
+         2f6d6370010d617574686f72697a6174696f6e000546494c4553fb2c01001e00fc00004000fbe803",
     );
 }
 

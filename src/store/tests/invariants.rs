@@ -2,8 +2,8 @@
 //! ends will be found by the sweeper. The product checks it ([`check`]); here it is tried.
 
 use super::samples::{
-    access_token, at, client, client_secret, code, device, document_client, family, grant, id,
-    pinned, read, resource_server, session, store, user, write,
+    access_token, added_upstream, at, client, client_secret, code, device, document_client, family,
+    grant, id, pinned, read, resource_server, session, store, user, write,
 };
 use crate::{
     crypto::digest::Digest,
@@ -15,7 +15,7 @@ use crate::{
         codec::{self, Record},
         codes, devices, grants,
         meta::{self, Claim, Settings},
-        resource_servers, sessions, tokens, users,
+        resource_servers, sessions, tokens, upstreams, users,
     },
 };
 
@@ -53,6 +53,7 @@ pub(super) fn fill(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     devices::add(tx, &device(id(at(1), 7), 1, at(50)))?;
     let server = resource_server(id(at(1), 8), "https://files.lan");
     resource_servers::add(tx, &server)?;
+    upstreams::add(tx, &added_upstream(id(at(1), 12)))?;
     for number in 1..=3 {
         let head = audit::head(tx)?;
         audit::append(tx, &head, entry(number))?;
@@ -259,6 +260,13 @@ const DAMAGES: &[(&str, Damage)] = &[
         |tx| {
             let pinned = codec::encode(&pinned(at(1))).expect("a record");
             tx.put(Table::PinnedDocuments, b"elsewhere", pinned);
+        },
+    ),
+    (
+        "upstreams_v1 7b1b763e…: stands at another name than its own",
+        |tx| {
+            let added = codec::encode(&added_upstream(id(at(1), 12))).expect("a record");
+            tx.put(Table::Upstreams, b"elsewhere", added);
         },
     ),
 ];

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::{
     invariants::records,
     samples::{
-        access_token, at, audit_entry, client, client_secret, code, device, document_client,
-        family, grant, id, pinned, resource_server, session, user,
+        access_token, added_upstream, at, audit_entry, client, client_secret, code, device,
+        document_client, family, grant, id, pinned, resource_server, session, user,
     },
 };
 use crate::{
@@ -29,6 +29,7 @@ use crate::{
         },
         session::Session,
         timestamp::Timestamp,
+        upstream::AddedUpstream,
         user::User,
     },
     store::{
@@ -38,7 +39,7 @@ use crate::{
         devices::{self, DEVICE_KEPT},
         grants, resource_servers, sessions,
         sweep::{self, Swept},
-        tokens, users,
+        tokens, upstreams, users,
     },
 };
 
@@ -71,6 +72,8 @@ pub(super) enum Operation {
     AnswerDevice { device: u8 },
     AddServer { server: u8 },
     RemoveServer { server: u8 },
+    AddUpstream { upstream: u8 },
+    RemoveUpstream { upstream: u8 },
     Pin { minute: u8 },
     Unpin,
     SpendConsent { consent: u8 },
@@ -116,6 +119,7 @@ impl Operation {
             Self::AddDevice { device: a },
             Self::AnswerDevice { device: a },
             Self::AddServer { server: a },
+            Self::AddUpstream { upstream: a },
             Self::Pin { minute: a },
             Self::SpendConsent { consent: a },
             Self::Audit,
@@ -130,6 +134,7 @@ impl Operation {
             Self::RemoveUser { user: a },
             Self::RemoveToken { token: a },
             Self::RemoveServer { server: a },
+            Self::RemoveUpstream { upstream: a },
             Self::Unpin,
         ]
     }
@@ -156,6 +161,8 @@ impl Operation {
             | Self::RemoveSecret { .. }
             | Self::AddServer { .. }
             | Self::RemoveServer { .. }
+            | Self::AddUpstream { .. }
+            | Self::RemoveUpstream { .. }
             | Self::Pin { .. }
             | Self::Unpin => self.perform_on_programs(tx, now),
             _ => self.perform_on_what_was_allowed(tx, now),
@@ -256,6 +263,26 @@ impl Operation {
                     return Ok(false);
                 };
                 resource_servers::remove(tx, &found);
+            }
+            other => return other.perform_on_other_servers(tx),
+        }
+        Ok(true)
+    }
+
+    fn perform_on_other_servers(self, tx: &mut WriteTx<'_>) -> Result<Done, StoreError> {
+        match self {
+            Self::AddUpstream { upstream } => {
+                let made = made_upstream(upstream);
+                if upstreams::find(tx, &made.upstream.name)?.is_some() {
+                    return Ok(false);
+                }
+                upstreams::add(tx, &made)?;
+            }
+            Self::RemoveUpstream { upstream } => {
+                let name = made_upstream(upstream).upstream.name;
+                let is_there = upstreams::find(tx, &name)?.is_some();
+                upstreams::remove(tx, &name);
+                return Ok(is_there);
             }
             Self::Pin { minute } => client_documents::put(tx, &made_pin(minute))?,
             Self::Unpin => {
@@ -460,6 +487,12 @@ fn made_server(number: u8) -> ResourceServer {
     resource_server(name(11, number), &format!("https://s{number}.lan"))
 }
 
+fn made_upstream(number: u8) -> AddedUpstream {
+    let mut made = added_upstream(name(12, number));
+    made.upstream.name = format!("u{number}").parse().expect("a name");
+    made
+}
+
 fn made_pin(minute: u8) -> PinnedDocument {
     pinned(at(60 * u64::from(minute)))
 }
@@ -477,6 +510,7 @@ pub(super) struct Plain {
     tokens: BTreeMap<Id, AccessToken>,
     devices: BTreeMap<Id, DeviceAuthorization>,
     servers: BTreeMap<Id, ResourceServer>,
+    upstreams: BTreeMap<String, AddedUpstream>,
     pins: BTreeMap<String, PinnedDocument>,
     consents: BTreeMap<Id, Timestamp>,
     entries: BTreeMap<u64, AuditEntry>,
@@ -512,6 +546,7 @@ impl Plain {
             tokens: keyed(tx, |token: &AccessToken| token.id)?,
             devices: keyed(tx, |device: &DeviceAuthorization| device.id)?,
             servers: keyed(tx, |server: &ResourceServer| server.id)?,
+            upstreams: keyed(tx, |added: &AddedUpstream| added.upstream.name.to_string())?,
             pins: keyed(tx, |pin: &PinnedDocument| pin.document.url.to_string())?,
             consents,
             entries: entries
@@ -609,6 +644,14 @@ impl Plain {
                 add(&mut self.servers, made.id, || made)
             }
             Op::RemoveServer { server } => self.servers.remove(&made_server(server).id).is_some(),
+            Op::AddUpstream { upstream } => {
+                let made = made_upstream(upstream);
+                add(&mut self.upstreams, made.upstream.name.to_string(), || made)
+            }
+            Op::RemoveUpstream { upstream } => {
+                let name = made_upstream(upstream).upstream.name;
+                self.upstreams.remove(name.as_str()).is_some()
+            }
             Op::Pin { minute } => {
                 let made = made_pin(minute);
                 self.pins.insert(made.document.url.to_string(), made);
