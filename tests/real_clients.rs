@@ -36,8 +36,18 @@ fn python_clients_sign_in_and_call_tools() {
 }
 
 #[test]
+fn the_client_of_rmcp_signs_in_and_calls_tools() {
+    run("rmcp");
+}
+
+#[test]
 fn the_conformance_tool_of_mcp_finds_nothing_wrong() {
     run("conformance");
+}
+
+#[test]
+fn the_conformance_suite_of_mcp_fails_only_where_nothing_is_offered() {
+    run("mcp-conformance");
 }
 
 #[test]
@@ -56,6 +66,11 @@ fn a_killed_server_loses_no_answered_token() {
 }
 
 #[test]
+fn a_full_disk_and_a_damaged_file_lose_nothing() {
+    run("storage");
+}
+
+#[test]
 fn tls_clients_trust_the_box_and_follow_its_certificates() {
     run("tls");
 }
@@ -68,6 +83,11 @@ fn faults_of_the_process_are_one_clear_sentence() {
 #[test]
 fn grants_without_a_redirect_and_another_mcp_server_work() {
     run("grants");
+}
+
+#[test]
+fn other_mcp_servers_are_called_through_the_box() {
+    run("upstreams");
 }
 
 #[test]

@@ -57,18 +57,24 @@ fn every_rule_finds_what_it_must_and_nothing_else() {
 
 #[test]
 fn every_direct_dependency_has_its_reason_and_no_reason_is_stale() {
-    let manifest: toml::Table = read("Cargo.toml").parse().expect("Cargo.toml is TOML");
-    let package: serde_json::Value =
-        serde_json::from_str(&read("tests/clients/package.json")).expect("package.json is JSON");
-    let mut used: Vec<String> = ["dependencies", "dev-dependencies", "build-dependencies"]
-        .iter()
-        .filter_map(|section| manifest.get(*section)?.as_table())
-        .flat_map(|table| table.keys().cloned())
-        .collect();
-    let npm = package["dependencies"]
-        .as_object()
-        .expect("package.json has dependencies");
-    used.extend(npm.keys().cloned());
+    let mut used = Vec::new();
+    for path in ["Cargo.toml", "benches/Cargo.toml"] {
+        let manifest: toml::Table = read(path).parse().expect("Cargo.toml is TOML");
+        let tables = ["dependencies", "dev-dependencies", "build-dependencies"]
+            .iter()
+            .filter_map(|section| manifest.get(*section)?.as_table());
+        used.extend(tables.flat_map(|table| table.keys().cloned()));
+    }
+    for path in [
+        "tests/clients/package.json",
+        "benches/peers/node-oidc-provider/package.json",
+    ] {
+        let package: serde_json::Value =
+            serde_json::from_str(&read(path)).expect("package.json is JSON");
+        let npm = package["dependencies"].as_object();
+        used.extend(npm.expect("it has dependencies").keys().cloned());
+    }
+    used.retain(|name| name != "keystead");
 
     let page = read("docs/dependencies.md");
     let explained: Vec<String> = page.lines().filter_map(explained_name).collect();
@@ -88,6 +94,36 @@ fn every_direct_dependency_has_its_reason_and_no_reason_is_stale() {
         stale.is_empty(),
         "docs/dependencies.md explains {stale:?}, which nothing uses"
     );
+}
+
+/// What can be measured is known to the script that measures and to the page that tells of it.
+#[test]
+fn every_part_of_the_benchmarks_is_documented() {
+    let names = |path: &str, table: &str| -> Vec<String> {
+        let source = read(path);
+        let (_, rows) = source.split_once(table).expect("the table is there");
+        let (rows, _) = rows.split_once("];").expect("a table ends");
+        let names = rows.split("(\"").skip(1);
+        names
+            .filter_map(|row| Some(row.split_once('"')?.0.to_owned()))
+            .collect()
+    };
+    let parts = names("benches/src/suite.rs", "const PARTS");
+    let scenarios = names("benches/src/scenario.rs", "const ALL");
+    assert!(
+        parts.len() > 1 && scenarios.len() > 1,
+        "{parts:?} {scenarios:?}"
+    );
+    let (page, script) = (read("docs/performance.md"), read("benches/run"));
+    for name in parts.iter().chain(&scenarios) {
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "docs/performance.md lacks {name}"
+        );
+    }
+    for part in parts {
+        assert!(script.contains(&part), "benches/run does not say {part}");
+    }
 }
 
 /// The name that a row `` | `name` | reason | `` explains.

@@ -7,7 +7,7 @@ use crate::{
     audit::{self, Act},
     config::Lifetimes,
     model::{
-        audit::{Action, Change, Object},
+        audit::{Action, Change, Object, Origin},
         credential::{Credential, CredentialKind},
         id::Id,
         session::{BROWSER_LEN_MAX, Session},
@@ -95,7 +95,7 @@ pub fn open(
 fn end_oldest(tx: &mut WriteTx<'_>, act: Act<'_>, user_id: Id) -> Result<(), StoreError> {
     let open = sessions::list_of_user(tx, user_id)?;
     if let Some(oldest) = open.last().filter(|_| open.len() >= SESSIONS_PER_USER_MAX) {
-        end(tx, act, oldest)?;
+        end(tx, act.by, oldest)?;
     }
     Ok(())
 }
@@ -126,8 +126,13 @@ pub fn touch(
     let Some(mut session) = found else {
         return Ok(());
     };
+    let ended_at = session.ends_at();
     session.last_seen_at = session.last_seen_at.max(now);
     session.idle_expires_at = now.after(lifetimes.session_idle_ttl);
+    // The owner has made lifetimes shorter since.
+    if session.ends_at() < ended_at {
+        sessions::schedule(tx, &session);
+    }
     sessions::put(tx, &session)
 }
 
@@ -139,11 +144,11 @@ pub fn list(tx: &dyn Read, now: Timestamp, user_id: Id) -> Result<Vec<Session>, 
 }
 
 /// Ends one session of `user_id`. `false` if it is not theirs or there is none.
-pub fn close(tx: &mut WriteTx<'_>, act: Act<'_>, user_id: Id, id: Id) -> Result<bool, StoreError> {
+pub fn close(tx: &mut WriteTx<'_>, by: &Origin, user_id: Id, id: Id) -> Result<bool, StoreError> {
     match sessions::find(tx, id)?.filter(|session| session.user_id == user_id) {
         None => Ok(false),
         Some(session) => {
-            end(tx, act, &session)?;
+            end(tx, by, &session)?;
             Ok(true)
         }
     }
@@ -152,23 +157,23 @@ pub fn close(tx: &mut WriteTx<'_>, act: Act<'_>, user_id: Id, id: Id) -> Result<
 /// Ends every session of `user_id` but `keep`, and says how many.
 pub fn close_others(
     tx: &mut WriteTx<'_>,
-    act: Act<'_>,
+    by: &Origin,
     user_id: Id,
     keep: Id,
 ) -> Result<usize, StoreError> {
     let mut others = sessions::list_of_user(tx, user_id)?;
     others.retain(|session| session.id != keep);
     for session in &others {
-        end(tx, act, session)?;
+        end(tx, by, session)?;
     }
     Ok(others.len())
 }
 
-fn end(tx: &mut WriteTx<'_>, act: Act<'_>, session: &Session) -> Result<(), StoreError> {
+fn end(tx: &mut WriteTx<'_>, by: &Origin, session: &Session) -> Result<(), StoreError> {
     sessions::remove(tx, session);
     audit::record(
         tx,
-        act.by,
+        by,
         Action::SessionClosed,
         Object::Session(session.id),
         [],

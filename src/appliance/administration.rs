@@ -5,7 +5,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{audit::AuditRow, model::user::Role};
+use crate::{
+    audit::AuditRow,
+    model::{upstream_words::UpstreamWords, user::Role},
+    store::restore::Epoch,
+};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +89,15 @@ pub enum Command {
         /// The audience of its tokens.
         identifier: String,
     },
+    /// Put another MCP server behind this one.
+    UpstreamAdd(Box<UpstreamWords>),
+    /// Every MCP server behind this one.
+    UpstreamList,
+    /// Take an MCP server from behind this one.
+    UpstreamRemove {
+        /// Its name.
+        name: String,
+    },
     /// Keep a copy of a client's document.
     ClientPin {
         /// Where the document is.
@@ -99,6 +112,10 @@ pub enum Command {
         /// Where the document is.
         url: String,
     },
+    /// Hand over a backup: after the answer, on the same connection.
+    Backup,
+    /// Look through the whole store.
+    Check,
     /// Check the chain of the audit log.
     AuditVerify,
     /// Search the audit log.
@@ -167,10 +184,18 @@ pub enum Reply {
         /// Its secret, which nobody can read again.
         client_secret: String,
     },
+    /// The other MCP servers, those of the configuration first.
+    Upstreams(Vec<UpstreamRow>),
+    /// The other MCP server that was added.
+    Upstream(UpstreamRow),
     /// Every copy of a client's document.
     Pins(Vec<PinRow>),
     /// The copy that was pinned.
     Pin(PinRow),
+    /// A backup follows.
+    Backup,
+    /// What is in the store, and what is wrong with it.
+    Checked(CheckRow),
     /// The audit log holds together.
     AuditVerified {
         /// How many entries it has.
@@ -266,6 +291,26 @@ pub struct ScopeRow {
     pub words: String,
 }
 
+/// Another MCP server as `upstream list` shows it. Times are RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamRow {
+    /// What it is called.
+    pub name: String,
+    /// The program with its arguments; none for a server.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub command: Vec<String>,
+    /// The endpoint of a server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Where clients find its tools alone.
+    pub path: String,
+    /// The scopes that open its tools.
+    pub scopes: Vec<String>,
+    /// When it was added; none if the configuration names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub added_at: Option<String>,
+}
+
 /// A copy of a client's document as `client pins` shows it. Times are RFC 3339.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinRow {
@@ -278,6 +323,87 @@ pub struct PinRow {
     /// When it was pinned; none for a copy that is in the binary.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned_at: Option<String>,
+}
+
+/// What `check` found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckRow {
+    /// Whether the checksums of the file's pages, or of a backup, are right.
+    pub pages: PageState,
+    /// When the backup was made that was looked at; none for a data file. RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup_made_at: Option<String>,
+    /// Every table.
+    pub tables: Vec<TableRow>,
+    /// What is wrong; the first hundred or so.
+    pub faults: Vec<String>,
+    /// How much is wrong.
+    pub fault_count: u64,
+}
+
+impl CheckRow {
+    /// What is so damaged that nothing in it can be looked at.
+    pub(super) fn damaged(part: &str, fault: &dyn fmt::Display) -> Self {
+        Self {
+            pages: PageState::Damaged,
+            backup_made_at: None,
+            tables: Vec::new(),
+            faults: vec![format!("{part}: {fault}")],
+            fault_count: 1,
+        }
+    }
+}
+
+/// What is known of the checksums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PageState {
+    /// They are right.
+    Whole,
+    /// They are not.
+    Damaged,
+    /// They cannot be checked while the server runs.
+    NotChecked,
+}
+
+/// A table as `check` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRow {
+    /// Its name.
+    pub name: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+}
+
+/// What `restore` made. Counts are those of the backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestoredRow {
+    /// When the backup was made, as RFC 3339.
+    pub made_at: String,
+    /// Which version made it.
+    pub version: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Whether a new epoch has begun, or the backup's goes on.
+    pub epoch: Epoch,
+    /// Browser sessions.
+    pub sessions: u64,
+    /// What people allowed.
+    pub grants: u64,
+    /// Families of refresh tokens.
+    pub families: u64,
+    /// Access tokens.
+    pub access_tokens: u64,
+    /// Who can sign in.
+    pub users: u64,
+    /// Clients.
+    pub clients: u64,
+    /// Secrets of clients.
+    pub secrets: u64,
+    /// Resource servers.
+    pub resource_servers: u64,
 }
 
 /// The command was understood and not done; nothing was changed.

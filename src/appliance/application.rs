@@ -107,7 +107,9 @@ impl Appliance {
             _ if is_ours => true,
             // The MCP specification wants the origin checked there. A page of this machine itself
             // is a developer's tool; that of a rebound name is none (threat 1).
-            Some((Cors::AnyOrigin, Access::Bearer(_))) => is_of_this_machine(origin),
+            Some((Cors::AnyOrigin, Access::Bearer(_) | Access::Upstream)) => {
+                is_of_this_machine(origin)
+            }
             Some((Cors::AnyOrigin, _)) => true,
             // With `Referrer-Policy: no-referrer` a browser sends `null` even to the page's own
             // origin (Fetch standard, "append a request Origin header"), but says that it is.

@@ -10,7 +10,7 @@ use crate::{
             Answer, ClientRow, Command, Password, Refused, Reply, ResourceRow, ScopeRow, UserRow,
             UserState,
         },
-        data_file, directory, pins,
+        data_file, directory, pins, upstreams,
     },
     audit::{self, Act},
     config::Config,
@@ -32,6 +32,7 @@ use crate::{
         },
         public_url::PublicUrl,
         timestamp::Timestamp,
+        upstream::Upstream,
         user::{NewPassword, User, UserName},
     },
     oauth2provider::{
@@ -50,9 +51,12 @@ pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, S
     directory::prepare(&config.data_dir, DATA_FILE)?;
     let store = Store::open(&data_file(&config.data_dir), &OsEntropy)?;
     let (entropy, now) = (Arc::new(OsEntropy), SystemClock.now());
-    let public_url = config.network.public_url.clone();
+    let known = Known {
+        public_url: config.network.public_url.clone(),
+        upstreams: config.upstreams.clone(),
+    };
     Ok(
-        begin(&store, entropy, now, command, public_url).and_then(|begun| match begun {
+        begin(&store, entropy, now, command, known).and_then(|begun| match begun {
             Begun::Answered(reply) => Ok(*reply),
             Begun::Writing(answer) => answer.wait(),
         }),
@@ -65,20 +69,28 @@ pub(super) enum Begun {
     Writing(crate::store::Answer<Reply, Refused>),
 }
 
-/// Begins with a command, on a deployment at `public_url`, where that is known. Slow, where a password has to be hashed.
+/// What is known of the deployment beside its data.
+pub(super) struct Known {
+    /// Its address; while no server runs it may not be known.
+    pub(super) public_url: Option<PublicUrl>,
+    /// The upstreams that its configuration names.
+    pub(super) upstreams: Vec<Upstream>,
+}
+
+/// Begins with a command, on a deployment of which that is `known`. Slow, where a password has to
+/// be hashed.
 pub(super) fn begin(
     store: &Store,
     entropy: Arc<dyn Entropy>,
     now: Timestamp,
     command: Command,
-    public_url: Option<PublicUrl>,
+    known: Known,
 ) -> Result<Begun, Refused> {
-    if let Some(reply) = store.read(|tx| query(tx, &command))? {
+    if let Some(reply) = store.read(|tx| query(tx, &known, &command))? {
         return Ok(Begun::Answered(Box::new(reply)));
     }
     let prepared = Prepared::new(command, &*entropy)?;
-    let write =
-        store.write(move |tx| prepared.execute_locally(tx, now, &*entropy, public_url.as_ref()));
+    let write = store.write(move |tx| prepared.execute_locally(tx, now, &*entropy, &known));
     Ok(Begun::Writing(write))
 }
 
@@ -113,6 +125,8 @@ enum Prepared {
     ResourceAdd(ServerIdentifier, Vec<ServerScope>),
     /// A document that may be kept.
     ClientPin(ClientDocument),
+    /// Another MCP server that may be added.
+    UpstreamAdd(Box<Upstream>),
     /// Nothing was slow.
     Other(Command),
 }
@@ -186,6 +200,9 @@ impl Prepared {
             Command::ClientPin { url, document } => {
                 Self::ClientPin(pins::parse_document(&url, &document)?)
             }
+            Command::UpstreamAdd(words) => Self::UpstreamAdd(Box::new(
+                Upstream::try_from(*words).map_err(Refused::because)?,
+            )),
             other => Self::Other(other),
         })
     }
@@ -196,7 +213,7 @@ impl Prepared {
         tx: &mut WriteTx<'_>,
         now: Timestamp,
         entropy: &dyn Entropy,
-        public_url: Option<&PublicUrl>,
+        known: &Known,
     ) -> Answer {
         let by = Origin::local(now, Actor::Administrator);
         self.execute(
@@ -206,12 +223,12 @@ impl Prepared {
                 entropy,
                 by: &by,
             },
-            public_url,
+            known,
         )
     }
 
     /// Does it, in the writer.
-    fn execute(self, tx: &mut WriteTx<'_>, act: Act<'_>, public_url: Option<&PublicUrl>) -> Answer {
+    fn execute(self, tx: &mut WriteTx<'_>, act: Act<'_>, known: &Known) -> Answer {
         match self {
             Self::UserAdd(name, role, hash) => {
                 let user = users::create(tx, act, name, role, hash)?;
@@ -223,7 +240,7 @@ impl Prepared {
                 Ok(Reply::Done)
             }
             Self::ClientAdd(metadata) => {
-                check_scope(tx, metadata.scope.as_ref())?;
+                check_scope(tx, known, metadata.scope.as_ref())?;
                 let (client, secret) = apps::create(tx, act, metadata, FirstSecret::AtOnce)?;
                 Ok(Reply::ClientCreated {
                     client: client_row(&client),
@@ -231,6 +248,7 @@ impl Prepared {
                 })
             }
             Self::ResourceAdd(identifier, scopes) => {
+                let public_url = known.public_url.as_ref();
                 let added = resources::add(tx, act, public_url, identifier, scopes);
                 let (server, secret) = added.map_err(Refused::because)?;
                 Ok(Reply::ResourceCreated {
@@ -239,13 +257,14 @@ impl Prepared {
                 })
             }
             Self::ClientPin(document) => pins::pin(tx, act, document),
-            Self::Other(command) => execute_quick(tx, act, command),
+            Self::UpstreamAdd(upstream) => upstreams::add(tx, act, known, *upstream),
+            Self::Other(command) => execute_quick(tx, act, known, command),
         }
     }
 }
 
 /// What a command that changes nothing is answered, from a snapshot; `None` for every other.
-fn query(tx: &dyn Read, command: &Command) -> Result<Option<Reply>, Refused> {
+fn query(tx: &dyn Read, known: &Known, command: &Command) -> Result<Option<Reply>, Refused> {
     Ok(Some(match command {
         Command::UserList => {
             let users = crate::store::users::list(tx)?;
@@ -260,6 +279,7 @@ fn query(tx: &dyn Read, command: &Command) -> Result<Option<Reply>, Refused> {
             let servers = resource_servers::list(tx)?;
             Reply::Resources(servers.iter().map(resource_row).collect())
         }
+        Command::UpstreamList => upstreams::list(tx, known)?,
         Command::ClientPins => pins::list(tx)?,
         Command::AuditVerify => {
             let verified = audit::verify(tx).map_err(Refused::because)?;
@@ -285,7 +305,7 @@ fn query(tx: &dyn Read, command: &Command) -> Result<Option<Reply>, Refused> {
     }))
 }
 
-fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer {
+fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, known: &Known, command: Command) -> Answer {
     match command {
         Command::UserDisable { name } => {
             let user = users::named(tx, &user_name(&name)?)?;
@@ -304,6 +324,7 @@ fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, command: Command) -> Answer
             apps::remove(tx, act, client.id)?;
         }
         Command::ResourceRemove { identifier } => remove_resource(tx, act, &identifier)?,
+        Command::UpstreamRemove { name } => upstreams::remove(tx, act, known, &name)?,
         Command::ClientUnpin { url } => pins::unpin(tx, act, &url)?,
         prepared => {
             let name = std::mem::discriminant(&prepared);
@@ -397,15 +418,16 @@ fn parse_scope(text: &str) -> Result<ScopeSet, Refused> {
         .map_err(|error| Refused::because(format!("scope: {error}")))
 }
 
-/// A client may be given the scopes of this box and of every resource server.
-fn check_scope(tx: &dyn Read, scope: Option<&ScopeSet>) -> Result<(), Refused> {
+/// A client may be given the scopes of this box, of its upstreams and of every resource server.
+fn check_scope(tx: &dyn Read, known: &Known, scope: Option<&ScopeSet>) -> Result<(), Refused> {
     let Some(scope) = scope else { return Ok(()) };
     let servers = resource_servers::list(tx)?;
+    let of_upstreams = upstreams::scopes(tx, known)?;
     let is_known = |name: &str| {
         let of_server = servers
             .iter()
             .any(|server| server.find_scope(name).is_some());
-        find_definition(name).is_some() || of_server
+        find_definition(name).is_some() || of_server || of_upstreams.iter().any(|s| s == name)
     };
     match scope.iter().find(|name| !is_known(name)) {
         None => Ok(()),

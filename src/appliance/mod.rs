@@ -7,10 +7,14 @@ pub mod routes;
 pub mod socket;
 
 mod application;
+mod compaction;
 mod execute;
 mod outbound;
 mod pins;
+mod safekeeping;
 mod start;
+mod sweeper;
+mod upstreams;
 
 #[cfg(test)]
 mod tests;
@@ -21,9 +25,15 @@ use ipnet::IpNet;
 
 pub use execute::administer_offline;
 pub use outbound::EgressCaError;
+pub use safekeeping::{SafekeepingError, back_up, check_file, check_offline, restore};
 pub use start::{Ready, StartError, serve};
 
-use crate::{config::Switch, mcp::Mcp, runtime::clock::Clock, web::Web};
+use crate::{
+    config::Switch,
+    mcp::{Mcp, upstreams::Upstreams},
+    runtime::clock::Clock,
+    web::Web,
+};
 
 /// Name of the data file in the data directory.
 pub const DATA_FILE: &str = "keystead.redb";
@@ -32,7 +42,7 @@ pub const DATA_FILE: &str = "keystead.redb";
 pub struct Appliance {
     web: Arc<Web>,
     mcp: Mcp,
-    experimental_mcp: Mcp,
+    upstreams: Arc<Upstreams>,
     clock: Arc<dyn Clock>,
     /// Whether `/api/v2` is there at all.
     management_api: Switch,

@@ -1,6 +1,9 @@
 //! The way out, as the configuration wants it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{
     RootCertStore,
@@ -11,8 +14,12 @@ use rustls::{
 };
 
 use crate::{
-    config::Config,
-    runtime::outbound::{Outbound, SystemDialer, SystemResolver},
+    config::{Config, environment::Environment},
+    mcp::upstreams::{Connect, SystemConnect},
+    runtime::{
+        child::Launcher,
+        outbound::{NamedServers, Outbound, Resolve, SystemDialer, SystemResolver},
+    },
 };
 
 /// The file of `egress_ca` cannot be used.
@@ -23,26 +30,53 @@ pub struct EgressCaError {
     why: String,
 }
 
+/// Every way to another server.
+pub(super) struct Ways {
+    /// To whatever may be fetched.
+    pub(super) outbound: Outbound,
+    /// To other MCP servers behind this one.
+    pub(super) upstreams: Arc<dyn Connect>,
+}
+
+impl Ways {
+    /// The ways that the configuration wants. Children are begun by `launcher`, with values from
+    /// `environment`.
+    pub(super) fn open(
+        config: &Config,
+        environment: &Environment,
+        launcher: Launcher,
+    ) -> Result<Self, EgressCaError> {
+        let roots = roots(config.egress_ca.as_deref())?;
+        let resolver = SystemResolver::from_system().ok();
+        let resolver = resolver.map(|resolver| Box::new(resolver) as Box<dyn Resolve>);
+        let servers = NamedServers::new(resolver, SystemDialer, roots.clone());
+        let connect = SystemConnect::new(launcher, environment.clone(), servers);
+        Ok(Self {
+            outbound: open(config, roots),
+            upstreams: Arc::new(connect),
+        })
+    }
+}
+
 /// The way out, or none.
 ///
 /// A machine without name servers has none either: that is how an air-gapped one looks, and it has
 /// to start.
-pub(super) fn open(config: &Config) -> Result<Outbound, EgressCaError> {
+fn open(config: &Config, roots: RootCertStore) -> Outbound {
     if !config.egress.is_on() {
-        return Ok(Outbound::off());
+        return Outbound::off();
     }
-    let roots = roots(config.egress_ca.as_deref())?;
     if roots.is_empty() {
         tracing::warn!("this machine trusts no certificate authority: nothing can be fetched");
     }
     match SystemResolver::from_system() {
         Ok(resolver) => {
             let allowed = config.egress_allow.clone();
-            Ok(Outbound::new(resolver, SystemDialer, roots, allowed))
+            Outbound::new(resolver, SystemDialer, roots, allowed)
         }
         Err(error) => {
             tracing::warn!(%error, "this machine has no name servers: nothing is fetched, as with --egress off");
-            Ok(Outbound::off())
+            Outbound::off()
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         response::{Response, json},
         route::{Cors, OnHangUp, Route},
     },
-    mcp::MCP_BODY_BYTES_MAX,
+    mcp::{self, MCP_BODY_BYTES_MAX},
     model::{
         oauth2::scope::{
             APPS_READ, APPS_WRITE, AUDIT_READ, GRANTS_READ, GRANTS_WRITE, SESSIONS_READ,
@@ -20,7 +20,9 @@ use crate::{
         },
         user::Role,
     },
-    oauth2provider::{MCP_EXPERIMENT_PATH, MCP_PATH},
+    oauth2provider::{
+        MCP_EXPERIMENT_PATH, MCP_PATH, MCP_READONLY_PATH, MCP_SEARCH_PATH, MCP_STANDARD_PATH,
+    },
     web::{
         api::{self, API_BODY_BYTES_MAX, caller::Needs},
         credentials::{Access, Caller},
@@ -32,7 +34,7 @@ use crate::{
         },
         pages::{account, apps, claim, device, home, sign_in},
         refusals::ApiError,
-        throttle::Endpoint,
+        throttle::{Endpoint, Subject},
     },
 };
 
@@ -81,16 +83,31 @@ macro_rules! form {
 
 /// The MCP endpoint, by every method: the credential comes before the method.
 macro_rules! mcp {
-    ($method:ident $path:ident, $endpoint:path) => {
+    ($method:ident $path:ident) => {
         Route::new(
             ::http::Method::$method,
             $path,
             Access::Bearer($path),
-            |app, request, caller| Box::pin($endpoint(app, request, caller)),
+            |app, request, caller| Box::pin(mcp(app, request, caller, $path)),
         )
         .body_bytes_max(MCP_BODY_BYTES_MAX)
         .cors(Cors::AnyOrigin)
         // A disconnect cancels the request (MCP 2026-07-28, transports).
+        .on_hang_up(OnHangUp::Cancel)
+    };
+}
+
+/// The MCP endpoint of one upstream, by every method.
+macro_rules! mcp_upstream {
+    ($method:ident) => {
+        Route::new(
+            ::http::Method::$method,
+            "/mcp/{upstream}",
+            Access::Upstream,
+            |app, request, caller| Box::pin(mcp_upstream(app, request, caller)),
+        )
+        .body_bytes_max(MCP_BODY_BYTES_MAX)
+        .cors(Cors::AnyOrigin)
         .on_hang_up(OnHangUp::Cancel)
     };
 }
@@ -127,12 +144,24 @@ pub static ROUTES: &[Route<Appliance>] = &[
     form!("/oauth2/introspect", Client(Introspection), introspect::post),
     form!("/oauth2/device_authorization", Client(DeviceAuthorization), device_authorization::post)
         .cors(Cors::AnyOrigin),
-    mcp!(POST MCP_PATH, mcp),
-    mcp!(GET MCP_PATH, mcp),
-    mcp!(DELETE MCP_PATH, mcp),
-    mcp!(POST MCP_EXPERIMENT_PATH, experimental_mcp),
-    mcp!(GET MCP_EXPERIMENT_PATH, experimental_mcp),
-    mcp!(DELETE MCP_EXPERIMENT_PATH, experimental_mcp),
+    mcp!(POST MCP_PATH),
+    mcp!(GET MCP_PATH),
+    mcp!(DELETE MCP_PATH),
+    mcp!(POST MCP_STANDARD_PATH),
+    mcp!(GET MCP_STANDARD_PATH),
+    mcp!(DELETE MCP_STANDARD_PATH),
+    mcp!(POST MCP_READONLY_PATH),
+    mcp!(GET MCP_READONLY_PATH),
+    mcp!(DELETE MCP_READONLY_PATH),
+    mcp!(POST MCP_SEARCH_PATH),
+    mcp!(GET MCP_SEARCH_PATH),
+    mcp!(DELETE MCP_SEARCH_PATH),
+    mcp_upstream!(POST),
+    mcp_upstream!(GET),
+    mcp_upstream!(DELETE),
+    mcp!(POST MCP_EXPERIMENT_PATH),
+    mcp!(GET MCP_EXPERIMENT_PATH),
+    mcp!(DELETE MCP_EXPERIMENT_PATH),
     web!(GET "/", Visitor, home::get),
     web!(GET "/assets/{*path}", Anyone, home::asset),
     web!(GET "/ca.crt", Anyone, home::ca_certificate),
@@ -186,24 +215,33 @@ pub static ROUTES: &[Route<Appliance>] = &[
     web!(GET "/favicon.ico", Anyone, home::favicon),
 ];
 
-/// `/mcp`.
-async fn mcp(app: Arc<Appliance>, request: Request, caller: Caller) -> Response {
-    match caller {
-        Caller::Bearer(access) => app.mcp.answer(request, *access).await,
-        // The route asks for a bearer; if none was checked, nothing is done.
-        Caller::Anyone | Caller::Visitor(_) | Caller::Api(_) => {
-            refused(StatusCode::UNAUTHORIZED, "no credential")
-        }
-    }
+/// The MCP endpoint of the upstream that the path names.
+async fn mcp_upstream(app: Arc<Appliance>, request: Request, caller: Caller) -> Response {
+    let name = request.head.capture("upstream").unwrap_or_default();
+    let path = format!("{MCP_PATH}/{name}");
+    mcp(app, request, caller, &path).await
 }
 
-/// `/api/experimental/mcp/http`.
-async fn experimental_mcp(app: Arc<Appliance>, request: Request, caller: Caller) -> Response {
-    if let Err(off) = app.web.experiments.require(&[&MCP_SERVER_HTTP]) {
+/// The MCP endpoint at `path`.
+async fn mcp(app: Arc<Appliance>, request: Request, caller: Caller, path: &str) -> Response {
+    if path == MCP_EXPERIMENT_PATH
+        && let Err(off) = app.web.experiments.require(&[&MCP_SERVER_HTTP])
+    {
         return refused(StatusCode::FORBIDDEN, &off.to_string());
     }
     match caller {
-        Caller::Bearer(access) => app.experimental_mcp.answer(request, *access).await,
+        Caller::Bearer(access) => {
+            let allowance = Subject::Grant(access.grant_id);
+            let checked = app
+                .web
+                .throttle
+                .check(request.head.now, Endpoint::Mcp, allowance);
+            match checked {
+                Ok(()) => app.mcp.answer(request, *access, path).await,
+                Err(wait) => mcp::too_often(wait.seconds),
+            }
+        }
+        // The route asks for a bearer; if none was checked, nothing is done.
         Caller::Anyone | Caller::Visitor(_) | Caller::Api(_) => {
             refused(StatusCode::UNAUTHORIZED, "no credential")
         }

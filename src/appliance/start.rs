@@ -15,14 +15,16 @@ use crate::{
     appliance::{
         Appliance, DATA_FILE,
         administration::{Answer, Command, Refused},
-        data_file, directory,
-        execute::{Begun, begin},
-        outbound::{self, EgressCaError},
-        socket,
+        compaction, data_file, directory,
+        execute::{Begun, Known, begin},
+        outbound::{EgressCaError, Ways},
+        safekeeping::Readers,
+        socket::{self, Response},
+        sweeper,
     },
-    audit,
     config::{
         Config,
+        environment::Environment,
         serving::{Listen, PublicSource, Serving, TlsSource, Transport, Unavailable, Unservable},
     },
     crypto::entropy::Entropy,
@@ -32,24 +34,22 @@ use crate::{
         server::{self, PeerFilter},
         tls::{CertificateError, Certificates},
     },
-    mcp::Mcp,
-    model::{credential::Credential, public_url::PublicUrl},
-    oauth2provider::{MCP_EXPERIMENT_PATH, MCP_PATH, Provider},
+    mcp::{Mcp, UnknownTool, upstreams::Upstreams},
+    model::{credential::Credential, public_url::PublicUrl, timestamp::Timestamp},
+    oauth2provider::Provider,
     runtime::{
+        child::Launcher,
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
         logs::{self, LogsError},
-        outbound::Outbound,
-        signals::{Reload, Stop},
+        signals::{self, Reload, Stop},
     },
     store::{Store, StoreError, meta},
-    web::{Web, health::Probe, passwords::PasswordDesk, throttle::Throttle},
+    web::{
+        Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
+        throttle::Throttle,
+    },
 };
-
-/// How often what has ended is swept out of the data file.
-const SWEEP_PERIOD: Duration = Duration::from_mins(1);
-/// Steps of one sweep at the most; what is left waits for the next.
-const SWEEP_STEPS_MAX: usize = 1_000;
 
 /// Why it did not start.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,9 @@ pub enum StartError {
     /// The administration socket cannot be made.
     #[error(transparent)]
     Socket(#[from] socket::BindError),
+    /// A tool is to be off that there is not.
+    #[error(transparent)]
+    UnknownTool(#[from] UnknownTool),
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -107,6 +110,7 @@ pub struct Ready {
 /// Serves until it is told to stop. `announce` is called once, when it answers.
 pub fn serve(
     config: &Config,
+    environment: &Environment,
     announce: impl FnOnce(&Ready) -> io::Result<()>,
 ) -> Result<(), StartError> {
     let serving = config.network.plan()?;
@@ -114,11 +118,21 @@ pub fn serve(
     directory::prepare(&config.data_dir, DATA_FILE)?;
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
     let store = Arc::new(Store::open(&data_file(&config.data_dir), &*entropy)?);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(StartError::System)?;
-    runtime.block_on(run(config, serving, store, entropy, announce))
+    let launcher = Launcher::of_this_binary().map_err(StartError::System)?;
+    let ways = Ways::open(config, environment, launcher)?;
+    let runtime = runtime().map_err(StartError::System)?;
+    runtime.block_on(run(config, serving, store, entropy, ways, announce))
+}
+
+/// As many threads as there are cores for this process. On one core there is nothing to share the
+/// tasks with, and what a scheduler of several threads costs is a tenth of what a request does.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    use tokio::runtime::Builder;
+    let mut builder = match std::thread::available_parallelism() {
+        Ok(cores) if cores.get() > 1 => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    builder.enable_all().build()
 }
 
 async fn run(
@@ -126,11 +140,14 @@ async fn run(
     serving: Serving,
     store: Arc<Store>,
     entropy: Arc<dyn Entropy>,
+    ways: Ways,
     announce: impl FnOnce(&Ready) -> io::Result<()>,
 ) -> Result<(), StartError> {
+    answer_in_runtime(&store);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut stop = Stop::listen().map_err(StartError::System)?;
     let reload = Reload::listen().map_err(StartError::System)?;
+    signals::outlive_file_limit().map_err(StartError::System)?;
     let listeners = listen(&serving.listen).await?;
     let public_url = public_url(&serving, &listeners);
     let certificates = certificates(config, &serving, &public_url, &*clock)?.map(Arc::new);
@@ -144,34 +161,23 @@ async fn run(
             .as_deref()
             .and_then(Certificates::ca_pem)
             .map(str::to_owned),
-        outbound::open(config)?,
+        ways,
     )?;
     let admin = socket::Listener::bind(&config.data_dir)?;
 
-    let claim = open_claim(config, &store, &entropy, &*clock)?;
-    let provider = Arc::clone(&app.web.provider);
+    let claim = open_claim(config, &store, &entropy, &*clock).await?;
     warn_of_what_is_off(config);
-    tracing::info!(url = %provider.public_url, data = %config.data_dir.display(), "serving");
+    let url = &app.web.provider.public_url;
+    tracing::info!(%url, data = %config.data_dir.display(), "serving");
     let background = Background::start(
+        &app.upstreams,
         &store,
         &clock,
         config.lifetimes.audit_kept,
         reload,
         certificates.clone(),
     );
-    announce(&Ready {
-        claim: claim.map(|credential| {
-            let path = format!("/claim/{}", credential.reveal());
-            (provider.public_url.join(&path), config.lifetimes.claim_ttl)
-        }),
-        ca_certificate: app
-            .web
-            .ca_pem
-            .as_ref()
-            .map(|_| config.data_dir.join("ca.crt")),
-        public_url: provider.public_url.clone(),
-    })
-    .map_err(StartError::Output)?;
+    announce(&ready(config, &app.web, claim)).map_err(StartError::Output)?;
 
     let (stopping, stopped) = tokio::sync::watch::channel(());
     let handler = administer(Arc::clone(&app.web), Arc::clone(&clock));
@@ -194,8 +200,27 @@ async fn run(
     if let Err(error) = admin.await {
         tracing::error!(%error, "the administration socket did not end in order");
     }
-    background.stop();
+    background.stop().await;
     Ok(())
+}
+
+fn ready(config: &Config, web: &Web, claim: Option<Credential>) -> Ready {
+    let public_url = &web.provider.public_url;
+    let has_ca = web.ca_pem.is_some();
+    Ready {
+        claim: claim.map(|credential| {
+            let path = format!("/claim/{}", credential.reveal());
+            (public_url.join(&path), config.lifetimes.claim_ttl)
+        }),
+        ca_certificate: has_ca.then(|| config.data_dir.join("ca.crt")),
+        public_url: public_url.clone(),
+    }
+}
+
+/// The callers of one commit are answered by one task.
+fn answer_in_runtime(store: &Store) {
+    let runtime = tokio::runtime::Handle::current();
+    store.answer_by(move |answers| drop(runtime.spawn(async move { answers() })));
 }
 
 /// Done once nobody holds the other end.
@@ -321,21 +346,34 @@ pub(super) fn build(
     entropy: &Arc<dyn Entropy>,
     clock: &Arc<dyn Clock>,
     ca_pem: Option<String>,
-    outbound: Outbound,
+    ways: Ways,
 ) -> Result<Arc<Appliance>, StartError> {
     let (experiments, unknown) = Experiments::parse(&config.experiments);
     for name in unknown {
         tracing::warn!(name, "there is no such experiment; it is ignored");
     }
-    let provider = Arc::new(Provider {
+    let provider = Arc::new(Provider::new(
         public_url,
-        key: store.read(|tx| meta::key(tx))?,
-        lifetimes: config.lifetimes,
-        registration_by_default: config.registration.is_on(),
-    });
+        store.read(|tx| meta::key(tx))?,
+        config.lifetimes,
+        config.registration.is_on().into(),
+        config.upstreams.clone(),
+    ));
+    let upstreams = Arc::new(Upstreams::new(
+        Arc::clone(store),
+        Arc::clone(&provider),
+        ways.upstreams,
+    ));
+    let mcp = Mcp::new(
+        Arc::clone(store),
+        Arc::clone(&provider),
+        experiments.clone(),
+        config.mcp_off.clone(),
+        Arc::clone(&upstreams),
+    )?;
     let web = Arc::new(Web {
         store: Arc::clone(store),
-        provider: Arc::clone(&provider),
+        provider,
         entropy: Arc::clone(entropy),
         throttle: if config.rate_limit.is_on() {
             Throttle::on(&**entropy)
@@ -344,14 +382,15 @@ pub(super) fn build(
         },
         passwords: PasswordDesk::new(),
         ca_pem,
-        outbound,
+        outbound: ways.outbound,
         probe: Probe::default(),
+        rendered: RenderedDocuments::default(),
         experiments,
     });
     Ok(Arc::new(Appliance {
         web,
-        mcp: Mcp::new(Arc::clone(store), &provider, MCP_PATH),
-        experimental_mcp: Mcp::new(Arc::clone(store), &provider, MCP_EXPERIMENT_PATH),
+        mcp,
+        upstreams,
         management_api: config.management_api,
         clock: Arc::clone(clock),
         trusted_proxies: config.network.trusted_proxies.clone(),
@@ -364,60 +403,80 @@ fn warn_of_what_is_off(config: &Config) {
     }
 }
 
-fn open_claim(
+async fn open_claim(
     config: &Config,
     store: &Store,
     entropy: &Arc<dyn Entropy>,
     clock: &dyn Clock,
 ) -> Result<Option<Credential>, StartError> {
     let (now, ttl, entropy) = (clock.now(), config.lifetimes.claim_ttl, Arc::clone(entropy));
-    let opened = tokio::task::block_in_place(|| {
-        store
-            .write(move |tx| claim::open(tx, now, &*entropy, ttl))
-            .wait()
-    });
-    opened.map_err(|error| match error {
+    let opened = store.write(move |tx| claim::open(tx, now, &*entropy, ttl));
+    opened.await.map_err(|error| match error {
         AccountError::Store(fault) => fault.into(),
         other => StartError::System(io::Error::other(other)),
     })
 }
 
 /// What the administration socket does with a command.
-fn administer(
+pub(super) fn administer(
     web: Arc<Web>,
     clock: Arc<dyn Clock>,
-) -> impl Fn(Command) -> std::pin::Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync {
+) -> impl Fn(Command) -> std::pin::Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync {
+    let readers = Readers::new();
     move |command| {
         let (web, entropy) = (Arc::clone(&web), Arc::clone(&web.entropy));
-        let now = clock.now();
+        let (now, readers) = (clock.now(), readers.clone());
         Box::pin(async move {
-            let public_url = Some(web.provider.public_url.clone());
-            let begin = move || begin(&web.store, entropy, now, command, public_url);
-            match spawn_blocking(begin).await.map_err(Refused::because)?? {
-                Begun::Answered(reply) => Ok(*reply),
-                Begun::Writing(answer) => answer.await,
+            match command {
+                Command::Backup => readers.back_up(&web.store, now),
+                Command::Check => readers.check(&web.store),
+                quick => execute(web, entropy, now, quick).await.into(),
             }
         })
     }
 }
 
+async fn execute(
+    web: Arc<Web>,
+    entropy: Arc<dyn Entropy>,
+    now: Timestamp,
+    command: Command,
+) -> Answer {
+    let known = Known {
+        public_url: Some(web.provider.public_url.clone()),
+        upstreams: web.provider.upstreams.clone(),
+    };
+    let begin = move || begin(&web.store, entropy, now, command, known);
+    match spawn_blocking(begin).await.map_err(Refused::because)?? {
+        Begun::Answered(reply) => Ok(*reply),
+        Begun::Writing(answer) => answer.await,
+    }
+}
+
 /// What runs beside the requests.
-struct Background(Vec<tokio::task::JoinHandle<()>>);
+struct Background {
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    upstreams: Arc<Upstreams>,
+}
 
 impl Background {
     fn start(
+        upstreams: &Arc<Upstreams>,
         store: &Arc<Store>,
         clock: &Arc<dyn Clock>,
         audit_kept: Duration,
         reload: Reload,
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
+        let tended = Arc::clone(upstreams);
         let mut tasks = vec![
-            tokio::spawn(sweep_for_ever(
+            tokio::spawn(async move { tended.tend().await }),
+            tokio::spawn(sweeper::sweep_for_ever(
                 Arc::clone(store),
                 Arc::clone(clock),
                 audit_kept,
             )),
+            tokio::spawn(compaction::compact_for_ever(Arc::clone(store))),
             tokio::spawn(reload_on_signal(
                 reload,
                 certificates.clone(),
@@ -429,31 +488,18 @@ impl Background {
             let renewal = async move { certificates.keep_renewed(|| clock.now()).await };
             tasks.push(tokio::spawn(renewal));
         }
-        Self(tasks)
+        Self {
+            tasks,
+            upstreams: Arc::clone(upstreams),
+        }
     }
 
-    fn stop(self) {
-        for task in self.0 {
+    /// Ends all of it; the children of upstreams are gone then.
+    async fn stop(self) {
+        for task in self.tasks {
             task.abort();
         }
-    }
-}
-
-async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>, kept: Duration) {
-    let mut period = tokio::time::interval(SWEEP_PERIOD);
-    loop {
-        period.tick().await;
-        for _ in 0..SWEEP_STEPS_MAX {
-            let now = clock.now();
-            match store.write(move |tx| audit::sweep(tx, now, kept)).await {
-                Ok(0) => break,
-                Ok(removed) => tracing::debug!(removed, "swept"),
-                Err(fault) => {
-                    tracing::error!(%fault, "the sweeper failed; it tries again");
-                    break;
-                }
-            }
-        }
+        self.upstreams.close().await;
     }
 }
 

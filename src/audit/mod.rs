@@ -6,8 +6,6 @@
 mod rows;
 mod verify;
 
-use std::time::Duration;
-
 pub use rows::{AuditChange, AuditRow};
 pub use verify::{Broken, Verified, verify};
 
@@ -17,7 +15,10 @@ use crate::{
         audit::{Action, Actor, AuditEntry, Change, Object, Origin},
         timestamp::Timestamp,
     },
-    store::{Read, StoreError, WriteTx, audit, sweep},
+    store::{
+        Read, StoreError, WriteTx, audit,
+        sweep::{self, Pass, Step},
+    },
 };
 
 /// Entries that one search looks at, at the most.
@@ -28,8 +29,8 @@ pub const SEARCH_LIMIT_MAX: usize = 100;
 pub const QUERY_LEN_MAX: usize = 256;
 /// Characters of one value in an entry; what is longer is cut.
 const VALUE_LEN_MAX: usize = 512;
-/// Entries that one step of [`prune`] lets go.
-const PRUNE_STEP: usize = 256;
+/// Entries that a search reads at a time.
+const SEARCH_STEP: usize = 256;
 
 /// What every change is made with: one `now`, random bytes, and whom it is written down as.
 #[derive(Clone, Copy)]
@@ -50,8 +51,9 @@ pub fn record(
     object: Object,
     changes: impl IntoIterator<Item = Change>,
 ) -> Result<(), StoreError> {
+    let head = audit::head(tx)?;
     let entry = AuditEntry {
-        number: audit::head(tx)?.number.saturating_add(1),
+        number: head.number.saturating_add(1),
         at: by.at,
         actor: by.actor.clone(),
         address: by.address.map(|address| address.to_string()),
@@ -60,11 +62,15 @@ pub fn record(
         object,
         changes: changes.into_iter().map(cut).collect(),
     };
-    audit::append(tx, entry)
+    audit::append(tx, &head, entry)
 }
 
 fn cut(change: Change) -> Change {
-    let cut = |value: String| value.chars().take(VALUE_LEN_MAX).collect();
+    // What has as few bytes has as few characters.
+    let cut = |value: String| match value.len() {
+        0..=VALUE_LEN_MAX => value,
+        _ => value.chars().take(VALUE_LEN_MAX).collect(),
+    };
     Change {
         old: change.old.map(cut),
         new: change.new.map(cut),
@@ -99,7 +105,7 @@ pub fn search(
     let mut before = u64::MAX;
     let mut seen = 0;
     while seen < SEARCH_ENTRIES_MAX {
-        let page = audit::list_before(tx, before, PRUNE_STEP)?;
+        let page = audit::list_before(tx, before, SEARCH_STEP)?;
         let Some(last) = page.last() else { break };
         before = last.entry.number;
         seen += page.len();
@@ -142,25 +148,23 @@ fn matches(entry: &AuditEntry, words: &[String]) -> bool {
     words.iter().all(|word| text.contains(word.as_str()))
 }
 
-/// Removes some of what has ended, writes down the clients among it, and lets go of some entries
-/// that are older than `kept`. Says how many rows that were; 0 when nothing is left to do.
-pub fn sweep(tx: &mut WriteTx<'_>, now: Timestamp, kept: Duration) -> Result<usize, StoreError> {
-    let step = sweep::step(tx, now)?;
+/// Does one step of a sweep ([`sweep::step`]) at `now`, and writes down what of it was not the end
+/// of its own time: clients that nobody approved, and grants whose client or user was removed.
+pub fn sweep(
+    tx: &mut WriteTx<'_>,
+    now: Timestamp,
+    pass: Pass,
+    rows_max: usize,
+) -> Result<Step, StoreError> {
+    let step = sweep::step(tx, pass, rows_max)?;
     let by = Origin::local(now, Actor::Keystead);
-    for id in step.expired_clients {
-        record(tx, &by, Action::ClientExpired, Object::Client(id), [])?;
+    for id in &step.expired_clients {
+        record(tx, &by, Action::ClientExpired, Object::Client(*id), [])?;
     }
-    Ok(step.rows + prune(tx, now, kept)?)
-}
-
-/// Lets go of some entries that are older than `kept`, and says how many it were.
-pub fn prune(tx: &mut WriteTx<'_>, now: Timestamp, kept: Duration) -> Result<usize, StoreError> {
-    let mut oldest = audit::list_after(tx, audit::base(tx)?.number, PRUNE_STEP)?;
-    let is_old = |at: Timestamp| at.after(kept).has_passed(now);
-    let young = oldest.iter().position(|chained| !is_old(chained.entry.at));
-    oldest.truncate(young.unwrap_or(oldest.len()));
-    audit::let_go(tx, &oldest)?;
-    Ok(oldest.len())
+    for id in &step.ended_grants {
+        record(tx, &by, Action::GrantRevoked, Object::Grant(*id), [])?;
+    }
+    Ok(step)
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use std::{
 };
 
 use crate::{
-    appliance::{StartError, administration::Refused, socket::CallError},
+    appliance::{SafekeepingError, StartError, administration::Refused, socket::CallError},
     cli::password::PasswordError,
     config::ConfigError,
+    runtime::child::ConfineError,
 };
 
 /// It was tried and failed.
@@ -31,8 +32,18 @@ pub(super) enum Failure {
     Refused(#[from] Refused),
     #[error(transparent)]
     Password(#[from] PasswordError),
+    #[error(transparent)]
+    Confine(#[from] ConfineError),
     #[error("cannot read {}: {cause}", path.display())]
     Document { path: PathBuf, cause: io::Error },
+    #[error(transparent)]
+    Safekeeping(#[from] SafekeepingError),
+    #[error("{} is there already: name another file, or replace it with --force", .0.display())]
+    FileExists(PathBuf),
+    #[error("cannot write {}: {cause}", path.display())]
+    File { path: PathBuf, cause: io::Error },
+    #[error("found {0} faults")]
+    NotWhole(u64),
     #[error("expected --yes, because there is no terminal to ask on")]
     NeedsYes,
     #[error("not confirmed; nothing was changed")]
@@ -48,14 +59,19 @@ impl Failure {
         match self {
             Self::Usage(_)
             | Self::Config(_)
-            | Self::Start(StartError::Unservable(_))
+            | Self::Start(StartError::Unservable(_) | StartError::UnknownTool(_))
             | Self::Password(PasswordError::NoTerminal)
             | Self::NeedsYes => WRONG_USE,
             Self::Start(_)
             | Self::Call(_)
             | Self::Refused(_)
             | Self::Password(_)
+            | Self::Confine(_)
             | Self::Document { .. }
+            | Self::Safekeeping(_)
+            | Self::FileExists(_)
+            | Self::File { .. }
+            | Self::NotWhole(_)
             | Self::NotConfirmed
             | Self::Input(_)
             | Self::Output(_) => FAILED,

@@ -1,13 +1,18 @@
 //! Floor 6: words in, exit code out; one file a command.
 
 mod audit;
+mod backup;
+mod check;
 mod client;
 mod console;
 mod failure;
 mod password;
 mod resource;
+mod restore;
 mod rows;
 mod serve;
+mod upstream;
+mod upstream_exec;
 mod user;
 
 use std::{
@@ -25,8 +30,9 @@ use crate::{
         socket::{self, CallError},
     },
     cli::{
-        audit::AuditCommand, client::ClientCommand, console::Console, failure::Failure,
-        resource::ResourceCommand, serve::Serve, user::UserCommand,
+        audit::AuditCommand, backup::Backup, check::Check, client::ClientCommand, console::Console,
+        failure::Failure, resource::ResourceCommand, restore::Restore, serve::Serve,
+        upstream::UpstreamCommand, upstream_exec::UpstreamExec, user::UserCommand,
     },
     config::{
         Config,
@@ -47,6 +53,8 @@ Examples:
   keystead serve --public-url https://box.lan
   keystead user add ada --owner
   keystead client add dashboard --redirect-uri https://dash.lan/callback
+  keystead upstream add files -- npx -y @modelcontextprotocol/server-filesystem /srv/files
+  keystead backup box.backup
 
 Exit codes: 0 done, 1 failed, 2 wrong use or configuration."
 )]
@@ -81,6 +89,15 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Resource(ResourceCommand),
+    /// Manage the MCP servers behind this one
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = EITHER_WAY
+    )]
+    Upstream(UpstreamCommand),
+    #[command(hide = true)]
+    UpstreamExec(UpstreamExec),
     /// Check and search the log of what was done
     #[command(
         subcommand,
@@ -88,6 +105,9 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Audit(AuditCommand),
+    Backup(Backup),
+    Restore(Restore),
+    Check(Check),
 }
 
 const EITHER_WAY: &str = "Works whether the server runs or not, on the data directory of --data.";
@@ -130,12 +150,18 @@ fn execute(
     let load = |flags: Flags| Config::load(&flags, environment);
     match arguments.command {
         Chosen::Serve(serve) => {
-            serve::execute(&load(common.and(serve.settings.0))?, console.output)
+            let config = load(common.and(serve.settings.0))?;
+            serve::execute(&config, environment, console.output)
         }
         Chosen::User(command) => command.execute(&load(common)?, console),
         Chosen::Client(command) => command.execute(&load(common)?, console),
         Chosen::Resource(command) => command.execute(&load(common)?, console),
+        Chosen::Upstream(command) => command.execute(&load(common)?, console),
+        Chosen::UpstreamExec(command) => match command.execute()? {},
         Chosen::Audit(command) => command.execute(&load(common)?, console),
+        Chosen::Backup(backup) => backup.execute(&load(common)?, console),
+        Chosen::Restore(restore) => restore.execute(&load(common)?, console),
+        Chosen::Check(check) => check.execute(&load(common)?, console),
     }
 }
 

@@ -4,7 +4,10 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::{
-    appliance::administration::{ClientRow, PinRow, Reply, ResourceRow, UserRow, UserState},
+    appliance::administration::{
+        CheckRow, ClientRow, PageState, PinRow, Reply, ResourceRow, TableRow, UpstreamRow, UserRow,
+        UserState,
+    },
     audit::AuditRow,
     cli::{console::Console, failure::Failure},
 };
@@ -57,10 +60,13 @@ impl RowFlags {
 
 fn json(reply: &Reply) -> Result<String, Failure> {
     let line = match reply {
-        Reply::Done => return Ok(String::new()),
-        Reply::Users(_) | Reply::Clients(_) | Reply::Resources(_) | Reply::Pins(_) => {
-            serde_json::to_string(reply)
-        }
+        Reply::Done | Reply::Backup => return Ok(String::new()),
+        Reply::Users(_)
+        | Reply::Clients(_)
+        | Reply::Resources(_)
+        | Reply::Upstreams(_)
+        | Reply::Pins(_) => serde_json::to_string(reply),
+        Reply::Upstream(upstream) => serde_json::to_string(upstream),
         Reply::ResourceCreated {
             resource,
             client_secret,
@@ -68,7 +74,9 @@ fn json(reply: &Reply) -> Result<String, Failure> {
             resource,
             client_secret,
         }),
-        Reply::AuditVerified { .. } | Reply::AuditLogs { .. } => inner_json(reply),
+        Reply::AuditVerified { .. } | Reply::AuditLogs { .. } | Reply::Checked(_) => {
+            inner_json(reply)
+        }
         Reply::User(user) => serde_json::to_string(user),
         Reply::Client(client) => serde_json::to_string(client),
         Reply::Pin(pin) => serde_json::to_string(pin),
@@ -101,7 +109,8 @@ fn text(reply: &Reply) -> String {
             format!("The log holds together: {entries} entries.\nHead: {head} {link}\n")
         }
         Reply::AuditLogs { audit_logs, .. } => audit_table(audit_logs),
-        Reply::Done => String::new(),
+        Reply::Done | Reply::Backup => String::new(),
+        Reply::Checked(checked) => check_text(checked),
         Reply::Users(users) => user_table(users),
         Reply::User(user) => user_table(std::slice::from_ref(user)),
         Reply::Clients(clients) => client_table(clients),
@@ -112,6 +121,8 @@ fn text(reply: &Reply) -> String {
             client,
             client_secret,
         } => client_list(client, client_secret.as_deref()),
+        Reply::Upstreams(upstreams) => upstream_table(upstreams),
+        Reply::Upstream(upstream) => upstream_table(std::slice::from_ref(upstream)),
         Reply::Resources(resources) => resource_table(resources),
         Reply::ResourceCreated {
             resource,
@@ -172,6 +183,49 @@ fn audit_table(rows: &[AuditRow]) -> String {
         cells.map(|cell| text_of(&cell))
     });
     table(header.map(str::to_owned), rows)
+}
+
+fn check_text(checked: &CheckRow) -> String {
+    let made_at = checked.backup_made_at.iter();
+    let made_at = made_at.map(|at| format!("A backup of {}.\n", text_of(at)));
+    let pages = match checked.pages {
+        PageState::Whole => "Its checksums are right.\n",
+        PageState::Damaged => "",
+        PageState::NotChecked => {
+            "Checksums of pages were not checked: the server would have to be stopped.\n"
+        }
+    };
+    let whole = (checked.fault_count == 0).then_some("It is whole.\n");
+    let faults = checked.faults.iter();
+    let faults = faults.map(|fault| format!("{}\n", text_of(fault)));
+    let lines = made_at
+        .chain([pages.to_owned()])
+        .chain(whole.map(str::to_owned))
+        .chain(faults);
+    size_table(&checked.tables) + &lines.collect::<String>()
+}
+
+/// Nothing for what cannot be looked into.
+fn size_table(tables: &[TableRow]) -> String {
+    if tables.is_empty() {
+        return String::new();
+    }
+    let all = TableRow {
+        name: "all".to_owned(),
+        rows: tables.iter().map(|row| row.rows).sum(),
+        bytes: tables.iter().map(|row| row.bytes).sum(),
+    };
+    let rows = tables.iter().chain([&all]);
+    table(
+        ["TABLE", "ROWS", "BYTES"].map(str::to_owned),
+        rows.map(|row| {
+            [
+                text_of(&row.name),
+                row.rows.to_string(),
+                row.bytes.to_string(),
+            ]
+        }),
+    )
 }
 
 fn client_table(clients: &[ClientRow]) -> String {
@@ -240,6 +294,27 @@ fn resource_table(resources: &[ResourceRow]) -> String {
             ..
         } = resource;
         [identifier, &names, created_at, client_id].map(text_of)
+    });
+    table(header.map(str::to_owned), rows)
+}
+
+fn upstream_table(upstreams: &[UpstreamRow]) -> String {
+    let header = ["NAME", "REACHED BY", "PATH", "SCOPES", "ADDED"];
+    let rows = upstreams.iter().map(|upstream| {
+        let reach = match &upstream.url {
+            Some(url) => url.clone(),
+            None => upstream.command.join(" "),
+        };
+        let scopes = upstream.scopes.join(" ");
+        let added_at = upstream.added_at.as_deref().unwrap_or("configuration");
+        [
+            &upstream.name,
+            reach.as_str(),
+            &upstream.path,
+            &scopes,
+            added_at,
+        ]
+        .map(text_of)
     });
     table(header.map(str::to_owned), rows)
 }

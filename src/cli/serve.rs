@@ -9,6 +9,7 @@ use crate::{
     cli::failure::Failure,
     config::{
         Config,
+        environment::Environment,
         flags::ServeFlags,
         setting::{Reach, SETTINGS},
     },
@@ -23,8 +24,14 @@ pub(super) struct Serve {
 }
 
 /// Serves until it is told to stop.
-pub(super) fn execute(config: &Config, output: &mut dyn Write) -> Result<(), Failure> {
-    Ok(appliance::serve(config, |ready| announce(ready, output))?)
+pub(super) fn execute(
+    config: &Config,
+    environment: &Environment,
+    output: &mut dyn Write,
+) -> Result<(), Failure> {
+    Ok(appliance::serve(config, environment, |ready| {
+        announce(ready, output)
+    })?)
 }
 
 /// Says where it answers, and how the box gets its owner while it has none.

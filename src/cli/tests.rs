@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     io,
+    os::unix::fs::PermissionsExt as _,
     sync::{Arc, Mutex},
 };
 
@@ -14,13 +15,13 @@ use super::{Arguments, console::Console, execute, failure::Failure};
 use crate::{
     appliance::{
         administration::{
-            Answer, ClientRow, Command, Password, PinRow, Refused, Reply, ResourceRow, ScopeRow,
-            UserRow, UserState,
+            Answer, CheckRow, ClientRow, Command, PageState, Password, PinRow, Refused, Reply,
+            ResourceRow, ScopeRow, TableRow, UpstreamRow, UserRow, UserState,
         },
         socket::{self, Listener},
     },
     config::environment::Environment,
-    model::user::Role,
+    model::{upstream_words::UpstreamWords, user::Role},
 };
 
 /// What a command left behind.
@@ -157,6 +158,19 @@ fn dash() -> ClientRow {
     }
 }
 
+fn behind(added_at: Option<&str>) -> UpstreamRow {
+    UpstreamRow {
+        name: "files".to_owned(),
+        command: ["mcp-files", "/srv\u{1b}[31m"].map(str::to_owned).to_vec(),
+        url: None,
+        path: "/mcp/files".to_owned(),
+        scopes: ["upstream:files", "upstream:files:read"]
+            .map(str::to_owned)
+            .to_vec(),
+        added_at: added_at.map(str::to_owned),
+    }
+}
+
 fn files() -> ResourceRow {
     ResourceRow {
         client_id: "r1".to_owned(),
@@ -178,6 +192,20 @@ fn pin(pinned_at: Option<&str>) -> PinRow {
     }
 }
 
+fn checked(faults: &[&str]) -> CheckRow {
+    CheckRow {
+        pages: PageState::NotChecked,
+        backup_made_at: None,
+        tables: vec![TableRow {
+            name: "users_v1".to_owned(),
+            rows: 1,
+            bytes: 93,
+        }],
+        faults: faults.iter().map(ToString::to_string).collect(),
+        fault_count: faults.len() as u64,
+    }
+}
+
 #[test]
 fn help_is_short_and_complete() {
     let command = Arguments::command().term_width(100);
@@ -193,6 +221,11 @@ fn help_is_short_and_complete() {
         "resource",
         "resource add",
         "client pin",
+        "upstream",
+        "upstream add",
+        "backup",
+        "restore",
+        "check",
     ] {
         let words = ["keystead"].into_iter().chain(words.split_whitespace());
         let name: Vec<&str> = words.clone().chain(["help"]).collect();
@@ -336,6 +369,66 @@ fn each_command_about_resources_asks_for_what_it_says() {
 }
 
 #[test]
+fn each_command_about_upstreams_asks_for_what_it_says() {
+    let server = Server::answering(Ok(Reply::Done));
+    let data = server.dir.path().to_str().expect("a UTF-8 path").to_owned();
+    // In front: what stands behind the two hyphens is the program's.
+    let keystead = |words: &str| {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        keystead_with(&[&["--data", &data], &words[..]].concat(), b"", None)
+    };
+    let named = |name: &str| UpstreamWords {
+        name: name.to_owned(),
+        ..UpstreamWords::default()
+    };
+    let files = UpstreamWords {
+        command: ["mcp-files", "--root", "/srv"].map(str::to_owned).to_vec(),
+        env: vec!["KEY=file:/run/key".to_owned(), "LANGUAGE".to_owned()],
+        read_paths: vec!["/srv".to_owned()],
+        memory_bytes_max: Some(67_108_864),
+        ..named("files")
+    };
+    let wiki = UpstreamWords {
+        url: Some("http://10.0.0.5/mcp".to_owned()),
+        header: Some("Authorization=env:WIKI".to_owned()),
+        call_timeout: Some("2m".to_owned()),
+        ..named("wiki")
+    };
+    for (words, expected) in [
+        ("upstream list", Command::UpstreamList),
+        (
+            "upstream remove files",
+            Command::UpstreamRemove {
+                name: "files".to_owned(),
+            },
+        ),
+        (
+            "upstream add files --env KEY=file:/run/key --env LANGUAGE --read-path /srv \
+             --memory-bytes-max 67108864 -- mcp-files --root /srv",
+            Command::UpstreamAdd(Box::new(files)),
+        ),
+        (
+            "upstream add wiki --url http://10.0.0.5/mcp --header Authorization=env:WIKI \
+             --call-timeout 2m",
+            Command::UpstreamAdd(Box::new(wiki)),
+        ),
+    ] {
+        assert_eq!(keystead(words).exit_code(), 0, "{words}");
+        let asked = server.asked.lock().expect("a list").pop();
+        assert_eq!(asked, Some(expected));
+    }
+    for words in [
+        "upstream add files",
+        "upstream add files --url http://a/ -- b",
+        "upstream add files --header A=env:B -- c",
+        "upstream-exec {} -- a",
+    ] {
+        assert_eq!(keystead(words).exit_code(), 2, "{words}");
+    }
+    assert_eq!(server.end(), []);
+}
+
+#[test]
 fn a_document_is_pinned_as_its_file_has_it() {
     let server = Server::answering(Ok(Reply::Pin(pin(None))));
     let file = server.dir.path().join("client.json");
@@ -459,6 +552,17 @@ fn rows_are_text_for_a_person_and_json_for_a_program() {
             Reply::Pins(vec![pin(Some("2026-01-01T00:00:00Z")), pin(None)]),
         ),
         ("no_pins", &["client", "pins"], Reply::Pins(Vec::new())),
+        (
+            "upstreams",
+            &["upstream", "list"],
+            Reply::Upstreams(vec![behind(None), behind(Some("2026-01-01T00:00:00Z"))]),
+        ),
+        (
+            "new_upstream",
+            &["upstream", "add", "files", "--url", "http://a/"],
+            Reply::Upstream(behind(Some("2026-01-01T00:00:00Z"))),
+        ),
+        ("check", &["check"], Reply::Checked(checked(&[]))),
     ] {
         let server = Server::answering(Ok(reply));
         let text = server.keystead(words);
@@ -478,4 +582,135 @@ fn a_reader_that_left_is_no_failure() {
     let full = Failure::Output(io::ErrorKind::StorageFull.into());
     assert_eq!(full.exit_code(), 1);
     assert!(full.forgive_a_reader_that_left().is_err());
+}
+
+/// `words` on the data directory `data`.
+fn keystead_on(data: &std::path::Path, words: &[&str]) -> Done {
+    let data = data.to_str().expect("a UTF-8 path");
+    keystead(&[words, &["--data", data]].concat())
+}
+
+/// What `keystead backup -` writes.
+fn piped(data: &std::path::Path) -> Vec<u8> {
+    let (mut output, mut notes) = (Vec::new(), Vec::new());
+    let mut console = Console {
+        input: &mut &b""[..],
+        output: &mut output,
+        notes: &mut notes,
+        keyboard: None,
+    };
+    let data = data.as_os_str().to_owned();
+    let words = ["keystead", "backup", "-", "--data"].map(OsString::from);
+    let words = words.into_iter().chain([data]);
+    execute(words, &Environment::default(), &mut console).expect("a backup");
+    output
+}
+
+#[test]
+fn a_box_is_backed_up_checked_and_restored_by_command() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+    let backup = dir.path().join("box.backup");
+    let file = backup.to_str().expect("a UTF-8 path");
+    let nothing = keystead_on(&first, &["backup", file]);
+    assert_eq!(nothing.exit_code(), 1);
+    assert!(!backup.exists(), "{}", nothing.words());
+    let words = [
+        "client",
+        "add",
+        "dash",
+        "--redirect-uri",
+        "https://a.example/",
+    ];
+    assert_eq!(keystead_on(&first, &words).exit_code(), 0);
+    let made = keystead_on(&first, &["backup", file]);
+    assert_eq!(made.exit_code(), 0, "{}", made.words());
+    assert!(made.notes.contains(" rows, "), "{}", made.words());
+    let rights = std::fs::metadata(&backup)
+        .expect("the backup")
+        .permissions();
+    assert_eq!(rights.mode() & 0o777, 0o600);
+    // It is not replaced by mistake, and a failure leaves it as it was.
+    let before = std::fs::read(&backup).expect("the backup");
+    assert!(
+        keystead_on(&first, &["backup", file])
+            .words()
+            .contains("--force")
+    );
+    let nobody = dir.path().join("nobody");
+    assert_eq!(
+        keystead_on(&nobody, &["backup", file, "--force"]).exit_code(),
+        1
+    );
+    assert_eq!(std::fs::read(&backup).expect("the backup"), before);
+    assert_eq!(
+        keystead_on(&first, &["backup", file, "--force"]).exit_code(),
+        0
+    );
+    let piped = piped(&first);
+    assert_eq!(piped.len(), before.len());
+    assert!(piped.starts_with(b"keystead backup\n"));
+    assert_eq!(keystead_on(&first, &["check", file]).exit_code(), 0);
+    let restored = keystead_on(&second, &["restore", file]);
+    assert_eq!(restored.exit_code(), 0, "{}", restored.words());
+    assert!(restored.output.contains("A new epoch has begun"));
+    assert!(restored.output.contains("1 clients with 1 secrets"));
+    assert!(
+        keystead_on(&second, &["check"])
+            .output
+            .contains("It is whole.")
+    );
+    assert!(
+        keystead_on(&second, &["client", "list"])
+            .output
+            .contains("dash")
+    );
+    let again = keystead_on(&second, &["restore", file, "--keep-tokens"]);
+    assert_eq!(again.exit_code(), 1);
+    let names = std::fs::read_dir(dir.path()).expect("a directory").count();
+    assert_eq!(names, 3, "something was left behind");
+}
+
+#[test]
+fn faults_are_exit_code_1() {
+    let server = Server::answering(Ok(Reply::Checked(checked(&["users_v1 01: is odd"]))));
+    let done = server.keystead(&["check"]);
+    assert_eq!(done.exit_code(), 1);
+    assert!(
+        done.words()
+            .ends_with("users_v1 01: is odd\nerror: found 1 faults\n"),
+        "{}",
+        done.words()
+    );
+    server.end();
+}
+
+/// A server that dies in the middle of a backup.
+#[test]
+fn half_a_backup_is_none() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = socket::path_in(dir.path());
+    let listener = std::os::unix::net::UnixListener::bind(path).expect("a socket");
+    let dying = std::thread::Builder::new()
+        .spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut command = [0; 64];
+            io::Read::read(&mut stream, &mut command).expect("a command");
+            let half = b"{\"Ok\":\"backup\"}\nkeystead backup\n\0\0\0\x01H\0\0\0";
+            io::Write::write_all(&mut stream, half).expect("a reader");
+        })
+        .expect("a thread");
+    let file = dir.path().join("box.backup");
+    let done = keystead_on(
+        dir.path(),
+        &["backup", file.to_str().expect("a UTF-8 path")],
+    );
+    dying.join().expect("a clean end");
+    assert_eq!(done.exit_code(), 1);
+    assert_eq!(
+        done.words(),
+        "error: no backup was made: it is cut off: expected more after byte 24\n"
+    );
+    let left = std::fs::read_dir(dir.path()).expect("a directory");
+    assert_eq!(left.count(), 1, "only the socket is there");
 }

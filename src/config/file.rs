@@ -16,7 +16,9 @@ use crate::config::{
     ConfigError,
     setting::{Reach, SETTINGS, Setting},
     sources::{Given, Origin},
+    upstreams,
 };
+use crate::model::upstream::Upstream;
 
 /// Bytes of a configuration file.
 const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -25,6 +27,7 @@ const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
 pub(super) struct File {
     path: PathBuf,
     said: BTreeMap<&'static str, Said>,
+    upstreams: Vec<Upstream>,
 }
 
 struct Said {
@@ -53,9 +56,15 @@ impl File {
         let mut file = Self {
             path: path.to_owned(),
             said: BTreeMap::new(),
+            upstreams: upstreams::parse(path, text)?,
         };
         file.take(text, "", table.get_ref())?;
         Ok(file)
+    }
+
+    /// The upstreams that it names.
+    pub(super) fn upstreams(&self) -> &[Upstream] {
+        &self.upstreams
     }
 
     /// What it says of `setting`.
@@ -78,7 +87,9 @@ impl File {
             let key = format!("{prefix}{}", name.get_ref());
             let inner = format!("{key}.");
             let line = line_of(text, name.span().start);
-            if let Some(setting) = setting_of(&key) {
+            if key == upstreams::KEY {
+                // Read by itself: it is no setting, but a list of things that are named.
+            } else if let Some(setting) = setting_of(&key) {
                 let texts = texts_of(text, value);
                 self.said.insert(setting.key, Said { line, texts });
             } else if let (DeValue::Table(table), true) = (value.get_ref(), holds_setting(&inner)) {
@@ -148,7 +159,7 @@ fn nearest(key: &str) -> Option<&'static str> {
         .map(|(_, key)| key)
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().iter().take(offset);
     1 + before.filter(|byte| **byte == b'\n').count()
 }

@@ -14,6 +14,7 @@ mod error;
 mod file;
 mod lifetimes;
 mod sources;
+mod upstreams;
 mod value;
 
 use std::path::PathBuf;
@@ -23,11 +24,15 @@ use ipnet::IpNet;
 pub use error::ConfigError;
 pub use lifetimes::Lifetimes;
 
-use crate::config::{
-    environment::Environment,
-    flags::Flags,
-    serving::{Network, Tls},
-    sources::{Given, Sources},
+use crate::model::upstream::Upstream;
+use crate::{
+    config::{
+        environment::Environment,
+        flags::Flags,
+        serving::{Network, Tls},
+        sources::{Given, Sources},
+    },
+    model::toolset::Toolset,
 };
 
 /// Everything that can be set, after every value was parsed.
@@ -49,12 +54,16 @@ pub struct Config {
     pub registration: Switch,
     /// Whether the management API is served.
     pub management_api: Switch,
+    /// What is not to be had at the MCP endpoint.
+    pub mcp_off: McpOff,
     /// Names of experiments to turn on; `*` is every safe one.
     pub experiments: Vec<String>,
     /// What is logged, and how.
     pub log: Log,
     /// How long everything that ends lasts.
     pub lifetimes: Lifetimes,
+    /// Other MCP servers behind this one; only the file can name them.
+    pub upstreams: Vec<Upstream>,
 }
 
 /// On or off.
@@ -71,6 +80,15 @@ impl Switch {
     pub fn is_on(self) -> bool {
         self == Self::On
     }
+}
+
+/// What the owner has switched off of the MCP endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct McpOff {
+    /// Names of tools.
+    pub tools: Vec<String>,
+    /// Sets of tools.
+    pub toolsets: Vec<Toolset>,
 }
 
 /// What is logged, and how.
@@ -129,6 +147,14 @@ impl Config {
             rate_limit: sources.get(&setting::RATE_LIMIT)?.switch()?,
             registration: sources.get(&setting::REGISTRATION)?.switch()?,
             management_api: sources.get(&setting::MANAGEMENT_API)?.switch()?,
+            mcp_off: McpOff {
+                tools: sources
+                    .find(&setting::MCP_TOOLS_OFF)?
+                    .map_or(Ok(Vec::new()), |given| given.tools())?,
+                toolsets: sources
+                    .find(&setting::MCP_TOOLSETS_OFF)?
+                    .map_or(Ok(Vec::new()), |given| given.toolsets())?,
+            },
             experiments: sources
                 .find(&setting::EXPERIMENTS)?
                 .map_or(Ok(Vec::new()), |given| given.experiments())?,
@@ -137,6 +163,7 @@ impl Config {
                 level: sources.get(&setting::LOG_LEVEL)?.log_level()?,
             },
             lifetimes: Lifetimes::load(&sources)?,
+            upstreams: sources.upstreams().to_vec(),
         })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::toolset::Toolset;
+
 /// Listen addresses at most.
 pub const LISTEN_MAX: usize = 16;
 /// Trusted proxies at most.
@@ -10,6 +12,8 @@ pub const TRUSTED_PROXIES_MAX: usize = 64;
 pub const EGRESS_ALLOW_MAX: usize = 64;
 /// Experiments named at most.
 pub const EXPERIMENTS_MAX: usize = 64;
+/// Tools that can be switched off at most.
+pub const TOOLS_OFF_MAX: usize = 256;
 /// The port where nothing else is said.
 pub const DEFAULT_PORT: u16 = 8420;
 
@@ -114,6 +118,8 @@ pub static SETTINGS: &[&Setting] = &[
     &RATE_LIMIT,
     &REGISTRATION,
     &MANAGEMENT_API,
+    &MCP_TOOLS_OFF,
+    &MCP_TOOLSETS_OFF,
     &EXPERIMENTS,
     &LOG_FORMAT,
     &LOG_LEVEL,
@@ -270,6 +276,26 @@ pub static MANAGEMENT_API: Setting = Setting {
     bounds: Bounds::One,
     preset: Preset::Text("on"),
     help: "Whether /api/v2 is served; off, it cannot be told from what does not exist",
+};
+
+/// Tools that nobody gets.
+pub static MCP_TOOLS_OFF: Setting = Setting {
+    key: "mcp_tools_off",
+    reach: Reach::Serve,
+    value: "LIST",
+    bounds: Bounds::List(TOOLS_OFF_MAX),
+    preset: Preset::Words("none"),
+    help: "MCP tools that are switched off, separated by commas",
+};
+
+/// Sets of tools that nobody gets.
+pub static MCP_TOOLSETS_OFF: Setting = Setting {
+    key: "mcp_toolsets_off",
+    reach: Reach::Serve,
+    value: "LIST",
+    bounds: Bounds::List(Toolset::ALL.len()),
+    preset: Preset::Words("none"),
+    help: "Sets of MCP tools that are switched off: standard, readonly, search",
 };
 
 /// Experiments to turn on.

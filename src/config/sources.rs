@@ -13,6 +13,7 @@ use crate::config::{
     flags::Flags,
     setting::{self, Preset, Setting},
 };
+use crate::model::upstream::Upstream;
 
 /// Flags, environment and file, strongest first.
 pub(super) struct Sources<'a> {
@@ -59,6 +60,11 @@ impl<'a> Sources<'a> {
             environment,
             file,
         }
+    }
+
+    /// The upstreams that the file names.
+    pub(super) fn upstreams(&self) -> &[Upstream] {
+        self.file.as_ref().map_or(&[], File::upstreams)
     }
 
     /// What the strongest source says of `setting`.

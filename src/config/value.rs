@@ -15,11 +15,16 @@ use crate::{
         setting::Bounds,
         sources::{Given, found},
     },
-    model::public_url::PublicUrl,
+    model::{
+        public_url::PublicUrl,
+        toolset::{NotAToolset, Toolset},
+    },
 };
 
 /// Characters of an experiment's name.
 const EXPERIMENT_CHARS_MAX: usize = 64;
+/// Bytes of a tool's name: as many as the MCP specification has one have.
+const TOOL_NAME_BYTES_MAX: usize = 128;
 
 impl Given {
     pub(super) fn switch(&self) -> Result<Switch, ConfigError> {
@@ -106,6 +111,21 @@ impl Given {
             let is_name = text.len() <= EXPERIMENT_CHARS_MAX && text.bytes().all(of_name);
             (text == "*" || is_name).then(|| text.to_owned())
         })
+    }
+
+    /// Whether there are such tools is known where they are.
+    pub(super) fn tools(&self) -> Result<Vec<String>, ConfigError> {
+        self.list("the name of a tool", |text| {
+            let is_name =
+                text.len() <= TOOL_NAME_BYTES_MAX && text.bytes().all(|b| b.is_ascii_graphic());
+            is_name.then(|| text.to_owned())
+        })
+    }
+
+    pub(super) fn toolsets(&self) -> Result<Vec<Toolset>, ConfigError> {
+        let expected = NotAToolset.to_string();
+        let expected = expected.trim_start_matches("expected ");
+        self.list(expected, |text| text.parse().ok())
     }
 
     fn choice<T: Clone>(&self, choices: &[(&str, T)]) -> Result<T, ConfigError> {

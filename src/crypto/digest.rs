@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq as _;
 ///
 /// # Units
 /// 32 bytes.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Encode, Decode)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
@@ -38,6 +38,22 @@ impl Digest {
             .map(|byte| format!("{byte:02x}"))
             .collect::<Vec<_>>()
             .concat()
+    }
+}
+
+/// A digest of bytes that come in pieces.
+#[derive(Clone, Default)]
+pub struct RunningDigest(Sha256);
+
+impl RunningDigest {
+    /// Takes the next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all pieces.
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
     }
 }
 
@@ -73,5 +89,9 @@ mod tests {
             Digest::from_bytes(*Digest::of(b"abc").as_bytes())
         );
         assert_ne!(Digest::of(b"abc"), Digest::of(b"abd"));
+        let mut running = RunningDigest::default();
+        running.update(b"a");
+        running.update(b"bc");
+        assert_eq!(running.finish(), Digest::of(b"abc"));
     }
 }

@@ -21,7 +21,9 @@ use crate::http::{
 
 const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version, \
      Mcp-Session-Id, Mcp-Method, Mcp-Name, Last-Event-ID, X-Requested-With";
-const EXPOSED_HEADERS: &str = "WWW-Authenticate, Mcp-Session-Id, X-Request-Id, Retry-After";
+const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
+const EXPOSED_HEADERS: HeaderValue =
+    HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id, X-Request-Id, Retry-After");
 /// How long a browser may remember a preflight; browsers cap it at two hours or less.
 const PREFLIGHT_SECONDS: &str = "7200";
 /// MCP sends each of a tool's marked parameters in a header of that prefix.
@@ -62,8 +64,8 @@ pub(crate) fn preflight<A: Application>(head: &Head, found: &Found<'_, A>) -> Re
 
 /// Lets scripts of any origin read this answer.
 pub(crate) fn open(headers: &mut HeaderMap) {
-    put(headers, ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-    put(headers, ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN);
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
 }
 
 fn open_methods<A: Application>(found: &Found<'_, A>) -> String {

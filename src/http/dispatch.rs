@@ -4,7 +4,7 @@
 //! address; the route; `Host` and `Origin`; who calls; the body; room for it; the handler; the
 //! headers of every answer; one line in the log.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -23,7 +23,7 @@ use crate::{
     http::{
         body::{self, Incoming},
         cors, forwarded,
-        guard::{Panicked, caught, caught_in},
+        guard::{Finishing, Panicked, caught, caught_in},
         limits::Limits,
         log_line::LogLine,
         request::{Head, Request, RequestId, settle_headers},
@@ -106,7 +106,7 @@ impl<A: Application> Dispatcher<A> {
     ) -> Response {
         // What an application does is caught closer to where it happens, and answered in its words;
         // this is for the rest, such as a source of entropy that has none.
-        caught_in(self.exchange(peer, request))
+        caught_in(pin!(self.exchange(peer, request)))
             .await
             .unwrap_or_else(|Panicked| bare_fault())
     }
@@ -158,7 +158,7 @@ impl<A: Application> Dispatcher<A> {
         let Some(route) = found.by_method(&head.method) else {
             return Err(unrouted(head, &found));
         };
-        let caller = caught_in(app.admit(route.access, head))
+        let caller = caught_in(pin!(app.admit(route.access, head)))
             .await?
             .map_err(Early::Answered)?;
         let bytes_max = route.body_bytes_max;
@@ -191,19 +191,15 @@ impl<A: Application> Dispatcher<A> {
         let handled = async move {
             // Calling it can panic as well, before there is anything to await.
             let called = async { (route.handler)(app, Request { head, body }, caller).await };
-            let called = caught_in(called).await;
+            let called = caught_in(pin!(called)).await;
             drop(room);
             answer.conclude(called.map_or_else(Early::from, Early::Answered))
         };
         match route.on_hang_up {
             OnHangUp::Cancel => handled.await,
             OnHangUp::Finish => {
-                let phase = self.phase.subscribe();
-                let handled = handled.in_current_span();
-                let task = tokio::spawn(async move { (handled.await, phase).0 });
-                // Dropping `task` leaves it running, which is the point. That it did not finish
-                // can only mean that the runtime is going down.
-                task.await.unwrap_or_else(|_| bare_fault())
+                let phase = Arc::clone(&self.phase);
+                Finishing::new(handled, phase).await
             }
         }
     }

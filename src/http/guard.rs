@@ -3,7 +3,8 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -11,11 +12,13 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::{
+    runtime::Handle,
     sync::watch,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until},
 };
+use tracing::Instrument;
 
-use crate::http::response;
+use crate::http::{response, server::Phase};
 
 /// Something panicked; the panic hook of `runtime::logs` has written what it said to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +32,11 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
 }
 
 /// Awaits `work`; a panic in it ends there.
-pub(crate) async fn caught_in<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
-    let mut work = pin!(work);
+///
+/// It is pinned where it was made: a future that is handed on by value is there twice, and copied.
+pub(crate) async fn caught_in<T>(
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, Panicked> {
     std::future::poll_fn(|cx| match caught(|| work.as_mut().poll(cx)) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
@@ -39,54 +45,100 @@ pub(crate) async fn caught_in<T>(work: impl Future<Output = T>) -> Result<T, Pan
     .await
 }
 
-/// How many requests a connection has begun, and how many of them have not ended.
+/// Work that goes on when whoever waits for it is dropped: in a task of its own then, which
+/// `phase` counts among its listeners. As long as it is waited for it needs no task.
+pub(crate) struct Finishing<T: Send + 'static> {
+    work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+    phase: Arc<watch::Sender<Phase>>,
+}
+
+impl<T: Send + 'static> Finishing<T> {
+    pub(crate) fn new(
+        work: impl Future<Output = T> + Send + 'static,
+        phase: Arc<watch::Sender<Phase>>,
+    ) -> Self {
+        Self {
+            work: Some(Box::pin(work)),
+            phase,
+        }
+    }
+}
+
+impl<T: Send + 'static> Future for Finishing<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let work = self.work.as_mut().expect("nobody polls what has ended");
+        let polled = work.as_mut().poll(cx);
+        if polled.is_ready() {
+            self.work = None;
+        }
+        polled
+    }
+}
+
+impl<T: Send + 'static> Drop for Finishing<T> {
+    fn drop(&mut self) {
+        // Without a runtime the process is ending, and there is nothing left to run it.
+        if let Some(work) = self.work.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let phase = self.phase.subscribe();
+            // The span of the request is the current one while its future is dropped.
+            runtime.spawn(async move { drop((work.await, phase)) }.in_current_span());
+        }
+    }
+}
+
+/// How many requests of a connection have not ended, and when one last did.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
-    begun: u64,
     open: u64,
+    ended_at: Option<Instant>,
 }
 
 /// What one connection is busy with.
+///
+/// Nobody is woken when it changes: whoever waits for quiet looks when it could be there.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Activity(watch::Sender<Count>);
+pub(crate) struct Activity(Arc<Mutex<Count>>);
 
 impl Activity {
     /// Counts a request until the guard is dropped.
     pub(crate) fn begin(&self) -> Busy {
-        self.0.send_modify(|count| {
-            count.begun += 1;
-            count.open += 1;
-        });
-        Busy(self.0.clone())
+        self.count().open += 1;
+        Busy(self.clone())
+    }
+
+    fn count(&self) -> MutexGuard<'_, Count> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the connection has let its time pass: until `first_by` for its first request,
     /// `idle` without a request after that.
     pub(crate) async fn quiet(&self, first_by: Instant, idle: Duration) {
-        let mut counts = self.0.subscribe();
-        let (mut seen, mut deadline) = (0, first_by);
+        let mut look_at = first_by;
         loop {
-            let next = counts.wait_for(|count| count.begun > seen);
-            match timeout_at(deadline, next).await {
-                // The sender is `self`, which outlives this wait.
-                Err(_) | Ok(Err(_)) => return,
-                Ok(Ok(count)) => seen = count.begun,
-            }
-            if counts.wait_for(|count| count.open == 0).await.is_err() {
-                return;
-            }
-            deadline = Instant::now() + idle;
+            sleep_until(look_at).await;
+            let (count, now) = (*self.count(), Instant::now());
+            look_at = match count.ended_at {
+                _ if count.open > 0 => now + idle,
+                Some(ended_at) if ended_at + idle > now => ended_at + idle,
+                _ => return,
+            };
         }
     }
 }
 
 /// A request that has begun and not ended.
 #[derive(Debug)]
-pub(crate) struct Busy(watch::Sender<Count>);
+pub(crate) struct Busy(Activity);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.send_modify(|count| count.open -= 1);
+        let mut count = self.0.count();
+        count.open -= 1;
+        count.ended_at = Some(Instant::now());
     }
 }
 
@@ -125,6 +177,8 @@ impl Body for Counted {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     const FIRST: Duration = Duration::from_secs(10);
@@ -175,6 +229,6 @@ mod tests {
             tokio::task::yield_now().await;
             panic!("on purpose");
         };
-        assert_eq!(caught_in(late).await, Err::<(), _>(Panicked));
+        assert_eq!(caught_in(pin!(late)).await, Err::<(), _>(Panicked));
     }
 }

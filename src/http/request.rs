@@ -12,7 +12,10 @@ use http::{
 use crate::{
     crypto::entropy::Entropy,
     http::route::Captures,
-    model::{id::Id, timestamp::Timestamp},
+    model::{
+        id::{Id, base62_fixed},
+        timestamp::Timestamp,
+    },
 };
 
 /// The name of one request, in the answer (`X-Request-Id`) and in every line of the log about it.
@@ -26,7 +29,9 @@ impl RequestId {
     }
 
     pub(crate) fn as_header(self) -> HeaderValue {
-        HeaderValue::from_str(&self.to_string()).expect("letters and digits can be a header")
+        let number = u128::from_be_bytes(*self.0.as_bytes());
+        HeaderValue::from_str(base62_fixed(number).as_str())
+            .expect("letters and digits can be a header")
     }
 }
 

@@ -13,16 +13,31 @@ use serde::Serialize;
 /// The body of every answer: in one piece, or a stream.
 pub type Body = BoxBody<Bytes, Infallible>;
 
+/// Headers that an answer has room for from the beginning: the map would grow twice otherwise.
+const HEADERS_EXPECTED: usize = 12;
+
 /// An answer.
 pub type Response = http::Response<Body>;
 
 /// `value` as JSON.
 ///
 /// # Panics
-/// If `value` cannot be JSON (a map whose keys are no strings): a mistake of ours, answered 500.
+/// As [`json_bytes`].
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    let text = serde_json::to_vec(value).expect("what we answer can be JSON");
-    with_body(status, "application/json", text)
+    rendered_json(status, json_bytes(value))
+}
+
+/// The bytes of `value` as JSON.
+///
+/// # Panics
+/// If `value` cannot be JSON (a map whose keys are no strings): a mistake of ours, answered 500.
+pub fn json_bytes(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("what we answer can be JSON")
+}
+
+/// What [`json_bytes`] made.
+pub fn rendered_json(status: StatusCode, json: impl Into<Bytes>) -> Response {
+    with_body(status, "application/json", json)
 }
 
 /// A page.
@@ -67,6 +82,7 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 fn with_body(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>) -> Response {
     let mut response = Response::new(full(bytes));
     *response.status_mut() = status;
+    response.headers_mut().reserve(HEADERS_EXPECTED);
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

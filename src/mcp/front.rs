@@ -6,7 +6,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{ACCEPT, ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE},
+    header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::BodyExt as _;
 use rmcp::model::ProtocolVersion;
@@ -19,11 +19,8 @@ use crate::{
         request::{Head, Request},
         response::{self, Response},
     },
-    mcp::{
-        handler::PROTOCOL_VERSIONS,
-        tools::{self, TOOLSETS, Tool},
-    },
-    model::oauth2::scope::ScopeSet,
+    mcp::{catalogue::Offer, handler::PROTOCOL_VERSIONS},
+    model::toolset::Toolset,
 };
 
 /// JSON-RPC 2.0 §5.1: what came is not JSON.
@@ -53,9 +50,17 @@ pub(super) enum Refusal {
     /// A parameter of the query came twice.
     #[error("query: {0}")]
     Repeated(#[from] Repeated),
-    /// No such set of tools.
-    #[error("toolset: expected {expected}, found {0:?}", expected = TOOLSETS.join(" or "))]
-    Toolset(String),
+    /// No such set of tools, or none that can be had here.
+    #[error("toolset: expected {expected}, found {found:?}", expected = or(.on))]
+    Toolset {
+        /// The sets that can be had.
+        on: Vec<Toolset>,
+        /// What was asked for.
+        found: String,
+    },
+    /// The set of tools at this path is switched off, or all are.
+    #[error("expected a set of tools that is switched on: the owner of this box decides")]
+    ToolsetOff,
     /// The body is not JSON.
     #[error("expected a message in JSON: {0}")]
     NotJson(serde_json::Error),
@@ -76,6 +81,12 @@ pub(super) enum Refusal {
     /// The body is JSON, and neither a request nor a notification.
     #[error("expected one JSON-RPC 2.0 request or notification: {0}")]
     NotAMessage(String),
+    /// The caller has used up its allowance.
+    #[error("expected fewer messages; try again in {seconds} seconds")]
+    TooOften {
+        /// Until there is room for one more.
+        seconds: u64,
+    },
     /// What rmcp says in plain text: that `Host` or `Origin` is foreign, say.
     #[error("{words}")]
     Library {
@@ -85,19 +96,39 @@ pub(super) enum Refusal {
         words: String,
     },
     /// The token does not open the tool.
-    #[error(
-        "expected a token with the scope {scope} for the tool {name}, found less",
-        scope = tool.scopes.join(" "), name = tool.name
-    )]
+    #[error("expected a token with the scope {scopes} for the tool {name}, found less")]
     Scope {
         /// Of the message.
         id: Option<MessageId>,
         /// What it calls.
-        tool: &'static Tool,
+        name: String,
+        /// All that it needs.
+        scopes: String,
     },
 }
 
-/// Lets `request` through if it is one message that `scopes` allow.
+/// What a request wants, as far as the front has to know.
+pub(super) struct Asked {
+    id: Option<MessageId>,
+    /// The set of tools that it is about.
+    pub(super) toolset: Toolset,
+    /// The name of the tool, if it calls one.
+    pub(super) tool: Option<String>,
+}
+
+impl Asked {
+    /// Why the call goes no further, whose token does not open what it calls.
+    pub(super) fn lacks(self, offer: &Offer) -> Refusal {
+        Refusal::Scope {
+            id: self.id,
+            name: offer.name().to_owned(),
+            scopes: offer.scopes(),
+        }
+    }
+}
+
+/// What `request` wants, if it is one message. `of_path` is the set of tools that its path stands
+/// for, and `on` are those that can be had.
 ///
 /// # Errors
 /// | variant | wire | meaning |
@@ -106,32 +137,30 @@ pub(super) enum Refusal {
 /// | [`Refusal::ContentType`] | 415 | not JSON by its own word |
 /// | [`Refusal::Accept`] | 406 | it would not read JSON |
 /// | [`Refusal::Query`], [`Refusal::Repeated`], [`Refusal::Toolset`] | 400, -32600 | the query |
+/// | [`Refusal::ToolsetOff`] | 404, -32600 | the owner has switched the path's set off |
 /// | [`Refusal::NotJson`] | 400, -32700 | the body is not JSON |
 /// | [`Refusal::Batch`], [`Refusal::NotAMessage`] | 400, -32600 | the body is no message |
 /// | [`Refusal::Version`] | 400, -32022 | a revision that is not spoken |
-/// | [`Refusal::Scope`] | 403, `insufficient_scope` | the tool needs more |
-pub(super) fn check(
+pub(super) fn read(
     request: &Request,
-    scopes: &ScopeSet,
-    tools: &'static [Tool],
-) -> Result<(), Refusal> {
+    of_path: Option<Toolset>,
+    on: &[Toolset],
+) -> Result<Asked, Refusal> {
     let head = &request.head;
     if head.method != Method::POST {
         return Err(Refusal::Method(head.method.clone()));
     }
     check_content_type(&head.headers)?;
     check_accept(&head.headers)?;
-    check_toolset(head)?;
+    let toolset = toolset(head, of_path, on)?;
     let message = Message::parse(&request.body)?;
     check_version(&head.headers, &message)?;
-    let called = message.called_tool();
-    match called.and_then(|name| tools::find(tools, name)) {
-        Some(tool) if !tool.is_open_to(scopes) => {
-            let id = message.id;
-            Err(Refusal::Scope { id, tool })
-        }
-        _ => Ok(()),
-    }
+    let tool = message.called_tool().map(str::to_owned);
+    Ok(Asked {
+        id: message.id,
+        toolset,
+        tool,
+    })
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -162,12 +191,26 @@ fn check_accept(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-fn check_toolset(head: &Head) -> Result<(), Refusal> {
+/// The set of tools that a request is about: that of its path, which the query may name as well,
+/// or that of its query, or the first that there is.
+fn toolset(head: &Head, of_path: Option<Toolset>, on: &[Toolset]) -> Result<Toolset, Refusal> {
+    let offered = of_path.as_ref().map_or(on, std::slice::from_ref);
+    let first = offered.first().filter(|first| on.contains(first));
+    let first = *first.ok_or(Refusal::ToolsetOff)?;
     let query = Params::from_query(head)?;
-    match query.get("toolset")? {
-        Some(found) if !TOOLSETS.contains(&found) => Err(Refusal::Toolset(found.to_owned())),
-        _ => Ok(()),
-    }
+    let Some(found) = query.get("toolset")? else {
+        return Ok(first);
+    };
+    let asked = offered.iter().find(|set| set.as_str() == found);
+    asked.copied().ok_or_else(|| Refusal::Toolset {
+        on: offered.to_vec(),
+        found: found.to_owned(),
+    })
+}
+
+fn or(sets: &[Toolset]) -> String {
+    let names: Vec<_> = sets.iter().map(|set| set.as_str()).collect();
+    names.join(" or ")
 }
 
 /// A message that opens a connection negotiates its revision, and one that names a revision itself
@@ -317,9 +360,11 @@ impl Refusal {
             Self::Version { .. } => (StatusCode::BAD_REQUEST, UNSUPPORTED_PROTOCOL_VERSION),
             Self::Query(_)
             | Self::Repeated(_)
-            | Self::Toolset(_)
+            | Self::Toolset { .. }
             | Self::Batch
             | Self::NotAMessage(_) => (StatusCode::BAD_REQUEST, INVALID_REQUEST),
+            Self::ToolsetOff => (StatusCode::NOT_FOUND, INVALID_REQUEST),
+            Self::TooOften { .. } => (StatusCode::TOO_MANY_REQUESTS, INVALID_REQUEST),
             Self::Library { status, .. } => (*status, INVALID_REQUEST),
             Self::Scope { .. } => (StatusCode::FORBIDDEN, INVALID_REQUEST),
         }
@@ -338,8 +383,8 @@ impl Refusal {
             Self::Version { found, .. } => {
                 Some(json!({ "supported": PROTOCOL_VERSIONS, "requested": found }))
             }
-            Self::Scope { tool, .. } => {
-                Some(json!({ "error": "insufficient_scope", "scope": tool.scopes.join(" ") }))
+            Self::Scope { scopes, .. } => {
+                Some(json!({ "error": "insufficient_scope", "scope": scopes }))
             }
             _ => None,
         }
@@ -348,15 +393,15 @@ impl Refusal {
     fn header(&self, resource_metadata_url: &str) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::Method(_) => Some((ALLOW, HeaderValue::from_static("POST"))),
-            Self::Scope { tool, .. } => {
+            Self::TooOften { seconds } => Some((RETRY_AFTER, HeaderValue::from(*seconds))),
+            Self::Scope { scopes, .. } => {
                 // RFC 6750 §3.1; the MCP specification has all the scopes that the operation
                 // needs in one challenge, so that the client asks its person once.
                 let challenge = format!(
-                    "Bearer error=\"insufficient_scope\", scope=\"{}\", \
-                     resource_metadata=\"{resource_metadata_url}\", error_description=\"{self}\"",
-                    tool.scopes.join(" ")
+                    "Bearer error=\"insufficient_scope\", scope=\"{scopes}\", \
+                     resource_metadata=\"{resource_metadata_url}\", error_description=\"{self}\""
                 );
-                // Constants of ours and the parsed public URL, none with a quote (threat 5).
+                // Names from our own tables and the parsed public URL, none with a quote (threat 5).
                 let challenge = HeaderValue::from_str(&challenge);
                 Some((WWW_AUTHENTICATE, challenge.expect("it can be a header")))
             }

@@ -1,7 +1,7 @@
 //! What is said to the protocol library: who we are, which tools the caller may see, and what a
 //! call of one gives.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -15,17 +15,23 @@ use rmcp::{
     },
     service::RequestContext,
 };
+use serde_json::Value;
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
-    http::request::RequestId,
+    http::request::{Head, RequestId},
     mcp::{
-        CALL_TIMEOUT,
-        tools::{self, Call, Tool, ToolError},
+        ARGUMENTS_DEPTH_MAX,
+        catalogue::{Catalogue, Offer, Unknowable},
+        tools::{Call, Desk, ToolError},
     },
-    model::{audit::Origin, timestamp::Timestamp},
+    model::{
+        audit::{Actor, Origin},
+        timestamp::Timestamp,
+        toolset::Toolset,
+        upstream::UpstreamName,
+    },
     oauth2provider::access::Access,
-    store::Store,
 };
 
 /// How long a client may keep the list of tools: it changes only with the token's scopes and with
@@ -54,37 +60,65 @@ const SERVED: [&str; 5] = [
     "tools/call",
 ];
 
+/// Those of them that ended with the revision of 2026-07-28.
+const ENDED: [&str; 2] = ["initialize", "ping"];
+
 /// Who calls, and when: what stands beside a message that went through the front.
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) access: Access,
+    pub(super) toolset: Toolset,
+    /// The upstream at whose path it calls; it gets nothing else there.
+    pub(super) upstream: Option<UpstreamName>,
     pub(super) now: Timestamp,
     pub(super) request_id: RequestId,
     pub(super) by: Origin,
 }
 
+impl Caller {
+    pub(super) fn new(
+        head: &Head,
+        access: Access,
+        toolset: Toolset,
+        upstream: Option<UpstreamName>,
+    ) -> Self {
+        let by = Origin {
+            at: head.now,
+            actor: Actor::User(access.user.id),
+            address: Some(head.remote),
+            request_id: Some(head.id.to_string()),
+        };
+        Self {
+            access,
+            toolset,
+            upstream,
+            now: head.now,
+            request_id: head.id,
+            by,
+        }
+    }
+}
+
 /// Answers one message. Everything that differs between callers comes with the message.
 #[derive(Clone)]
 pub(super) struct Handler {
-    store: Arc<Store>,
-    tools: &'static [Tool],
+    desk: Desk,
+    catalogue: Catalogue,
 }
 
 impl Handler {
-    pub(super) fn new(store: Arc<Store>, tools: &'static [Tool]) -> Self {
-        Self { store, tools }
+    pub(super) fn new(desk: Desk, catalogue: Catalogue) -> Self {
+        Self { desk, catalogue }
     }
 
-    /// The tools that are open to `access`, in the order of the table.
-    fn list(&self, access: &Access) -> ListToolsResult {
-        let open = self
-            .tools
-            .iter()
-            .filter(|tool| tool.is_open_to(&access.scopes));
-        let mut result = ListToolsResult::with_all_items(open.map(Tool::listed).collect());
+    async fn list(&self, caller: &Caller) -> Result<ListToolsResult, ErrorData> {
+        let offers = self.catalogue.list(caller).await;
+        let offers = offers.map_err(|error| unknowable(&error, caller.request_id))?;
+        let mut result =
+            ListToolsResult::with_all_items(offers.iter().map(Offer::listed).collect());
         result.ttl_ms = Some(TOOLS_TTL_MS);
         result.cache_scope = Some(CacheScope::Private);
-        result
+        Ok(result)
     }
 
     /// Calls the tool of that name for `caller`.
@@ -97,24 +131,39 @@ impl Handler {
         name: &str,
         arguments: JsonObject,
     ) -> Result<CallToolResult, ErrorData> {
-        let Some(tool) = tools::find(self.tools, name) else {
+        let offer = match self.catalogue.find(caller, name).await {
+            Ok(offer) => offer,
+            // Its model reads why, as it would of a call.
+            Err(Unknowable::Upstream(error)) => {
+                let words = ContentBlock::text(error.to_string());
+                return Ok(CallToolResult::error(vec![words]));
+            }
+            Err(error) => return Err(unknowable(&error, caller.request_id)),
+        };
+        let Some(offer) = offer else {
             let words = format!("expected a tool that tools/list shows, found {name:?}");
             return Err(ErrorData::invalid_params(words, None));
         };
-        if !tool.is_open_to(&caller.access.scopes) {
-            let needed = tool.scopes.join(" ");
+        if !offer.is_open_to(&caller.access.scopes) {
+            let needed = offer.scopes();
             let words = format!("expected a token with the scope {needed}, found less");
             return Err(ErrorData::invalid_params(words, None));
         }
+        if depth(&arguments) > ARGUMENTS_DEPTH_MAX {
+            let words = format!(
+                "arguments: expected at most {ARGUMENTS_DEPTH_MAX} levels of nesting, found more"
+            );
+            return Ok(CallToolResult::error(vec![ContentBlock::text(words)]));
+        }
         let call = Call {
-            store: Arc::clone(&self.store),
+            desk: self.desk.clone(),
             access: caller.access.clone(),
             now: caller.now,
             by: caller.by.clone(),
         };
-        match run(tool, call, arguments).await {
-            Ok(output) => Ok(CallToolResult::structured(output)),
-            Err(failure) => failure.into_result(tool, caller.request_id),
+        match run(&offer, call, arguments).await {
+            Ok(result) => Ok(result),
+            Err(failure) => failure.into_result(&offer, caller.request_id),
         }
     }
 }
@@ -126,20 +175,21 @@ enum Failure {
     Tool(#[from] ToolError),
     #[error(
         "expected an answer within {} s, found none: what the call began may still be done",
-        CALL_TIMEOUT.as_secs()
+        .0.as_secs()
     )]
-    TooSlow,
+    TooSlow(Duration),
     #[error("{0}")]
     Panicked(tokio::task::JoinError),
 }
 
-/// Runs `tool` in a task of its own, so that a panic ends there, and ends the task when nobody
+/// Runs `offer` in a task of its own, so that a panic ends there, and ends the task when nobody
 /// waits for it any more. A write that has reached the store is finished by the store all the same.
-async fn run(tool: &Tool, call: Call, arguments: JsonObject) -> Result<serde_json::Value, Failure> {
+async fn run(offer: &Offer, call: Call, arguments: JsonObject) -> Result<CallToolResult, Failure> {
     let mut task = JoinSet::new();
-    task.spawn(tool.run(call, arguments));
-    match timeout(CALL_TIMEOUT, task.join_next()).await {
-        Err(_) => Err(Failure::TooSlow),
+    task.spawn(offer.run(call, arguments));
+    let limit = offer.call_timeout();
+    match timeout(limit, task.join_next()).await {
+        Err(_) => Err(Failure::TooSlow(limit)),
         Ok(None) => unreachable!("a task was spawned"),
         Ok(Some(Err(error))) => Err(Failure::Panicked(error)),
         Ok(Some(Ok(outcome))) => Ok(outcome?),
@@ -149,20 +199,40 @@ async fn run(tool: &Tool, call: Call, arguments: JsonObject) -> Result<serde_jso
 impl Failure {
     /// What the caller can do something about is a result that its model reads; a fault of ours is
     /// an error of the protocol, and a line of the log.
-    fn into_result(self, tool: &Tool, request: RequestId) -> Result<CallToolResult, ErrorData> {
+    fn into_result(self, offer: &Offer, request: RequestId) -> Result<CallToolResult, ErrorData> {
         let error = match self {
             Self::Tool(ToolError::Store(error)) if !error.is_busy() => error.to_string(),
             Self::Panicked(error) => error.to_string(),
-            Self::Tool(_) | Self::TooSlow => {
+            Self::Tool(_) | Self::TooSlow(_) => {
                 let words = ContentBlock::text(self.to_string());
                 return Ok(CallToolResult::error(vec![words]));
             }
         };
-        tracing::error!(tool = tool.name, %request, error, "a tool failed");
+        tracing::error!(tool = offer.name(), %request, error, "a tool failed");
         let words =
             format!("something failed here; the log has more under the request's id {request}");
         Err(ErrorData::internal_error(words, None))
     }
+}
+
+/// What is offered cannot be said: a fault of ours, and a line of the log.
+fn unknowable(error: &Unknowable, request: RequestId) -> ErrorData {
+    tracing::error!(%request, %error, "the tools cannot be found");
+    let words = format!("something failed here; the log has more under the request's id {request}");
+    ErrorData::internal_error(words, None)
+}
+
+/// How deeply objects and lists stand in each other. The parser's own bound, which is above
+/// [`ARGUMENTS_DEPTH_MAX`], is the bound of this recursion.
+fn depth(arguments: &JsonObject) -> usize {
+    fn of(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => 1 + items.iter().map(of).max().unwrap_or(0),
+            Value::Object(members) => depth(members),
+            _ => 0,
+        }
+    }
+    1 + arguments.values().map(of).max().unwrap_or(0)
 }
 
 /// Who calls. The front puts it beside every message; without it nothing is answered.
@@ -197,7 +267,7 @@ impl ServerHandler for Handler {
             let words = "cursor: expected none, for the list has one page";
             return Err(ErrorData::invalid_params(words, None));
         }
-        Ok(self.list(&caller_of(&context)?.access))
+        self.list(caller_of(&context)?.as_ref()).await
     }
 
     async fn call_tool(
@@ -214,10 +284,12 @@ impl ServerHandler for Handler {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let CustomRequest { method, .. } = request;
-        if SERVED.contains(&method.as_str()) {
+        let is_stateless = context.meta.protocol_version() == Some(ProtocolVersion::V_2026_07_28);
+        let has_ended = is_stateless && ENDED.contains(&method.as_str());
+        if SERVED.contains(&method.as_str()) && !has_ended {
             let words = format!("expected the parameters that {method} has, found others");
             return Err(ErrorData::invalid_params(words, None));
         }

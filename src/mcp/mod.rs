@@ -10,6 +10,11 @@
 
 pub mod tools;
 
+pub mod upstreams;
+
+mod catalogue;
+#[cfg(feature = "conformance-fixtures")]
+mod fixtures;
 mod front;
 mod handler;
 
@@ -29,26 +34,37 @@ use rmcp::transport::streamable_http_server::{
 };
 
 use crate::{
+    config::McpOff,
+    experiments::Experiments,
     http::{request::Request, response::Response},
     mcp::{
+        catalogue::Catalogue,
         front::Refusal,
-        handler::{Caller, Handler},
-        tools::{TOOLS, Tool},
+        handler::Caller,
+        tools::{Desk, TOOLS, Tool},
+        upstreams::Upstreams,
     },
-    model::{
-        audit::{Actor, Origin},
-        public_url::PublicUrl,
-    },
-    oauth2provider::{Provider, access::Access},
+    model::{public_url::PublicUrl, upstream::UpstreamName},
+    oauth2provider::{Provider, access::Access, toolset_at, upstream_at},
     store::Store,
 };
 
+#[cfg(feature = "conformance-fixtures")]
+use fixtures::Fixtures as Answers;
+#[cfg(not(feature = "conformance-fixtures"))]
+use handler::Handler as Answers;
+
 /// The most bytes of one message.
 pub const MCP_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// The most bytes of what a tool returns, written as JSON.
+pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// Objects and lists of a tool's arguments that may stand in each other.
+pub const ARGUMENTS_DEPTH_MAX: usize = 32;
 /// The longest that one call of a tool may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What rmcp gets to see of a caller's headers: no credential is among them, whatever it is called.
+/// What rmcp gets to see of a caller's headers, beside [`ARGUMENT`]: no credential is among them,
+/// whatever it is called.
 static FORWARDED: [HeaderName; 6] = [
     HOST,
     ORIGIN,
@@ -57,6 +73,8 @@ static FORWARDED: [HeaderName; 6] = [
     HeaderName::from_static("mcp-method"),
     HeaderName::from_static("mcp-name"),
 ];
+/// What the headers begin with in which arguments stand once more; rmcp compares them.
+const ARGUMENT: &str = "mcp-param-";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// What rmcp wants to read word by word. The front has seen what the caller accepts.
 const BOTH_MEDIA_TYPES: HeaderValue =
@@ -66,51 +84,98 @@ const BOTH_MEDIA_TYPES: HeaderValue =
 /// foreign page through.
 const OF_THIS_MACHINE: [&str; 3] = ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"];
 
-/// The MCP endpoint at one path.
+/// The configuration switches a tool off that there is not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "mcp_tools_off: expected names of tools, found {0:?}; docs/tools.md lists those of this version"
+)]
+pub struct UnknownTool(String);
+
+/// The MCP endpoint, at every path that it is served at.
 pub struct Mcp {
-    service: StreamableHttpService<Handler, NeverSessionManager>,
-    tools: &'static [Tool],
-    resource_metadata_url: String,
+    service: StreamableHttpService<Answers, NeverSessionManager>,
+    catalogue: Catalogue,
+    provider: Arc<Provider>,
 }
 
 impl Mcp {
-    /// The endpoint at `path` of the provider's deployment.
-    pub fn new(store: Arc<Store>, provider: &Provider, path: &'static str) -> Self {
-        Self::with_tools(store, provider, path, &TOOLS)
+    /// The endpoint of the provider's deployment.
+    ///
+    /// # Errors
+    /// If a tool is to be off that there is not: its owner believes to be rid of something.
+    pub fn new(
+        store: Arc<Store>,
+        provider: Arc<Provider>,
+        experiments: Experiments,
+        off: McpOff,
+        upstreams: Arc<Upstreams>,
+    ) -> Result<Self, UnknownTool> {
+        let desk = Desk {
+            store,
+            provider,
+            experiments: Arc::new(experiments),
+            off: Arc::new(off),
+        };
+        // An upstream may be added after the start, and has its tools when it runs.
+        let is_known = |name: &&String| {
+            TOOLS.iter().any(|tool| tool.name == **name) || UpstreamName::split(name).is_some()
+        };
+        match desk.off.tools.iter().find(|name| !is_known(name)) {
+            Some(unknown) => Err(UnknownTool(unknown.clone())),
+            None => Ok(Self::with_tools(desk, &TOOLS, upstreams)),
+        }
     }
 
-    fn with_tools(
-        store: Arc<Store>,
-        provider: &Provider,
-        path: &'static str,
-        tools: &'static [Tool],
-    ) -> Self {
-        let handler = Handler::new(store, tools);
+    fn with_tools(desk: Desk, tools: &'static [Tool], upstreams: Arc<Upstreams>) -> Self {
+        let provider = Arc::clone(&desk.provider);
+        let catalogue = Catalogue::new(tools, Arc::clone(&desk.off), upstreams);
+        let answers = Answers::new(desk, catalogue.clone());
         let service = StreamableHttpService::new(
-            move || Ok(handler.clone()),
+            move || Ok(answers.clone()),
             Arc::new(NeverSessionManager::default()),
             transport(&provider.public_url),
         );
         Self {
             service,
-            tools,
-            resource_metadata_url: provider.resource_metadata_url(path),
+            catalogue,
+            provider,
         }
     }
 
-    /// Answers `request`, whose credential opened `access`.
-    pub async fn answer(&self, request: Request, access: Access) -> Response {
-        if let Err(refusal) = front::check(&request, &access.scopes, self.tools) {
-            return refusal.response(&self.resource_metadata_url);
+    /// Answers `request` to `path`, whose credential opened `access`.
+    pub async fn answer(&self, request: Request, access: Access, path: &str) -> Response {
+        match self.try_answer(request, access, path).await {
+            Ok(response) => response,
+            Err(refusal) => refusal.response(&self.provider.resource_metadata_url(path)),
         }
-        let response = self.service.handle(forwarded(request, access)).await;
+    }
+
+    async fn try_answer(
+        &self,
+        request: Request,
+        access: Access,
+        path: &str,
+    ) -> Result<Response, Refusal> {
+        let on = self.catalogue.toolsets();
+        let asked = front::read(&request, toolset_at(path), &on)?;
+        let caller = Caller::new(&request.head, access, asked.toolset, upstream_at(path));
+        if let Some(name) = &asked.tool
+            && let Some(offer) = self.catalogue.find_closed(&caller, name).await
+        {
+            return Err(asked.lacks(&offer));
+        }
+        let response = self.service.handle(forwarded(request, caller)).await;
         let is_json = response.headers().get(CONTENT_TYPE) == Some(&JSON);
         if is_json || !response.status().is_client_error() {
-            return response;
+            return Ok(response);
         }
-        let refusal = Refusal::of_the_library(response).await;
-        refusal.response(&self.resource_metadata_url)
+        Err(Refusal::of_the_library(response).await)
     }
+}
+
+/// The answer to a caller who has to wait so many seconds, whatever it asked for.
+pub fn too_often(seconds: u64) -> Response {
+    Refusal::TooOften { seconds }.response("")
 }
 
 /// How rmcp serves: without sessions, so that there is nothing to hijack; in JSON, because no tool
@@ -134,28 +199,17 @@ fn transport(public_url: &PublicUrl) -> StreamableHttpServerConfig {
 }
 
 /// `request` as rmcp gets it: the caller beside it instead of a credential in it.
-fn forwarded(request: Request, access: Access) -> http::Request<Full<Bytes>> {
+fn forwarded(request: Request, caller: Caller) -> http::Request<Full<Bytes>> {
     let Request { head, body } = request;
     let mut forwarded = http::Request::new(Full::new(body));
     *forwarded.method_mut() = Method::POST;
     let headers = forwarded.headers_mut();
-    for name in &FORWARDED {
-        for value in head.headers.get_all(name) {
-            headers.append(name, value.clone());
-        }
+    let is_forwarded =
+        |name: &HeaderName| FORWARDED.contains(name) || name.as_str().starts_with(ARGUMENT);
+    for (name, value) in head.headers.iter().filter(|(name, _)| is_forwarded(name)) {
+        headers.append(name, value.clone());
     }
     headers.insert(ACCEPT, BOTH_MEDIA_TYPES);
-    let by = Origin {
-        at: head.now,
-        actor: Actor::User(access.user.id),
-        address: Some(head.remote),
-        request_id: Some(head.id.to_string()),
-    };
-    forwarded.extensions_mut().insert(Arc::new(Caller {
-        access,
-        by,
-        now: head.now,
-        request_id: head.id,
-    }));
+    forwarded.extensions_mut().insert(Arc::new(caller));
     forwarded
 }

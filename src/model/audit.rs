@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::{
     crypto::digest::Digest,
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Who did something.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Actor {
     /// Somebody who has not said who they are, or not yet.
     Stranger,
@@ -63,7 +63,7 @@ impl Origin {
 }
 
 /// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Action {
     /// The box got its first owner.
     BoxClaimed,
@@ -123,11 +123,17 @@ pub enum Action {
     DocumentPinned,
     /// The owner gave such a copy up.
     DocumentUnpinned,
+    /// The box was made anew of a backup.
+    BoxRestored,
+    /// Another MCP server was put behind this one.
+    UpstreamAdded,
+    /// Another MCP server is gone from behind this one.
+    UpstreamRemoved,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 32] = [
         Self::BoxClaimed,
         Self::UserCreated,
         Self::UserPasswordChanged,
@@ -157,6 +163,9 @@ impl Action {
         Self::ClientDescribed,
         Self::DocumentPinned,
         Self::DocumentUnpinned,
+        Self::BoxRestored,
+        Self::UpstreamAdded,
+        Self::UpstreamRemoved,
     ];
 
     /// Its word, `thing.done`.
@@ -191,12 +200,15 @@ impl Action {
             Self::ClientDescribed => "client.described",
             Self::DocumentPinned => "document.pinned",
             Self::DocumentUnpinned => "document.unpinned",
+            Self::BoxRestored => "box.restored",
+            Self::UpstreamAdded => "upstream.added",
+            Self::UpstreamRemoved => "upstream.removed",
         }
     }
 }
 
 /// What it was done to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Object {
     /// The box as a whole.
     Box,
@@ -218,6 +230,8 @@ pub enum Object {
     Code(Id),
     /// A resource server.
     ResourceServer(Id),
+    /// Another MCP server behind this one.
+    Upstream(Id),
 }
 
 impl Object {
@@ -234,12 +248,13 @@ impl Object {
             Self::AccessToken(id) => ("access_token", Some(*id)),
             Self::Code(id) => ("code", Some(*id)),
             Self::ResourceServer(id) => ("resource_server", Some(*id)),
+            Self::Upstream(id) => ("upstream", Some(*id)),
         }
     }
 }
 
 /// One value that changed, as text; a secret one is never here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Change {
     /// The field's name on the wire.
     pub field: String,
@@ -275,7 +290,7 @@ impl Change {
 }
 
 /// One line of the audit log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct AuditEntry {
     /// Its place in the log, from 1, without a gap.
     pub number: u64,
@@ -296,7 +311,7 @@ pub struct AuditEntry {
 }
 
 /// An entry in its place in the chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ChainedEntry {
     /// The entry.
     pub entry: AuditEntry,
@@ -305,7 +320,7 @@ pub struct ChainedEntry {
 }
 
 /// One end of the chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ChainEnd {
     /// The number of the entry there; 0 before the first.
     pub number: u64,

@@ -12,7 +12,7 @@ use crate::{
         entropy::{Entropy, random},
     },
     model::{
-        id::{Id, base62_fixed, parse_base62_fixed},
+        id::{Base62, Id, base62_fixed, parse_base62_fixed},
         timestamp::Timestamp,
     },
 };
@@ -92,13 +92,14 @@ impl Secret {
         Digest::of(&self.0)
     }
 
-    fn to_text(&self) -> String {
+    fn push_to(&self, text: &mut String) {
         let (high, low) = self.0.split_at(16);
         let number = |half: &[u8]| {
             half.iter()
                 .fold(0, |sum, byte| sum << 8 | u128::from(*byte))
         };
-        base62_fixed(number(high)) + &base62_fixed(number(low))
+        text.push_str(base62_fixed(number(high)).as_str());
+        text.push_str(base62_fixed(number(low)).as_str());
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -183,13 +184,14 @@ impl Credential {
     pub fn reveal(&self) -> String {
         let mut text = String::with_capacity(96);
         text.push_str(self.kind.prefix());
-        text.push_str(&self.id.to_string());
+        let id = u128::from_be_bytes(*self.id.as_bytes());
+        text.push_str(base62_fixed(id).as_str());
         if self.kind.has_generation() {
-            text.push_str(&base62_short(self.generation));
+            text.push_str(base62_short(self.generation).as_str());
         }
-        text.push_str(&self.secret.to_text());
+        self.secret.push_to(&mut text);
         let checksum = base62_short(crc32fast::hash(text.as_bytes()));
-        text.push_str(&checksum);
+        text.push_str(checksum.as_str());
         text
     }
 
@@ -210,7 +212,7 @@ impl Credential {
             return None;
         }
         let (checked, checksum) = text.split_at(text.len() - CHECKSUM_LEN);
-        if base62_short(crc32fast::hash(checked.as_bytes())) != checksum {
+        if base62_short(crc32fast::hash(checked.as_bytes())).as_str() != checksum {
             return None;
         }
         let (id, rest) = body.split_at(Id::TEXT_LEN);
@@ -230,8 +232,8 @@ impl Credential {
     }
 }
 
-fn base62_short(number: u32) -> String {
-    format!("{:0>width$}", base62::encode(number), width = CHECKSUM_LEN)
+fn base62_short(number: u32) -> Base62<CHECKSUM_LEN> {
+    Base62::of(number.into())
 }
 
 fn parse_base62_short(text: &str) -> Option<u32> {

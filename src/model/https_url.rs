@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 use url::Url;
 
 /// An https URL in the one form in which every parser reads it alike.
@@ -13,7 +13,7 @@ use url::Url;
 ///
 /// # Source
 /// Threats 7 and 23; client ID metadata documents, §3.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct HttpsUrl(String);
 
 /// Why a text is not such a URL.

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::{
     crypto::entropy::{Entropy, random},
@@ -16,7 +16,7 @@ use crate::{
 ///
 /// # Units
 /// 16 bytes; 22 characters of base62 as text, in the same order as the bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Id([u8; 16]);
 
 impl Id {
@@ -51,7 +51,7 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&base62_fixed(u128::from_be_bytes(self.0)))
+        f.write_str(base62_fixed(u128::from_be_bytes(self.0)).as_str())
     }
 }
 
@@ -75,9 +75,29 @@ impl FromStr for Id {
     }
 }
 
-/// `number` in base62, always [`Id::TEXT_LEN`] characters, so that order is kept.
-pub(crate) fn base62_fixed(number: u128) -> String {
-    format!("{:0>width$}", base62::encode(number), width = Id::TEXT_LEN)
+/// A number in base62 with zeros in front, always `LEN` characters, so that order is kept. Each
+/// request has several of them, so that they are not on the heap.
+pub(crate) struct Base62<const LEN: usize>([u8; LEN]);
+
+impl<const LEN: usize> Base62<LEN> {
+    /// `number`, which has at most `LEN` digits.
+    pub(crate) fn of(number: u128) -> Self {
+        let mut digits = [b'0'; LEN];
+        let mut written = [0; Id::TEXT_LEN];
+        let len = base62::encode_bytes(number, &mut written).expect("as many as the largest has");
+        digits[LEN - len..].copy_from_slice(&written[..len]);
+        Self(digits)
+    }
+
+    /// The digits.
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("letters and digits")
+    }
+}
+
+/// `number` in base62, always [`Id::TEXT_LEN`] characters.
+pub(crate) fn base62_fixed(number: u128) -> Base62<{ Id::TEXT_LEN }> {
+    Base62::of(number)
 }
 
 /// What [`base62_fixed`] printed; `None` for every other text.

@@ -11,4 +11,7 @@ pub mod public_url;
 pub mod push;
 pub mod session;
 pub mod timestamp;
+pub mod toolset;
+pub mod upstream;
+pub mod upstream_words;
 pub mod user;

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 use url::Url;
 
 use crate::model::{
@@ -23,7 +23,7 @@ pub const ACTIONS_MAX: usize = 4;
 pub const TARGETS_MAX: usize = 8;
 
 /// What a notification is about. The words of each are in `notifications/templates.rs`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub enum Template {
     /// A person allowed a client that had registered itself for the first time.
     ClientApproved,
@@ -81,8 +81,7 @@ impl Template {
 }
 
 /// How soon a push service should wake the device (RFC 8030 §5.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub enum Urgency {
     /// On power and Wi-Fi.
     VeryLow,
@@ -116,7 +115,7 @@ impl Urgency {
 
 /// Where a button leads: somewhere on the box itself, or an https URL. Nothing else: no script, no
 /// other application.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Link(String);
 
 /// Why a text is no such link.
@@ -166,7 +165,7 @@ impl fmt::Display for Link {
 }
 
 /// A button of a notification.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Button {
     /// What stands on it.
     pub label: String,
@@ -175,7 +174,7 @@ pub struct Button {
 }
 
 /// Who tells the person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Sender {
     /// Keystead itself.
     Keystead,
@@ -186,7 +185,7 @@ pub enum Sender {
 }
 
 /// An entry of a person's inbox. It never changes; whether it was read stands beside it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Notification {
     /// The store's key; newer ones are greater.
     pub id: Id,
@@ -211,7 +210,7 @@ pub struct Notification {
 }
 
 /// How a person wants to be told about one template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Methods {
     /// In the inbox.
     pub inbox: bool,
@@ -220,7 +219,7 @@ pub struct Methods {
 }
 
 /// What a person set about their notifications.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct NotificationSettings {
     /// Templates that are not as they are by default.
     pub switched: Vec<(Template, Methods)>,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::{
     crypto::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What a browser gave when it subscribed: enough to encrypt for it, so it is shown to nobody.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct PushKeys {
     /// Its public key, an uncompressed point of P-256.
     p256dh: Vec<u8>,
@@ -72,7 +72,7 @@ impl fmt::Debug for PushKeys {
 }
 
 /// A browser that wants a person's notifications.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Subscription {
     /// The store's key, after the user's.
     pub id: Id,
@@ -95,7 +95,7 @@ impl Subscription {
 }
 
 /// A notification that is to reach one browser.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct QueuedPush {
     /// Its own name; part of the store's key.
     pub id: Id,

@@ -1,6 +1,6 @@
 //! A browser that is signed in.
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::{
     crypto::digest::Digest,
@@ -11,7 +11,7 @@ use crate::{
 pub const BROWSER_LEN_MAX: usize = 256;
 
 /// A browser session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Session {
     /// The store's key, and the public part of the cookie.
     pub id: Id,

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 /// A moment in time.
 ///
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// # Units
 /// Milliseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Timestamp(u64);
 
 impl Timestamp {

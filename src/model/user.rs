@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{id::Id, timestamp::Timestamp};
@@ -10,7 +11,7 @@ use crate::model::{id::Id, timestamp::Timestamp};
 ///
 /// # Source
 /// Threat 29: a name is normalised first and then checked, and has one spelling.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct UserName(String);
 
 impl UserName {
@@ -67,7 +68,7 @@ impl fmt::Display for UserName {
 }
 
 /// What a user may do on this box.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Administers the box.
@@ -83,6 +84,11 @@ impl Role {
             Self::Owner => "owner",
             Self::Member => "member",
         }
+    }
+
+    /// Whether who has it may do what is for `least`.
+    pub fn covers(self, least: Self) -> bool {
+        self == least || self == Self::Owner
     }
 }
 
@@ -137,7 +143,7 @@ impl fmt::Debug for NewPassword {
 }
 
 /// A user.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct User {
     /// The store's key.
     pub id: Id,

@@ -43,7 +43,7 @@ pub enum AccessError {
     /// Its time is over.
     #[error("the access token has expired")]
     Expired,
-    /// It, its family, its grant, its user or its client's secret is gone.
+    /// It, its family, its grant, its user, its client or its client's secret is gone.
     #[error("the access token has been revoked")]
     Revoked,
     /// It is for another resource.
@@ -132,8 +132,8 @@ pub enum LiveHolder {
     Client,
 }
 
-/// In whose name a family works. `None` once the grant has ended or its person may no longer sign
-/// in, or the client is gone that it belongs to.
+/// In whose name a family works. `None` once the client is gone that it belongs to, the grant has
+/// ended, or its person may no longer sign in.
 pub fn live_holder(
     tx: &dyn Read,
     now: Timestamp,
@@ -147,7 +147,9 @@ pub fn live_holder(
         }
         Holder::Person { user_id, grant_id } => {
             let grant = grants::find(tx, grant_id)?;
-            if grant.is_none_or(|grant| grant.expires_at.has_passed(now)) {
+            if grant.is_none_or(|grant| grant.expires_at.has_passed(now))
+                || !clients::is_there(tx, family.client_id)?
+            {
                 return Ok(None);
             }
             let user = users::find(tx, user_id)?.filter(|user| user.disabled_at.is_none());

@@ -31,7 +31,7 @@ use crate::{
         Moment, Provider,
         resources::{self, Asked, RequestError, Resource},
     },
-    store::{Read, StoreError, WriteTx, clients, codes, grants},
+    store::{Read, StoreError, WriteTx, clients, codes, grants, users},
 };
 
 /// Where an answer may be sent: a redirect URI that was checked against its client.
@@ -216,16 +216,13 @@ pub fn remembered(
     if authorization.prompt == Prompt::Always || target.must_ask() {
         return Ok(None);
     }
-    Ok(grants::list_of_user(tx, user_id)?
-        .into_iter()
-        .find(|grant| {
-            grant.client_id == target.client.id
-                && grant.created_at >= target.client.updated_at
-                && grant.redirect_uri.as_ref() == Some(&target.redirect_uri)
-                && grant.resource == *authorization.resource.identifier()
-                && authorization.scopes.is_subset(&grant.scopes)
-                && !grant.expires_at.has_passed(now)
-        }))
+    let client = &target.client;
+    grants::find_newest(tx, (user_id, client.id), client.updated_at, |grant| {
+        grant.redirect_uri.as_ref() == Some(&target.redirect_uri)
+            && grant.resource == *authorization.resource.identifier()
+            && authorization.scopes.is_subset(&grant.scopes)
+            && !grant.expires_at.has_passed(now)
+    })
 }
 
 /// The token in a consent page: it says what was shown, to whom, and when.
@@ -433,6 +430,11 @@ pub fn allow_again(
     authorization: &Authorization,
 ) -> Result<Option<Credential>, StoreError> {
     let Moment { now, .. } = moment;
+    let client_id = authorization.target.client.id;
+    // Both may be gone since the page was asked for, and their grants not swept yet.
+    if !clients::is_there(tx, client_id)? || users::find(tx, person.user_id)?.is_none() {
+        return Ok(None);
+    }
     let Some(grant) = remembered(tx, now, person.user_id, authorization)? else {
         return Ok(None);
     };

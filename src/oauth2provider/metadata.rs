@@ -5,11 +5,16 @@
 use serde::Serialize;
 
 use crate::{
-    model::oauth2::{
-        client::{AuthMethod, GrantType},
-        scope::{Opens, SCOPES, ScopeDefinition},
+    model::{
+        oauth2::{
+            client::{AuthMethod, GrantType},
+            scope::{Opens, SCOPES, ScopeDefinition},
+        },
+        toolset::Toolset,
+        upstream::UpstreamScope,
     },
-    oauth2provider::{Provider, client_documents::Documents},
+    oauth2provider::{Provider, client_documents::Documents, toolset_at, upstream_at, upstreams},
+    store::{Read, StoreError},
 };
 
 /// Authorization server metadata.
@@ -33,7 +38,7 @@ pub struct ServerMetadata {
     token_endpoint_auth_methods_supported: Vec<&'static str>,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
-    scopes_supported: Vec<&'static str>,
+    scopes_supported: Vec<String>,
     authorization_response_iss_parameter_supported: bool,
     client_id_metadata_document_supported: bool,
     service_documentation: String,
@@ -47,9 +52,9 @@ pub struct ServerMetadata {
 pub struct ResourceMetadata {
     resource: String,
     authorization_servers: [String; 1],
-    scopes_supported: Vec<&'static str>,
+    scopes_supported: Vec<String>,
     bearer_methods_supported: [&'static str; 1],
-    resource_name: &'static str,
+    resource_name: String,
 }
 
 /// Whether clients may register themselves now.
@@ -61,16 +66,42 @@ pub enum Registration {
     Closed,
 }
 
-/// The scopes that a client of the resource at `path` of this deployment may want; those of the
-/// management API only where the path is empty, which is the deployment itself.
-pub fn resource_scopes(path: &str) -> Vec<&'static str> {
-    let is_wanted = |scope: &&ScopeDefinition| match scope.opens {
+impl From<bool> for Registration {
+    fn from(is_open: bool) -> Self {
+        if is_open { Self::Open } else { Self::Closed }
+    }
+}
+
+/// The scopes that a client of the resource at `path` of this deployment may want.
+pub fn resource_scopes(
+    tx: &dyn Read,
+    provider: &Provider,
+    path: &str,
+) -> Result<Vec<String>, StoreError> {
+    let of_table = SCOPES.iter().filter(|scope| opens_at(scope, path));
+    let of_table = of_table.map(|scope| scope.name.to_owned());
+    let of_upstreams = upstreams::scopes_at(tx, provider, path)?.into_iter();
+    Ok(of_table
+        .chain(of_upstreams.map(|scope| scope.name))
+        .collect())
+}
+
+/// Whether `scope` opens anything at `path`: one of the management API only where the path is
+/// empty, which is the deployment itself; one that does more than read only where the tools do;
+/// none where the tools are those of an upstream.
+pub(super) fn opens_at(scope: &ScopeDefinition, path: &str) -> bool {
+    if upstream_at(path).is_some() {
+        return false;
+    }
+    let fits = match toolset_at(path) {
+        None | Some(Toolset::Standard) => true,
+        Some(Toolset::Readonly | Toolset::Search) => scope.effect.is_read_only(),
+    };
+    fits && match scope.opens {
         Opens::McpAndApi => true,
         Opens::Api => path.is_empty(),
         Opens::Nothing => false,
-    };
-    let wanted = SCOPES.iter().filter(is_wanted);
-    wanted.map(|scope| scope.name).collect()
+    }
 }
 
 impl Provider {
@@ -79,6 +110,7 @@ impl Provider {
         &self,
         registration: Registration,
         documents: Documents,
+        upstreams: &[UpstreamScope],
     ) -> ServerMetadata {
         let url = |path: &str| self.public_url.join(path);
         let auth_methods: Vec<_> = AuthMethod::ALL
@@ -105,7 +137,11 @@ impl Provider {
                 .collect(),
             token_endpoint_auth_methods_supported: auth_methods.clone(),
             revocation_endpoint_auth_methods_supported: auth_methods,
-            scopes_supported: SCOPES.iter().map(|scope| scope.name).collect(),
+            scopes_supported: SCOPES
+                .iter()
+                .map(|scope| scope.name.to_owned())
+                .chain(upstreams.iter().map(|scope| scope.name.clone()))
+                .collect(),
             authorization_response_iss_parameter_supported: true,
             client_id_metadata_document_supported: documents == Documents::Advertised,
             service_documentation: url("/"),
@@ -113,18 +149,22 @@ impl Provider {
     }
 
     /// The metadata of the resource at `path` of this deployment.
-    pub fn resource_metadata(&self, path: &str) -> ResourceMetadata {
-        ResourceMetadata {
+    pub fn resource_metadata(
+        &self,
+        tx: &dyn Read,
+        path: &str,
+    ) -> Result<ResourceMetadata, StoreError> {
+        Ok(ResourceMetadata {
             resource: self.public_url.join(path),
             authorization_servers: [self.public_url.join("")],
-            scopes_supported: resource_scopes(path),
+            scopes_supported: resource_scopes(tx, self, path)?,
             bearer_methods_supported: ["header"],
-            resource_name: if path.is_empty() {
-                "Keystead"
-            } else {
-                "Keystead MCP"
+            resource_name: match upstream_at(path) {
+                Some(upstream) => format!("Keystead MCP: {upstream}"),
+                None if path.is_empty() => "Keystead".to_owned(),
+                None => "Keystead MCP".to_owned(),
             },
-        }
+        })
     }
 
     /// Where the metadata of the resource at `path` is (RFC 9728 §3.1).

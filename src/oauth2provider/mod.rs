@@ -16,6 +16,9 @@ pub mod resources;
 pub mod revoke;
 pub mod rotation;
 pub mod tokens;
+pub mod upstreams;
+
+use std::borrow::Cow;
 
 use crate::{
     audit::Act,
@@ -25,11 +28,14 @@ use crate::{
         audit::Origin,
         oauth2::{
             resource::ResourceUri,
-            scope::{Opens, SCOPES, ScopeDefinition, ScopeSet},
+            scope::{SCOPES, ScopeSet},
         },
         public_url::PublicUrl,
         timestamp::Timestamp,
+        toolset::Toolset,
+        upstream::{Upstream, UpstreamName},
     },
+    oauth2provider::metadata::Registration,
 };
 
 /// What the provider knows of its deployment, the same for every request.
@@ -42,7 +48,11 @@ pub struct Provider {
     /// How long everything lasts.
     pub lifetimes: Lifetimes,
     /// Whether clients may register themselves, unless the owner decided otherwise.
-    pub registration_by_default: bool,
+    pub registration_by_default: Registration,
+    /// Other MCP servers behind this one that the configuration names; the store has more.
+    pub upstreams: Vec<Upstream>,
+    /// The resources of this deployment, in the order of [`OWN_PATHS`].
+    own: [ResourceUri; OWN_PATHS.len()],
 }
 
 /// The provider as one request sees it: one `now`, and where random bytes come from.
@@ -73,37 +83,105 @@ impl<'a> Moment<'a> {
 pub const MCP_PATH: &str = "/mcp";
 /// Path of the MCP endpoint behind the experiment `mcp-server-http`.
 pub const MCP_EXPERIMENT_PATH: &str = "/api/experimental/mcp/http";
+/// Path of the MCP endpoint with every tool.
+pub const MCP_STANDARD_PATH: &str = "/mcp/standard";
+/// Path of the MCP endpoint with the tools that change nothing.
+pub const MCP_READONLY_PATH: &str = "/mcp/readonly";
+/// Path of the MCP endpoint with `search` and `fetch`.
+pub const MCP_SEARCH_PATH: &str = "/mcp/search";
+
+/// The paths at which this deployment has a resource; the empty path is the deployment itself.
+///
+/// A set of tools has a path, and so an identifier, of its own, because some clients compare the
+/// URL that they were given with the resource byte by byte, and would lose a query on the way.
+pub const OWN_PATHS: [&str; 6] = [
+    "",
+    MCP_PATH,
+    MCP_EXPERIMENT_PATH,
+    MCP_STANDARD_PATH,
+    MCP_READONLY_PATH,
+    MCP_SEARCH_PATH,
+];
+
+/// The set of tools that a path of the MCP endpoint stands for.
+pub fn toolset_at(path: &str) -> Option<Toolset> {
+    match path {
+        MCP_STANDARD_PATH => Some(Toolset::Standard),
+        MCP_READONLY_PATH => Some(Toolset::Readonly),
+        MCP_SEARCH_PATH => Some(Toolset::Search),
+        _ => None,
+    }
+}
+
+/// The path of the upstream of that name.
+pub fn upstream_path(name: &UpstreamName) -> String {
+    format!("{MCP_PATH}/{name}")
+}
+
+/// The upstream whose path `path` is, whether there is one of that name or not.
+pub fn upstream_at(path: &str) -> Option<UpstreamName> {
+    let name = path.strip_prefix(MCP_PATH)?.strip_prefix('/')?;
+    name.parse().ok()
+}
+
+fn resource(public_url: &PublicUrl, path: &str) -> ResourceUri {
+    let text = public_url.join(path);
+    text.parse()
+        .expect("a public URL and a path of ours make a resource identifier")
+}
 
 impl Provider {
+    /// The provider of the deployment at `public_url`.
+    pub fn new(
+        public_url: PublicUrl,
+        key: Key,
+        lifetimes: Lifetimes,
+        registration_by_default: Registration,
+        upstreams: Vec<Upstream>,
+    ) -> Self {
+        Self {
+            own: OWN_PATHS.map(|path| resource(&public_url, path)),
+            public_url,
+            key,
+            lifetimes,
+            registration_by_default,
+            upstreams,
+        }
+    }
+
     /// The resource at `path` of this deployment; the empty path is the deployment itself.
     ///
     /// # Panics
-    /// If `path` is not one: paths are constants of ours.
-    pub fn resource_at(&self, path: &str) -> ResourceUri {
-        let text = self.public_url.join(path);
-        text.parse()
-            .expect("a public URL and a constant path make a resource identifier")
+    /// If `path` is not one: paths are constants of ours, with the name of an upstream at most.
+    pub fn resource_at(&self, path: &str) -> Cow<'_, ResourceUri> {
+        match OWN_PATHS.iter().position(|known| *known == path) {
+            Some(place) => Cow::Borrowed(&self.own[place]),
+            None => Cow::Owned(resource(&self.public_url, path)),
+        }
     }
 
-    /// The resource of this deployment that `requested` names, if it is one.
-    pub fn find_resource(&self, requested: &ResourceUri) -> Option<ResourceUri> {
-        ["", MCP_PATH, MCP_EXPERIMENT_PATH]
-            .into_iter()
-            .map(|path| self.resource_at(path))
-            .find(|known| known == requested)
+    /// The path at which `resource` is, if this deployment has it.
+    fn path_of(&self, resource: &ResourceUri) -> Option<&'static str> {
+        let place = self.own.iter().position(|known| known == resource)?;
+        Some(OWN_PATHS[place])
     }
 
-    /// Whether a token for `audience` opens `resource`: its own, or the deployment's.
+    /// The upstream that `resource` is, whether there is one of that name or not.
+    pub fn upstream_of(&self, resource: &ResourceUri) -> Option<UpstreamName> {
+        let origin = self.resource_at("");
+        upstream_at(resource.as_str().strip_prefix(origin.as_str())?)
+    }
+
+    /// Whether a token for `audience` opens `resource`: its own, or the deployment's; and that of
+    /// the MCP endpoint for some of its tools, but not the other way round.
     pub fn accepts(&self, audience: &ResourceUri, resource: &ResourceUri) -> bool {
-        audience == resource || *audience == self.resource_at("")
-    }
-
-    /// The scopes that open something at `resource`, and `offline_access`, which is asked for with
-    /// any of them.
-    pub fn scopes_at(&self, resource: &ResourceUri) -> ScopeSet {
-        let is_deployment = *resource == self.resource_at("");
-        let opens = |scope: &&ScopeDefinition| is_deployment || scope.opens != Opens::Api;
-        ScopeSet::of(SCOPES.iter().filter(opens).map(|scope| scope.name))
+        let is_part = || {
+            let toolset = self.path_of(resource).and_then(toolset_at);
+            toolset.is_some() || self.upstream_of(resource).is_some()
+        };
+        audience == resource
+            || *audience == *self.resource_at("")
+            || *audience == *self.resource_at(MCP_PATH) && is_part()
     }
 
     /// Every scope name of the deployment.

@@ -45,14 +45,8 @@ pub enum RegistrationError {
 
 /// Whether clients may register themselves: the owner's switch, else the configuration's.
 pub fn registration(tx: &dyn Read, provider: &Provider) -> Result<Registration, StoreError> {
-    let on = meta::settings(tx)?
-        .registration_enabled
-        .unwrap_or(provider.registration_by_default);
-    Ok(if on {
-        Registration::Open
-    } else {
-        Registration::Closed
-    })
+    let switched = meta::settings(tx)?.registration_enabled;
+    Ok(switched.map_or(provider.registration_by_default, Registration::from))
 }
 
 /// Opens or closes registration, whatever the configuration says.

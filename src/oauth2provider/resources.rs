@@ -13,13 +13,16 @@ use crate::{
             client_id::ClientId,
             resource::ResourceUri,
             resource_server::{ResourceServer, SERVER_SCOPES_MAX, ServerIdentifier, ServerScope},
-            scope::{Minimal, OFFLINE_ACCESS, SCOPES, ScopeSet, find_definition},
+            scope::{About, Minimal, OFFLINE_ACCESS, SCOPES, ScopeSet, find_definition},
         },
         public_url::PublicUrl,
+        upstream::UpstreamScope,
     },
     oauth2provider::{
         Provider,
         apps::{ClientCredentials, ClientError},
+        metadata::opens_at,
+        upstream_at, upstream_path, upstreams,
     },
     store::{
         Read, StoreError, WriteTx,
@@ -31,16 +34,62 @@ use crate::{
 #[derive(Clone, Debug)]
 pub enum Resource {
     /// This deployment, or a part of it.
-    Own(ResourceUri),
+    Own(Own),
     /// Another server.
     Server(Box<ResourceServer>),
+}
+
+/// This deployment, or a part of it.
+#[derive(Clone, Debug)]
+pub struct Own {
+    identifier: ResourceUri,
+    /// Where it is; the empty path is the deployment itself.
+    path: String,
+    /// The scopes of every upstream.
+    upstream_scopes: Vec<UpstreamScope>,
+}
+
+impl Own {
+    fn at(tx: &dyn Read, provider: &Provider, path: String) -> Result<Self, StoreError> {
+        Ok(Self {
+            identifier: provider.resource_at(&path).into_owned(),
+            upstream_scopes: upstreams::scopes(tx, provider)?,
+            path,
+        })
+    }
+
+    fn opens(&self, name: &str) -> bool {
+        if let Some(scope) = self.upstream_scope(name) {
+            return upstreams::opens_at(scope, &self.path);
+        }
+        let definition = find_definition(name);
+        name == OFFLINE_ACCESS || definition.is_some_and(|scope| opens_at(scope, &self.path))
+    }
+
+    fn known_scopes(&self) -> ScopeSet {
+        let of_table = SCOPES.iter().map(|scope| scope.name);
+        let of_upstreams = self.upstream_scopes.iter().map(|scope| scope.name.as_str());
+        ScopeSet::of(of_table.chain(of_upstreams))
+    }
+
+    fn minimal_scopes(&self) -> ScopeSet {
+        if let Some(upstream) = upstream_at(&self.path) {
+            return ScopeSet::of([upstream.read_scope().as_str()]);
+        }
+        let minimal = SCOPES.iter().filter(|scope| scope.minimal == Minimal::Yes);
+        ScopeSet::of(minimal.map(|scope| scope.name))
+    }
+
+    fn upstream_scope(&self, name: &str) -> Option<&UpstreamScope> {
+        self.upstream_scopes.iter().find(|scope| scope.name == name)
+    }
 }
 
 impl Resource {
     /// The audience of its tokens.
     pub fn identifier(&self) -> &ResourceUri {
         match self {
-            Self::Own(identifier) => identifier,
+            Self::Own(own) => &own.identifier,
             Self::Server(server) => server.identifier.as_resource(),
         }
     }
@@ -49,7 +98,7 @@ impl Resource {
     /// so it goes with each.
     pub fn known_scopes(&self) -> ScopeSet {
         match self {
-            Self::Own(_) => ScopeSet::of(SCOPES.iter().map(|scope| scope.name)),
+            Self::Own(own) => own.known_scopes(),
             Self::Server(server) => {
                 let known = server.known_scopes();
                 ScopeSet::of(known.iter().chain([OFFLINE_ACCESS]))
@@ -57,43 +106,81 @@ impl Resource {
         }
     }
 
-    /// The scopes that open something there; never one that is not known there.
-    fn useful_scopes(&self, provider: &Provider) -> ScopeSet {
+    /// Whether the scope `name` is one of [`Resource::known_scopes`].
+    fn knows(&self, name: &str) -> bool {
         match self {
-            Self::Own(resource) => provider.scopes_at(resource),
-            Self::Server(_) => self.known_scopes(),
+            Self::Own(own) => own.upstream_scope(name).is_some() || find_definition(name).is_some(),
+            Self::Server(server) => name == OFFLINE_ACCESS || server.find_scope(name).is_some(),
+        }
+    }
+
+    /// Whether the scope `name` opens something there, or is `offline_access`, which is asked for
+    /// with any that does; never one that is not known there.
+    fn is_useful(&self, name: &str) -> bool {
+        match self {
+            Self::Own(own) => own.opens(name),
+            Self::Server(_) => self.knows(name),
         }
     }
 
     /// What a client gets that asks for nothing; it may be nothing.
     fn minimal_scopes(&self) -> ScopeSet {
         match self {
-            Self::Own(_) => {
-                let minimal = SCOPES.iter().filter(|scope| scope.minimal == Minimal::Yes);
-                ScopeSet::of(minimal.map(|scope| scope.name))
-            }
+            Self::Own(own) => own.minimal_scopes(),
             Self::Server(server) => server.minimal_scopes(),
         }
     }
 
     /// What the scope `name` lets a client do there. What is not known counts as the gravest.
     pub fn effect_of(&self, name: &str) -> Effect {
-        let of_server = self.server_scope(name).map(ServerScope::effect);
-        let effect = of_server.or_else(|| find_definition(name).map(|scope| scope.effect));
+        let elsewhere = match self {
+            Self::Own(own) => own.upstream_scope(name).map(|scope| scope.effect),
+            Self::Server(server) => server.find_scope(name).map(ServerScope::effect),
+        };
+        let effect = elsewhere.or_else(|| find_definition(name).map(|scope| scope.effect));
         effect.unwrap_or(Effect::Destroys)
+    }
+
+    /// Whether a person may leave the scope `name` out of what a client asks for: what changes
+    /// something, what lets it look at the whole box, and what lets it look at another server
+    /// behind it.
+    pub fn can_leave_out(&self, name: &str) -> bool {
+        let is_of_more = match self {
+            Self::Own(own) => {
+                let definition = find_definition(name);
+                let is_of_the_box = definition.is_some_and(|scope| scope.about == About::Box);
+                is_of_the_box || own.upstream_scope(name).is_some()
+            }
+            Self::Server(_) => false,
+        };
+        is_of_more || !self.effect_of(name).is_read_only()
     }
 
     /// The words in which a person reads the scope `name`; the name where there are none.
     pub fn words_of<'a>(&'a self, name: &'a str) -> &'a str {
-        let of_server = self.server_scope(name).map(ServerScope::words);
-        let words = of_server.or_else(|| find_definition(name).map(|scope| scope.words));
+        let elsewhere = match self {
+            Self::Own(own) => own.upstream_scope(name).map(|scope| scope.words.as_str()),
+            Self::Server(server) => server.find_scope(name).map(ServerScope::words),
+        };
+        let words = elsewhere.or_else(|| find_definition(name).map(|scope| scope.words));
         words.unwrap_or(name)
     }
+}
 
-    fn server_scope(&self, name: &str) -> Option<&ServerScope> {
-        match self {
-            Self::Own(_) => None,
-            Self::Server(server) => server.find_scope(name),
+/// The path of this deployment at which `asked` is, if it is a resource there.
+pub fn find_path(
+    tx: &dyn Read,
+    provider: &Provider,
+    asked: &ResourceUri,
+) -> Result<Option<String>, StoreError> {
+    if let Some(path) = provider.path_of(asked) {
+        return Ok(Some(path.to_owned()));
+    }
+    match provider.upstream_of(asked) {
+        None => Ok(None),
+        Some(name) => {
+            let found = upstreams::find(tx, provider, &name)?;
+            Ok(found.map(|upstream| upstream_path(&upstream.name)))
         }
     }
 }
@@ -104,8 +191,8 @@ pub fn find(
     provider: &Provider,
     asked: &ResourceUri,
 ) -> Result<Option<Resource>, StoreError> {
-    if let Some(own) = provider.find_resource(asked) {
-        return Ok(Some(Resource::Own(own)));
+    if let Some(path) = find_path(tx, provider, asked)? {
+        return Ok(Some(Resource::Own(Own::at(tx, provider, path)?)));
     }
     // The public URL may have moved to where a resource server was added.
     if provider.public_url.is_origin_of(asked.as_str()) {
@@ -176,27 +263,26 @@ pub fn ask(
     resource: Option<ResourceUri>,
 ) -> Result<Asked, RequestError> {
     let resource = match resource {
-        None => Resource::Own(provider.resource_at("")),
+        None => Resource::Own(Own::at(tx, provider, String::new())?),
         Some(asked) => find(tx, provider, &asked)?.ok_or(RequestError::ResourceUnknown(asked))?,
     };
-    let known = resource.known_scopes();
     let ceiling = ceiling(client);
     let Some(scopes) = scopes.filter(|scopes| !scopes.is_empty()) else {
-        let scopes = least(provider, &resource, ceiling);
+        let scopes = least(&resource, ceiling);
         return if scopes.is_empty() {
-            Err(RequestError::ScopeMissing(known))
+            Err(RequestError::ScopeMissing(resource.known_scopes()))
         } else {
             Ok(Asked { resource, scopes })
         };
     };
-    let found = scopes.difference(&known);
+    let found = scopes.filtered(|name| !resource.knows(name));
     if !found.is_empty() {
         let resource = resource.identifier().clone();
         return Err(RequestError::ScopeUnknown { resource, found });
     }
     // RFC 6749 §3.3 lets a server "partially ignore the scope requested": hosts ask for all that
     // the server's metadata lists, and nobody should be asked for what opens nothing there.
-    let useful = scopes.intersection(&resource.useful_scopes(provider));
+    let useful = scopes.filtered(|name| resource.is_useful(name));
     if useful.is_empty() {
         return Err(RequestError::ScopeElsewhere(scopes));
     }
@@ -209,14 +295,14 @@ pub fn ask(
 }
 
 /// The least that is useful (threat 37); an administrator's ceiling holds for it as well.
-fn least(provider: &Provider, resource: &Resource, ceiling: Option<&ScopeSet>) -> ScopeSet {
+fn least(resource: &Resource, ceiling: Option<&ScopeSet>) -> ScopeSet {
     let minimal = resource.minimal_scopes();
     let Some(ceiling) = ceiling else {
         return minimal;
     };
     let least = minimal.intersection(ceiling);
     if least.is_empty() {
-        ceiling.intersection(&resource.useful_scopes(provider))
+        ceiling.filtered(|name| resource.is_useful(name))
     } else {
         least
     }

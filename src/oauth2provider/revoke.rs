@@ -10,7 +10,7 @@ use crate::{
         timestamp::Timestamp,
     },
     oauth2provider::{Moment, rotation::is_of_family},
-    store::{Read, StoreError, WriteTx, grants, tokens},
+    store::{Read, StoreError, WriteTx, clients, grants, tokens},
 };
 
 /// Ends the token that a client presents, if it is a token of its own.
@@ -78,9 +78,14 @@ fn revoke_access_token(
 
 /// A user's live grants, newest first.
 pub fn list_grants(tx: &dyn Read, now: Timestamp, user_id: Id) -> Result<Vec<Grant>, StoreError> {
-    let mut given = grants::list_of_user(tx, user_id)?;
-    given.retain(|grant| !grant.expires_at.has_passed(now));
-    Ok(given)
+    let mut live = Vec::new();
+    for grant in grants::list_of_user(tx, user_id)? {
+        // What was allowed to a client that is gone has ended with it, swept or not.
+        if !grant.expires_at.has_passed(now) && clients::is_there(tx, grant.client_id)? {
+            live.push(grant);
+        }
+    }
+    Ok(live)
 }
 
 /// Ends one grant of `user_id` and everything issued under it. `false` if it is not theirs or

@@ -526,8 +526,13 @@ pub fn refresh(
     family.secret_id = proven.secret_id;
     if matches!(position, Position::Current) {
         let idle_expires_at = now.after(provider.lifetimes.refresh_idle_ttl);
+        let ended_at = family.ends_at();
         family.refresh = Some(chain.rotated(now, &successor, idle_expires_at));
         tokens::put_family(tx, &family)?;
+        // The owner has made lifetimes shorter since.
+        if family.ends_at() < ended_at {
+            tokens::schedule_family(tx, &family);
+        }
         note_use(tx, now, proven)?;
     }
     issue_access_token(tx, moment, &family, scopes, resource, Some(successor)).map(Ok)
@@ -586,8 +591,8 @@ fn check_refresh(
         // A token for the whole deployment narrows to one resource of it; nothing ever widens.
         Some(asked)
             if asked == family.resource
-                || family.resource == provider.resource_at("")
-                    && provider.find_resource(&asked).is_some() =>
+                || family.resource == *provider.resource_at("")
+                    && resources::find_path(tx, provider, &asked)?.is_some() =>
         {
             asked
         }

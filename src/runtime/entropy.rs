@@ -2,14 +2,15 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use rand::{
-    Rng, SeedableRng, TryRng,
-    rngs::{ChaCha20Rng, SysRng},
-};
+use rand::{Rng, SeedableRng, rngs::ChaCha20Rng};
 
 use crate::crypto::entropy::Entropy;
 
-/// The operating system's generator.
+/// The operating system's randomness, through a generator that each thread has.
+///
+/// The generator (`ChaCha`, of the library that also seeds it) is seeded by the operating system, and
+/// again after every 64 KiB. To ask the system each time is a system call for each identifier and
+/// each secret of a request; in a static binary it is a read of `/dev/urandom`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsEntropy;
 
@@ -17,10 +18,12 @@ impl Entropy for OsEntropy {
     /// # Panics
     /// If the operating system gives none: a secret that can be guessed is worse than a failed
     /// request.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one that draws; everything else gets entropy as an argument"
+    )]
     fn fill(&self, bytes: &mut [u8]) {
-        SysRng
-            .try_fill_bytes(bytes)
-            .expect("the operating system gives random bytes");
+        rand::rng().fill_bytes(bytes);
     }
 }
 

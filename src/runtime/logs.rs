@@ -8,7 +8,10 @@ use std::{
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use crate::config::{Log, LogFormat, LogLevel};
+use crate::{
+    config::{Log, LogFormat, LogLevel},
+    runtime::log_lines::PlainLines,
+};
 
 /// Something else in this process receives the log already.
 #[derive(Debug, thiserror::Error)]
@@ -22,15 +25,17 @@ pub fn init(log: Log) -> Result<(), LogsError> {
     let level = filter(log.level);
     match log.format {
         LogFormat::Text => {
-            let lines = tracing_subscriber::fmt().with_writer(stderr);
+            let lines = tracing_subscriber::fmt()
+                .with_writer(stderr)
+                .with_max_level(level);
             // Asking for colour would overrule NO_COLOR, which the library reads by itself; so it
             // is only ever refused here.
-            let lines = if stderr().is_terminal() {
-                lines
+            if stderr().is_terminal() {
+                lines.finish().try_init()?;
             } else {
-                lines.with_ansi(false)
-            };
-            lines.with_max_level(level).finish().try_init()?;
+                let lines = lines.event_format(PlainLines).fmt_fields(PlainLines);
+                lines.finish().try_init()?;
+            }
         }
         LogFormat::Json => tracing_subscriber::fmt()
             .json()

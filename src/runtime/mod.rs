@@ -1,6 +1,9 @@
 //! Floor 3: what the process takes from the machine: time, randomness, signals, its log, and the
 //! network beyond it.
 
+mod log_lines;
+
+pub mod child;
 pub mod clock;
 pub mod entropy;
 pub mod logs;

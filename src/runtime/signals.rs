@@ -1,4 +1,4 @@
-//! Signals: when to stop, and when to read the certificates again.
+//! Signals: when to stop, when to read the certificates again, and which one is not to end us.
 
 use std::io;
 
@@ -48,6 +48,16 @@ impl Reload {
     }
 }
 
+/// SIGXFSZ, which has this number on every Linux that there is a binary for.
+const FILE_LIMIT: i32 = 25;
+
+/// SIGXFSZ: a file would become larger than the limit of the process. From now on it does not end
+/// the process, and the write alone fails, as it does on a full disk.
+pub fn outlive_file_limit() -> io::Result<()> {
+    // What has once been listened for has lost its old effect for good.
+    signal(SignalKind::from_raw(FILE_LIMIT)).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +75,8 @@ mod tests {
         stop.requested().await;
         send("INT");
         stop.requested().await;
+        outlive_file_limit().expect("xfsz");
+        send("XFSZ");
     }
 
     fn send(name: &str) {

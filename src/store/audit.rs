@@ -51,18 +51,29 @@ pub fn base(tx: &dyn Read) -> Result<ChainEnd, StoreError> {
 
 /// The link that an entry has behind `previous`.
 pub fn link(previous: &Digest, entry: &AuditEntry) -> Result<Digest, StoreError> {
-    let unlinked = ChainedEntry {
-        entry: entry.clone(),
-        link: *previous,
-    };
-    Ok(Digest::of(&codec::encode(&unlinked)?))
+    Ok(chain(previous, entry.clone())?.0)
 }
 
-/// Puts an entry behind the newest; its number must be the next one.
-pub fn append(tx: &mut WriteTx<'_>, entry: AuditEntry) -> Result<(), StoreError> {
-    let link = link(&head(tx)?.link, &entry)?;
+/// The link that an entry has behind `previous`, and its record.
+///
+/// What is hashed is the record with the link before it in the place of its own, which is the last.
+fn chain(previous: &Digest, entry: AuditEntry) -> Result<(Digest, Vec<u8>), StoreError> {
+    let unlinked = ChainedEntry {
+        entry,
+        link: *previous,
+    };
+    let mut record = codec::encode(&unlinked)?;
+    let link = Digest::of(&record);
+    let place = record.len() - link.as_bytes().len();
+    record[place..].copy_from_slice(link.as_bytes());
+    Ok((link, record))
+}
+
+/// Puts an entry behind `head`, the newest; its number must be the next one.
+pub fn append(tx: &mut WriteTx<'_>, head: &ChainEnd, entry: AuditEntry) -> Result<(), StoreError> {
     let number = entry.number;
-    codec::put(tx, &number.to_be_bytes(), &ChainedEntry { entry, link })?;
+    let (link, record) = chain(&head.link, entry)?;
+    tx.put(Table::Audit, &number.to_be_bytes(), record);
     tx.put(
         Table::Meta,
         HEAD,
@@ -97,17 +108,13 @@ pub fn list_before(
     )
 }
 
-/// Lets go of `entries`, which are the oldest; the chain then begins behind them.
-pub fn let_go(tx: &mut WriteTx<'_>, entries: &[ChainedEntry]) -> Result<(), StoreError> {
-    for chained in entries {
-        tx.remove(Table::Audit, &chained.entry.number.to_be_bytes());
-    }
-    if let Some(last) = entries.last() {
-        let base = ChainEnd {
-            number: last.entry.number,
-            link: last.link,
-        };
-        tx.put(Table::Meta, BASE, codec::encode(&base)?);
-    }
+/// Lets go of the oldest entry; the chain then begins behind it.
+pub fn let_go(tx: &mut WriteTx<'_>, oldest: &ChainedEntry) -> Result<(), StoreError> {
+    let base = codec::encode(&ChainEnd {
+        number: oldest.entry.number,
+        link: oldest.link,
+    })?;
+    tx.remove(Table::Audit, &oldest.entry.number.to_be_bytes());
+    tx.put(Table::Meta, BASE, base);
     Ok(())
 }

@@ -38,6 +38,11 @@ pub fn find(tx: &dyn Read, id: Id) -> Result<Option<Client>, StoreError> {
     codec::find(tx, id.as_bytes())
 }
 
+/// Whether there is a client with that id: a look-up that reads nothing of it.
+pub fn is_there(tx: &dyn Read, id: Id) -> Result<bool, StoreError> {
+    Ok(tx.get(Table::Clients, id.as_bytes())?.is_some())
+}
+
 /// The client that is called that on the wire.
 pub fn find_named(tx: &dyn Read, client_id: &ClientId) -> Result<Option<Client>, StoreError> {
     let found = match client_id {
@@ -97,10 +102,11 @@ pub fn expire_unless_approved(tx: &mut WriteTx<'_>, client: &Client, at: Timesta
 
 /// Removes a client and its secrets; its grants are the caller's to end.
 pub fn remove(tx: &mut WriteTx<'_>, id: Id) -> Result<(), StoreError> {
+    // Both are read before anything is removed: what cannot be read is not half removed.
+    let origin = find(tx, id)?.map(|client| client.origin);
     for secret in secrets(tx, id)? {
         remove_secret(tx, &secret);
     }
-    let origin = find(tx, id)?.map(|client| client.origin);
     if let Some(ClientOrigin::Document { url, .. }) = origin {
         tx.remove(Table::ClientsByDocument, url.as_str().as_bytes());
     }

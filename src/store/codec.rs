@@ -5,10 +5,10 @@
 //! room hold this.
 
 use bincode::{
+    Decode, Encode,
     config::{self, Configuration, Limit, LittleEndian, Varint},
-    serde::{decode_from_slice, encode_into_std_write},
+    decode_from_slice, encode_into_std_write,
 };
-use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     model::id::Id,
@@ -28,7 +28,7 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>> =
     config::standard().with_limit::<DECODED_BYTES_MAX>();
 
 /// A value that a table holds.
-pub(super) trait Record: Serialize + DeserializeOwned {
+pub(super) trait Record: Encode + Decode<()> {
     /// The table it lives in.
     const TABLE: Table;
     /// The version that [`encode`] writes.
@@ -75,7 +75,9 @@ pub(super) fn decode<R: Record>(bytes: &[u8]) -> Result<R, StoreError> {
 
 /// The record at `key`.
 pub(super) fn find<R: Record>(tx: &dyn Read, key: &[u8]) -> Result<Option<R>, StoreError> {
-    tx.get(R::TABLE, key)?.as_deref().map(decode).transpose()
+    let mut found = None;
+    tx.show(R::TABLE, key, &mut |bytes| found = Some(decode(bytes)))?;
+    found.transpose()
 }
 
 /// Puts `record` at `key`.
@@ -155,11 +157,10 @@ fn corrupt<R: Record>(reason: String) -> StoreError {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde::Deserialize;
 
     use super::*;
 
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, PartialEq, Encode, Decode)]
     struct Sample {
         name: String,
         list: Vec<u64>,

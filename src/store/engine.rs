@@ -12,7 +12,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     task::{Context, Poll},
@@ -22,6 +22,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::store::{
+    compact::{Changed, Copied, Followed},
     error::StoreError,
     handle::{Current, Handle},
     medium::Medium,
@@ -57,8 +58,13 @@ impl<T, E: From<StoreError>> Future for Answer<T, E> {
     }
 }
 
+/// The answers of one commit, given when it is called.
+pub type Answers = Box<dyn FnOnce() + Send>;
+
+type Give = Box<dyn Fn(Answers) + Send + Sync>;
+
 /// What the writer thread sees of a waiting write.
-trait Job: Send {
+pub(super) trait Job: Send {
     /// Runs the closure. `true` when its changes are to be kept.
     fn run(&mut self, tx: &mut WriteTx<'_>) -> bool;
     /// Answers, after the commit or instead of it.
@@ -100,17 +106,29 @@ where
 
 /// The open data file.
 pub struct Store {
+    medium: Arc<dyn Medium>,
     current: Arc<Current>,
+    compaction: Mutex<()>,
     queue: Option<SyncSender<Task>>,
+    give: Arc<OnceLock<Give>>,
     writer: Option<JoinHandle<()>>,
 }
 
 /// What the writer is asked for.
-enum Task {
+pub(super) enum Task {
     Write(Box<dyn Job>),
     /// To look after the file, of which somebody who read says that it fails.
     Look,
+    /// To note from now on what changes, and say what did until now.
+    Follow(Reply<Followed>),
+    /// To note nothing any more.
+    Forget(Reply<()>),
+    /// To put this copy in the place of the file, with the changes that it lacks.
+    Replace(Copied, Reply<()>),
 }
+
+/// Where the writer answers somebody who blocks.
+pub(super) type Reply<T> = SyncSender<Result<T, StoreError>>;
 
 impl Store {
     /// Starts the writer of `handle`, which is what `medium` opened.
@@ -119,18 +137,39 @@ impl Store {
         medium: Box<dyn Medium>,
         pauses: Pauses,
     ) -> Result<Self, StoreError> {
+        let medium: Arc<dyn Medium> = medium.into();
         let current = Arc::new(Current::new(handle));
-        let recovery = Recovery::new(medium, Arc::clone(&current), pauses)?;
+        let recovery = Recovery::new(Arc::clone(&medium), Arc::clone(&current), pauses)?;
         let (queue, tasks) = sync_channel(QUEUE_MAX);
+        let give = Arc::new(OnceLock::new());
+        let writer = Writer {
+            recovery,
+            tasks,
+            give: Arc::clone(&give),
+            following: None,
+        };
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || Writer { recovery, tasks }.run())
+            .spawn(move || writer.run())
             .map_err(|error| StoreError::Engine(Arc::new(redb::Error::Io(error))))?;
         Ok(Self {
+            medium,
             current,
+            compaction: Mutex::new(()),
             queue: Some(queue),
+            give,
             writer: Some(writer),
         })
+    }
+
+    /// From now on the answers of one commit are given by `give`, which calls what it is given.
+    ///
+    /// The writer would have to wake a runtime once for each caller, which are as many system
+    /// calls and, where there is one core, as many changes from one thread to the other and back.
+    /// Within the runtime the callers only have to be queued.
+    pub fn answer_by(&self, give: impl Fn(Answers) + Send + Sync + 'static) {
+        // A second call changes nothing: there is one runtime.
+        drop(self.give.set(Box::new(give)));
     }
 
     /// Runs `work` on a snapshot, in the calling thread. Never waits for the writer.
@@ -141,11 +180,35 @@ impl Store {
         // The opening that is in use when a read begins is its own until it ends, whatever the
         // writer puts in its place meanwhile.
         let handle = self.current.get();
-        let result = work(&ReadTx::new(handle.begin_read()?));
+        let result = work(&*handle.snapshot()?);
         if handle.is_to_be_reported() {
             self.look();
         }
         result
+    }
+
+    pub(super) fn handle(&self) -> Arc<Handle> {
+        self.current.get()
+    }
+
+    pub(super) fn medium(&self) -> &Arc<dyn Medium> {
+        &self.medium
+    }
+
+    /// One compaction at a time.
+    pub(super) fn lock_for_compaction(&self) -> MutexGuard<'_, ()> {
+        // It guards nothing that a panic could leave half done.
+        self.compaction
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the writer and blocks until it answers.
+    pub(super) fn ask<T>(&self, task: impl FnOnce(Reply<T>) -> Task) -> Result<T, StoreError> {
+        let (reply, answer) = sync_channel(1);
+        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
+        queue.send(task(reply)).map_err(|_| StoreError::Closed)?;
+        answer.recv().unwrap_or(Err(StoreError::Closed))
     }
 
     /// Tells the writer that the file fails. Where its queue is full it will notice by itself.
@@ -210,22 +273,80 @@ impl Drop for Store {
 struct Writer {
     recovery: Recovery,
     tasks: Receiver<Task>,
+    give: Arc<OnceLock<Give>>,
+    /// What changed since a copy of the file was begun, while one is made.
+    following: Option<Changed>,
 }
 
 impl Writer {
     fn run(mut self) {
         while let Some(first) = self.next() {
-            let mut batch: Vec<Box<dyn Job>> = Vec::new();
+            let (mut batch, mut others): (Vec<Box<dyn Job>>, Vec<Task>) = (Vec::new(), Vec::new());
             let tasks = std::iter::once(first).chain(self.tasks.try_iter());
-            batch.extend(tasks.take(BATCH_MAX).filter_map(|task| match task {
-                Task::Write(job) => Some(job),
-                Task::Look => None,
-            }));
+            for task in tasks.take(BATCH_MAX) {
+                match task {
+                    Task::Write(job) => batch.push(job),
+                    other => others.push(other),
+                }
+            }
             let fault = self.write(&mut batch).err();
+            self.answer(batch, fault);
+            for task in others {
+                self.serve(task);
+            }
+        }
+    }
+
+    /// Answers a batch: in one task of the runtime where there is one, so that the callers are woken
+    /// by the thread that they run on, and not one by one from this one.
+    fn answer(&self, batch: Vec<Box<dyn Job>>, fault: Option<StoreError>) {
+        let is_one = batch.len() == 1;
+        let answer = move || {
             for job in batch {
                 job.answer(fault.clone());
             }
+        };
+        match self.give.get() {
+            Some(give) if !is_one => give(Box::new(answer)),
+            _ => answer(),
         }
+    }
+
+    /// Does what is no write. Who asked for it and hung up wants no answer.
+    fn serve(&mut self, task: Task) {
+        match task {
+            // That has been done before the batch.
+            Task::Write(_) | Task::Look => {}
+            Task::Follow(reply) => drop(reply.send(self.follow())),
+            Task::Forget(reply) => {
+                self.following = None;
+                drop(reply.send(Ok(())));
+            }
+            Task::Replace(copied, reply) => drop(reply.send(self.replace(copied))),
+        }
+    }
+
+    fn follow(&mut self) -> Result<Followed, StoreError> {
+        let handle = self.recovery.ready()?;
+        Ok(Followed {
+            snapshot: ReadTx::new(handle.begin_read()?),
+            _handle: handle,
+            changed: self
+                .following
+                .replace(Changed::default())
+                .unwrap_or_default(),
+        })
+    }
+
+    fn replace(&mut self, copied: Copied) -> Result<(), StoreError> {
+        let handle = self.recovery.ready()?;
+        let changed = self.following.take().ok_or(StoreError::Overtaken)?;
+        catch_unwind(AssertUnwindSafe(|| {
+            copied.bring(&ReadTx::new(handle.begin_read()?), &changed)?;
+            copied.publish()
+        }))
+        .unwrap_or(Err(StoreError::Panicked))?;
+        self.recovery.go_over()
     }
 
     /// Waits for something to do. While the file fails, it is tried again when that is due.
@@ -248,9 +369,11 @@ impl Writer {
         }
         // Closures are caught one by one. What arrives here is a panic of redb itself, and it must
         // not end the writer; redb keeps nothing of a transaction that a panic unwound.
-        catch_unwind(AssertUnwindSafe(|| write_batch(&handle, batch)))
-            .unwrap_or(Err(StoreError::Panicked))
-            .map_err(|error| {
+        let following = &mut self.following;
+        let written = catch_unwind(AssertUnwindSafe(|| write_batch(&handle, batch, following)))
+            .unwrap_or(Err(StoreError::Panicked));
+        handle.outdate();
+        written.map_err(|error| {
                 tracing::error!(%error, writes = batch.len(), "a commit failed; all its writes are refused");
                 drop(handle);
                 self.recovery.fail(&error)
@@ -260,13 +383,20 @@ impl Writer {
     }
 }
 
-fn write_batch(handle: &Handle, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+fn write_batch(
+    handle: &Handle,
+    batch: &mut [Box<dyn Job>],
+    following: &mut Option<Changed>,
+) -> Result<(), StoreError> {
     let transaction = handle.begin_write()?;
     let tables = Batch::new(&transaction);
     for job in batch {
         let mut tx = WriteTx::new(&tables);
         if job.run(&mut tx) {
             let changes = tx.into_changes();
+            if let Some(changed) = following {
+                changed.note(&changes);
+            }
             tables.apply(changes)?;
         }
     }

@@ -36,6 +36,47 @@ pub enum StoreError {
         /// The file's schema.
         found: u32,
     },
+    /// An older Keystead wrote the file, and it has not been brought to the present schema yet.
+    #[error(
+        "{path} is of an older Keystead: expected schema {expected}, found {found}. Start the \
+         server once, which brings it there, or use the version that wrote it"
+    )]
+    Older {
+        /// The file.
+        path: String,
+        /// The schema of this binary.
+        expected: u32,
+        /// The file's schema.
+        found: u32,
+    },
+    /// The copy of an older file could not be kept; the file has not been touched.
+    #[error(
+        "{path} is of an older Keystead, and a copy of it has to be kept as {copy} before it is \
+         changed: {cause}. It is untouched: make that possible and start again"
+    )]
+    NotCopied {
+        /// The file.
+        path: String,
+        /// Where its copy belongs.
+        copy: String,
+        /// Why it is not there.
+        cause: String,
+    },
+    /// An older file could not be brought to the present schema.
+    #[error(
+        "{path} cannot be brought to schema {to} ({step}): {cause}. Until this is mended, use the \
+         version before this one, on the copy that was kept beside the file if it refuses the file"
+    )]
+    NotMigrated {
+        /// The file.
+        path: String,
+        /// The schema that the step leads to.
+        to: u32,
+        /// What the step does.
+        step: &'static str,
+        /// Why it failed.
+        cause: Box<StoreError>,
+    },
     /// The file could not be opened.
     #[error("cannot open the data file {path}: {cause}")]
     Unreadable {
@@ -54,6 +95,15 @@ pub enum StoreError {
     Unwritable {
         /// Why, and what to do about it.
         cause: Arc<str>,
+    },
+    /// So much changed while the file was copied that the copy could not catch up.
+    #[error("too much changed while the data file was copied; it stays as it was")]
+    Overtaken,
+    /// The file could not be replaced by a copy of itself.
+    #[error("the data file was not compacted and stays as it was: {cause}")]
+    NotCompacted {
+        /// What the operating system said.
+        cause: String,
     },
     /// A record is not what its table holds.
     #[error("a record of {table} cannot be read: {reason}")]
@@ -89,6 +139,12 @@ impl StoreError {
     /// Whether the same request may well succeed a moment later.
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::QueueFull { .. } | Self::Unwritable { .. })
+    }
+
+    pub(super) fn not_compacted(cause: &io::Error) -> Self {
+        Self::NotCompacted {
+            cause: cause.to_string(),
+        }
     }
 
     pub(super) fn in_use(path: &Path) -> Self {

@@ -10,10 +10,14 @@ use std::{
 
 use redb::{StorageBackend, backends::FileBackend};
 
-use crate::store::{error::StoreError, handle::Handle, medium::Medium};
+use crate::store::{
+    error::StoreError,
+    handle::Handle,
+    medium::{CACHE_BYTES, Medium, cache_bytes},
+};
 
 /// Who may read the data file: its owner. It holds the deployment's key.
-const MODE: u32 = 0o600;
+pub(super) const MODE: u32 = 0o600;
 /// The bits of everybody else.
 const OTHERS: u32 = 0o077;
 
@@ -37,6 +41,52 @@ impl Medium for DataFile {
         warn_of_readers(&self.0, &file).map_err(|error| StoreError::unreadable(&self.0, &error))?;
         backend(&self.0, file)
     }
+
+    fn cache_bytes(&self) -> usize {
+        // One whose size cannot be told cannot be opened either, and that says why.
+        let file_bytes = std::fs::metadata(&self.0).map_or(0, |found| found.len());
+        cache_bytes(file_bytes)
+    }
+
+    fn create_beside(&self) -> io::Result<Box<dyn StorageBackend>> {
+        // Only who has the data file locked comes here.
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(MODE)
+            .open(self.beside()?)?;
+        let file = FileBackend::new(file).map_err(io::Error::other)?;
+        Ok(Box::new(file))
+    }
+
+    fn replace(&self) -> io::Result<()> {
+        std::fs::rename(self.beside()?, self.file()?)
+    }
+
+    fn settle(&self) -> io::Result<()> {
+        sync_directory_of(&self.file()?)
+    }
+
+    fn discard(&self) -> io::Result<()> {
+        match std::fs::remove_file(self.beside()?) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl DataFile {
+    /// The file itself, where the path is a link to it.
+    fn file(&self) -> io::Result<PathBuf> {
+        self.0.canonicalize()
+    }
+
+    /// Where a copy is made of it.
+    fn beside(&self) -> io::Result<PathBuf> {
+        Ok(with_suffix(&self.file()?, ".copy"))
+    }
 }
 
 fn backend(path: &Path, file: File) -> Result<Box<dyn StorageBackend>, StoreError> {
@@ -45,12 +95,17 @@ fn backend(path: &Path, file: File) -> Result<Box<dyn StorageBackend>, StoreErro
     Ok(Box::new(file))
 }
 
-/// Whether a data file has yet to be made at `path`: nothing is there, or nothing is in it.
+/// Whether a data file has yet to be made at `path`. An empty file is no place for one: what was in
+/// it is lost, and a new box in its place would be anybody's to claim.
 pub(super) fn is_missing(path: &Path) -> Result<bool, StoreError> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(StoreError::foreign(path, "it is a directory")),
         Ok(found) if !found.is_file() => Err(StoreError::foreign(path, "it is not a regular file")),
-        Ok(found) if found.len() > 0 => Ok(false),
+        Ok(found) if found.len() == 0 => Err(StoreError::foreign(
+            path,
+            "it is empty. Restore a backup, or remove it to begin anew",
+        )),
+        Ok(_) => Ok(false),
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(StoreError::unreadable(path, &error))
         }
@@ -89,24 +144,43 @@ pub(super) fn create(path: &Path) -> Result<Option<Handle>, StoreError> {
     // What a creation that was cut off has left.
     file.set_len(0).map_err(no)?;
     // redb takes the same lock on the same open file, and so it is held from here on.
-    Handle::create(backend(&unpublished, file)?, &unpublished).map(Some)
+    Handle::create(backend(&unpublished, file)?, &unpublished, CACHE_BYTES).map(Some)
 }
 
 /// Gives the file that [`create`] began its name, for good. The content must be durable already.
 pub(super) fn publish(path: &Path) -> Result<(), StoreError> {
+    name_durably(&unpublished(path), path).map_err(|error| StoreError::unreadable(path, &error))
+}
+
+/// Removes the file that [`create`] began, which is to have no name. Its lock must still be held.
+pub(super) fn discard(path: &Path) -> Result<(), StoreError> {
+    let unpublished = unpublished(path);
+    std::fs::remove_file(&unpublished).map_err(|error| StoreError::unreadable(&unpublished, &error))
+}
+
+/// Gives the file at `from` the name `to`, for good.
+pub(super) fn name_durably(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)?;
+    sync_directory_of(to)
+}
+
+/// A name is durable once its directory is.
+fn sync_directory_of(path: &Path) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    std::fs::rename(unpublished(path), path)
-        // A name is durable once its directory is.
-        .and_then(|()| File::open(directory)?.sync_all())
-        .map_err(|error| StoreError::unreadable(path, &error))
+    File::open(directory)?.sync_all()
 }
 
 fn unpublished(path: &Path) -> PathBuf {
+    with_suffix(path, ".new")
+}
+
+/// `path` with `suffix` behind its last name.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".new");
+    name.push(suffix);
     name.into()
 }
 

@@ -17,6 +17,7 @@ use crate::{
         },
         push::{QueuedPush, Subscription},
         session::Session,
+        upstream::AddedUpstream,
         user::User,
     },
     store::{
@@ -43,6 +44,7 @@ const RECORDS: &[fn(&[u8])] = &[
     of::<PinnedDocument>,
     of::<DeviceAuthorization>,
     of::<ResourceServer>,
+    of::<AddedUpstream>,
     of::<Notification>,
     of::<NotificationSettings>,
     of::<InboxCounts>,

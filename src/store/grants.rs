@@ -11,9 +11,10 @@ use crate::{
 
 /// Grants of one user at the most; one more ends the oldest.
 pub const GRANTS_PER_USER_MAX: usize = 1_000;
-/// Grants of one client at the most; one more ends the oldest. All of them are ended in one go
-/// when it is removed.
+/// Grants of one client at the most; one more ends the oldest.
 pub const GRANTS_PER_CLIENT_MAX: usize = 20_000;
+/// Rows of an index that are read at a time: few, for what is wanted is most often the newest.
+const INDEX_STEP: usize = 8;
 
 impl Record for Grant {
     const TABLE: Table = Table::Grants;
@@ -31,16 +32,53 @@ pub fn list_of_user(tx: &dyn Read, user_id: Id) -> Result<Vec<Grant>, StoreError
     codec::list_by_index(tx, Table::GrantsByUser, &keys, GRANTS_PER_USER_MAX, find)
 }
 
-/// A client's grants, newest first.
-pub fn list_of_client(tx: &dyn Read, client_id: Id) -> Result<Vec<Grant>, StoreError> {
-    let keys = Keys::with_prefix(client_id.as_bytes()).newest_first();
-    codec::list_by_index(
-        tx,
-        Table::GrantsByClient,
-        &keys,
-        GRANTS_PER_CLIENT_MAX,
-        find,
-    )
+/// The newest grant of `user_id` to `client_id` that was given at `since` or later and `suits`.
+///
+/// It reads the user's index row by row and, of the grants, only those of the two: a person who has
+/// allowed a thousand things to others costs a thousand look-ups in the client's index.
+pub fn find_newest(
+    tx: &dyn Read,
+    (user_id, client_id): (Id, Id),
+    since: Timestamp,
+    suits: impl Fn(&Grant) -> bool,
+) -> Result<Option<Grant>, StoreError> {
+    let mut keys = Keys::with_prefix(user_id.as_bytes());
+    loop {
+        let rows = tx.scan(
+            Table::GrantsByUser,
+            &keys.clone().newest_first(),
+            INDEX_STEP,
+        )?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(None);
+        };
+        keys = keys.until(last);
+        for (key, _) in rows {
+            let Some(id) = key.strip_prefix(user_id.as_bytes().as_slice()) else {
+                return Ok(None);
+            };
+            let id = codec::id(Table::GrantsByUser, id)?;
+            // An id has the time in it, so everything further on is older still.
+            if id.created_at() < since {
+                return Ok(None);
+            }
+            let of_client = codec::pair(client_id, id);
+            if tx.get(Table::GrantsByClient, &of_client)?.is_some()
+                && let Some(grant) = find(tx, id)?.filter(&suits)
+            {
+                return Ok(Some(grant));
+            }
+        }
+    }
+}
+
+/// The grant that a row of one of the two indexes names.
+pub(super) fn find_indexed(tx: &dyn Read, index: Table, key: &[u8]) -> Result<Grant, StoreError> {
+    let id = codec::id(index, key.get(16..).unwrap_or_default())?;
+    find(tx, id)?.ok_or_else(|| StoreError::Corrupt {
+        table: index.name(),
+        reason: "a row names a record that does not exist".to_owned(),
+    })
 }
 
 /// Ends the oldest grant of whom has as many as they may have, so that `user_id` can give
@@ -92,6 +130,17 @@ pub fn remove(tx: &mut WriteTx<'_>, grant: &Grant) {
         Table::GrantsByClient,
         &codec::pair(grant.client_id, grant.id),
     );
+}
+
+/// Has the sweeper end all grants of a client, however many they are. The client has to be gone:
+/// until then they open what they opened.
+pub fn end_of_removed_client(tx: &mut WriteTx<'_>, now: Timestamp, client_id: Id) {
+    sweep::schedule(tx, Swept::GrantsOfClient, now, client_id);
+}
+
+/// Has the sweeper end all grants of a user, who has to be gone.
+pub fn end_of_removed_user(tx: &mut WriteTx<'_>, now: Timestamp, user_id: Id) {
+    sweep::schedule(tx, Swept::GrantsOfUser, now, user_id);
 }
 
 /// Marks a consent page as answered until it would have expired. `false` if it already was.

@@ -21,8 +21,10 @@ use redb::{
 use crate::store::{
     error::StoreError,
     held::{Failure, Hold},
-    medium::{CACHE_BYTES, Medium},
-    transaction::{Batch, ReadTx, WriteTx},
+    medium::Medium,
+    snapshot::Snapshot,
+    tables::Table,
+    transaction::{Batch, ReadTx, Row, WriteTx, definition},
 };
 
 /// An open database, and the way to take its file from it.
@@ -31,6 +33,7 @@ use crate::store::{
 pub(super) struct Handle {
     // Dropped first, and so the database finds its file gone.
     hold: Hold,
+    snapshot: Snapshot,
     database: Option<Database>,
     is_reported: AtomicBool,
 }
@@ -40,13 +43,19 @@ impl Handle {
     pub(super) fn create(
         backend: Box<dyn StorageBackend>,
         path: &Path,
+        cache_bytes: usize,
     ) -> Result<Self, StoreError> {
         let hold = Hold::released(backend);
         let database = Builder::new()
-            .set_cache_size(CACHE_BYTES)
+            .set_cache_size(cache_bytes)
             .create_with_backend(hold.file())
             .map_err(|error| open_error(path, error))?;
         Ok(Self::of(hold, database))
+    }
+
+    /// Makes a database in `medium`, which is empty.
+    pub(super) fn create_on(medium: &dyn Medium) -> Result<Self, StoreError> {
+        Self::create(medium.open()?, medium.path(), medium.cache_bytes())
     }
 
     /// Opens what is in `medium`. No byte of it changes, not even to repair it after a crash,
@@ -72,6 +81,7 @@ impl Handle {
     fn of(hold: Hold, database: Database) -> Self {
         Self {
             hold,
+            snapshot: Snapshot::default(),
             database: Some(database),
             is_reported: AtomicBool::new(false),
         }
@@ -81,6 +91,12 @@ impl Handle {
     /// nothing may be written.
     pub(super) fn release(&self) -> io::Result<()> {
         self.hold.release()
+    }
+
+    /// How large the file is.
+    pub(super) fn len(&self) -> Result<u64, StoreError> {
+        let len = self.hold.file().len();
+        len.map_err(|error| StoreError::Engine(Arc::new(redb::Error::Io(error))))
     }
 
     /// Takes the file from the database: who still reads finds what is in its memory, or an error.
@@ -112,6 +128,17 @@ impl Handle {
         Ok(self.database()?.begin_read()?)
     }
 
+    /// The newest state that was committed, shared by all who read it.
+    pub(super) fn snapshot(&self) -> Result<Arc<ReadTx>, StoreError> {
+        self.snapshot
+            .current(|| Ok(ReadTx::new(self.begin_read()?)))
+    }
+
+    /// Something may have been committed: who reads from here on gets a snapshot that has it.
+    pub(super) fn outdate(&self) {
+        self.snapshot.outdate();
+    }
+
     pub(super) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
         let mut transaction = self.database()?.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
@@ -135,12 +162,63 @@ impl Handle {
         tables.apply(changes)?;
         drop(tables);
         transaction.commit()?;
+        self.outdate();
         Ok(())
     }
 
+    /// Does `work` on a snapshot, in a database that has no writer yet.
+    pub(super) fn read_alone<T>(
+        &self,
+        work: impl FnOnce(&ReadTx) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        work(&ReadTx::new(self.begin_read()?))
+    }
+
+    /// Puts `rows` into a database that has no writer yet.
+    pub(super) fn put_rows(&self, rows: &[(Table, Row)]) -> Result<(), StoreError> {
+        let transaction = self.begin_write()?;
+        for of_table in rows.chunk_by(|(one, _), (other, _)| one == other) {
+            let mut table = transaction.open_table(definition(of_table[0].0))?;
+            for (_, (key, value)) in of_table {
+                table.insert(key.as_slice(), value.as_slice())?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Moves the pages of a database that nobody else has to the beginning of its file, and cuts
+    /// off the rest.
+    pub(super) fn shrink(&mut self) -> Result<(), StoreError> {
+        let database = self.database.as_mut().ok_or(StoreError::Closed)?;
+        database
+            .compact()
+            .map_err(|error| StoreError::Engine(redb::Error::from(error).into()))?;
+        Ok(())
+    }
+
+    /// Checks the checksum of every page, and which pages are in use. Reads the whole file.
+    ///
+    /// `path` is what errors call it.
+    pub(super) fn check_pages(&mut self, path: &Path) -> Result<(), StoreError> {
+        let database = self.database.as_mut().ok_or(StoreError::Closed)?;
+        match database.check_integrity() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StoreError::damaged(
+                path,
+                "its pages are not accounted for as they are",
+            )),
+            Err(DatabaseError::Storage(StorageError::Corrupted(how))) => {
+                Err(StoreError::damaged(path, &how))
+            }
+            Err(other) => Err(open_error(path, other)),
+        }
+    }
+
     /// Closes the file in order, so that the next start need not repair it.
-    fn close(&mut self) -> Result<(), DatabaseError> {
-        self.database.take().map_or(Ok(()), Database::close)
+    pub(super) fn close(&mut self) -> Result<(), StoreError> {
+        self.outdate();
+        let closed = self.database.take().map_or(Ok(()), Database::close);
+        closed.map_err(|error| StoreError::Engine(redb::Error::from(error).into()))
     }
 }
 
@@ -178,7 +256,7 @@ impl Current {
     }
 
     /// Closes the file in order, if nobody reads from it.
-    pub(super) fn close(&mut self) -> Result<(), DatabaseError> {
+    pub(super) fn close(&mut self) -> Result<(), StoreError> {
         let current = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         Arc::get_mut(current).map_or(Ok(()), Handle::close)
     }

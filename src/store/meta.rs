@@ -1,6 +1,6 @@
 //! Facts about the file itself, by name: its schema, its key, the open claim, the settings.
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::{
     crypto::{digest::Digest, keyed::Key, web_push::VapidKey},
@@ -18,10 +18,11 @@ const KEY: &[u8] = b"key";
 const CLAIM: &[u8] = b"claim";
 const SETTINGS: &[u8] = b"settings";
 const PROBE: &[u8] = b"probe";
+const CURSOR: &[u8] = b"migration";
 const VAPID: &[u8] = b"vapid";
 
 /// The link by which the box gets its owner.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Claim {
     /// Of the link's secret.
     pub digest: Digest,
@@ -35,7 +36,7 @@ impl Record for Claim {
 }
 
 /// What the owner switched since the start-up configuration said otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Settings {
     /// Whether clients may register themselves; `None` leaves it to the configuration.
     pub registration_enabled: Option<bool>,
@@ -55,6 +56,19 @@ pub(super) fn find_schema(tx: &dyn Read) -> Result<Option<u32>, StoreError> {
 
 pub(super) fn put_schema(tx: &mut WriteTx<'_>, schema: u32) {
     tx.put(Table::Meta, SCHEMA, schema.to_be_bytes().to_vec());
+}
+
+/// Where a migration that has begun goes on; none while none is under way.
+pub(super) fn find_cursor(tx: &dyn Read) -> Result<Option<Vec<u8>>, StoreError> {
+    tx.get(Table::Meta, CURSOR)
+}
+
+pub(super) fn put_cursor(tx: &mut WriteTx<'_>, cursor: Vec<u8>) {
+    tx.put(Table::Meta, CURSOR, cursor);
+}
+
+pub(super) fn remove_cursor(tx: &mut WriteTx<'_>) {
+    tx.remove(Table::Meta, CURSOR);
 }
 
 pub(super) fn put_key(tx: &mut WriteTx<'_>, key: &[u8; Key::LEN]) {

@@ -3,6 +3,8 @@
 //! A notification never changes. Whether and when it was read is the value of its row in the index
 //! by user, so that a list, a count and "mark as read" touch small rows only.
 
+use bincode::{Decode, Encode};
+
 use crate::{
     model::{
         id::Id,
@@ -31,7 +33,7 @@ impl Record for NotificationSettings {
 }
 
 /// How full somebody's inbox is: rows, and those among them that were not read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct InboxCounts {
     /// All of them.
     pub total: u64,
@@ -103,7 +105,7 @@ pub fn rows_before(
 ) -> Result<Vec<InboxRow>, StoreError> {
     let keys = match before {
         None => Keys::with_prefix(user_id.as_bytes()),
-        Some(id) => Keys::with_prefix(user_id.as_bytes()).ending_before(&codec::pair(user_id, id)),
+        Some(id) => Keys::with_prefix(user_id.as_bytes()).until(&codec::pair(user_id, id)),
     };
     rows(tx, &keys.newest_first(), limit)
 }

@@ -16,7 +16,8 @@ use crate::{
         handle::{Current, Handle},
         held::Failure,
         medium::Medium,
-        meta, migrations,
+        meta,
+        migrations::SCHEMAS,
         transaction::ReadTx,
     },
 };
@@ -54,7 +55,7 @@ impl Pauses {
 
 /// What the writer knows of the health of its file.
 pub(super) struct Recovery {
-    medium: Box<dyn Medium>,
+    medium: Arc<dyn Medium>,
     current: Arc<Current>,
     /// Of the key of this deployment: what is opened anew must be the same file.
     identity: Digest,
@@ -62,6 +63,8 @@ pub(super) struct Recovery {
     /// Without a commit in between.
     faults: u32,
     fault: Option<Fault>,
+    /// Whether the file was replaced and that is not known to be durable.
+    is_unsettled: bool,
 }
 
 struct Fault {
@@ -71,7 +74,7 @@ struct Fault {
 
 impl Recovery {
     pub(super) fn new(
-        medium: Box<dyn Medium>,
+        medium: Arc<dyn Medium>,
         current: Arc<Current>,
         pauses: Pauses,
     ) -> Result<Self, StoreError> {
@@ -83,6 +86,7 @@ impl Recovery {
             pauses,
             faults: 0,
             fault: None,
+            is_unsettled: false,
         })
     }
 
@@ -156,7 +160,8 @@ impl Recovery {
         released
     }
 
-    fn release(&self) -> Result<(), StoreError> {
+    fn release(&mut self) -> Result<(), StoreError> {
+        self.settle()?;
         if self.current.get().is_over() {
             self.open_anew()?;
         }
@@ -164,14 +169,47 @@ impl Recovery {
         released.map_err(|error| StoreError::unwritable(&Failure::of(&error)))
     }
 
+    fn settle(&mut self) -> Result<(), StoreError> {
+        if self.is_unsettled {
+            let settled = self.medium.settle();
+            settled.map_err(|error| StoreError::unwritable(&Failure::of(&error)))?;
+            self.is_unsettled = false;
+        }
+        Ok(())
+    }
+
+    /// Goes over to the file that has replaced the one that is open. Who reads from the old one
+    /// ends there.
+    pub(super) fn go_over(&mut self) -> Result<(), StoreError> {
+        self.is_unsettled = true;
+        let gone_over = self.settle().and_then(|()| {
+            let handle = self.open()?;
+            let released = handle.release();
+            released.map_err(|error| StoreError::unwritable(&Failure::of(&error)))?;
+            self.current.replace(handle);
+            Ok(())
+        });
+        if let Err(fault) = &gone_over {
+            // What is written to the old file from here on, nobody would find.
+            self.current.get().retire();
+            self.pause(fault.clone());
+        }
+        gone_over
+    }
+
     /// Puts a new opening of the file, not one byte of which has changed yet, in place of the one
     /// that failed.
     fn open_anew(&self) -> Result<(), StoreError> {
         // Two openings of one file must never be: what one frees, the other could be reading.
         self.current.get().retire();
+        self.current.replace(self.open()?);
+        Ok(())
+    }
+
+    fn open(&self) -> Result<Handle, StoreError> {
         let path = self.medium.path();
-        let handle = Handle::open(&*self.medium, |tx| {
-            migrations::check(tx, path)?;
+        Handle::open(&*self.medium, |tx| {
+            SCHEMAS.require_newest(tx, path)?;
             if meta::identity(tx)? == self.identity {
                 Ok(())
             } else {
@@ -180,9 +218,7 @@ impl Recovery {
                     "it is that of another deployment",
                 ))
             }
-        })?;
-        self.current.replace(handle);
-        Ok(())
+        })
     }
 }
 

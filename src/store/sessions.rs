@@ -42,11 +42,18 @@ pub fn add(tx: &mut WriteTx<'_>, session: &Session) -> Result<(), StoreError> {
         &codec::pair(session.user_id, session.id),
         Vec::new(),
     );
-    sweep::schedule(tx, Swept::Session, session.ends_at(), session.id);
+    schedule(tx, session);
     Ok(())
 }
 
-/// Keeps what changed of a session that exists.
+/// Has the sweeper look at a session when it ends: when it has just begun, and when it now ends
+/// earlier than it did.
+pub fn schedule(tx: &mut WriteTx<'_>, session: &Session) {
+    sweep::schedule(tx, Swept::Session, session.ends_at(), session.id);
+}
+
+/// Keeps what changed of a session that exists. If it ends later than it did, the sweeper finds
+/// that out.
 pub fn put(tx: &mut WriteTx<'_>, session: &Session) -> Result<(), StoreError> {
     codec::put(tx, session.id.as_bytes(), session)
 }

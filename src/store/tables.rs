@@ -48,6 +48,8 @@ pub enum Table {
     ClientsByDocument,
     /// Copies of such documents that the owner keeps.
     PinnedDocuments,
+    /// Other MCP servers behind this one.
+    Upstreams,
     /// What people were told.
     Notifications,
     /// A user's notifications in the order they came, with when each was read.
@@ -180,6 +182,7 @@ pub const TABLES: &[TableDefinition] = &[
         "document URL",
         "PinnedDocument",
     ),
+    row(Table::Upstreams, "upstreams_v1", "name", "AddedUpstream"),
     row(
         Table::Notifications,
         "notifications_v1",

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fmt, io,
+    fmt, io, mem,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -13,7 +13,7 @@ use redb::StorageBackend;
 
 use crate::{
     crypto::entropy::Entropy,
-    store::{Store, StoreError, medium::Medium, recovery::Pauses},
+    store::{Store, StoreError, medium::Medium, migrations::SCHEMAS, recovery::Pauses},
 };
 
 /// What a disk writes whole or not at all, in bytes.
@@ -153,56 +153,111 @@ impl Inner {
     }
 }
 
-/// A disk with one file. A clone is the same disk.
+/// A disk with one file, and room for another beside it. A clone is the same disk.
 #[derive(Clone, Default)]
-pub(crate) struct Disk(Arc<Mutex<Inner>>);
+pub(crate) struct Disk(Arc<Mutex<Places>>);
+
+#[derive(Default)]
+struct Places {
+    file: Image,
+    beside: Image,
+    /// Operations on the file beside, until it took the place of the other.
+    copied_in: usize,
+    settling_fails: bool,
+}
+
+/// A file, whatever its name is now.
+#[derive(Clone, Default)]
+struct Image(Arc<Mutex<Inner>>);
+
+impl Image {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> Box<dyn StorageBackend> {
+        let mut inner = self.lock();
+        assert!(!inner.is_open, "nobody opens what somebody else has");
+        inner.is_open = true;
+        Box::new(Opened(self.clone()))
+    }
+}
 
 impl Disk {
     /// With a file of this content, all of which is durable.
     pub(crate) fn holding(image: Vec<u8>) -> Self {
         let disk = Self::default();
         {
-            let mut inner = disk.lock();
+            let file = disk.file();
+            let mut inner = file.lock();
             inner.live.clone_from(&image);
             inner.durable = image;
         }
         disk
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn places(&self) -> MutexGuard<'_, Places> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self) -> Image {
+        self.places().file.clone()
+    }
+
+    /// Fails as `plan` says in the file that is made beside this one next.
+    pub(crate) fn fail_beside(&self, plan: Plan) {
+        let beside = Image::default();
+        beside.lock().plan = Some(plan);
+        self.places().beside = beside;
+    }
+
+    /// The file that is made beside this one next.
+    fn beside(&self) -> Image {
+        self.places().beside.clone()
+    }
+
+    /// How many operations were asked of the file beside before it took the place of this one.
+    pub(crate) fn copied_in(&self) -> usize {
+        self.places().copied_in
+    }
+
+    /// From now on it cannot be made durable that the file was replaced.
+    pub(crate) fn fail_settling(&self) {
+        self.places().settling_fails = true;
     }
 
     /// Keeps everything from here on for [`Self::recorded`].
     pub(crate) fn record(&self) -> Vec<u8> {
-        let mut inner = self.lock();
+        let file = self.file();
+        let mut inner = file.lock();
         inner.record = Some(Vec::new());
         inner.live.clone()
     }
 
     /// How many operations were recorded by now.
     pub(crate) fn position(&self) -> usize {
-        self.lock().record.as_ref().map_or(0, Vec::len)
+        self.file().lock().record.as_ref().map_or(0, Vec::len)
     }
 
     /// What was recorded.
     pub(crate) fn recorded(&self) -> Vec<Operation> {
-        self.lock().record.take().unwrap_or_default()
+        self.file().lock().record.take().unwrap_or_default()
     }
 
     /// How many operations were asked for by now.
     pub(crate) fn asked(&self) -> usize {
-        self.lock().asked
+        self.file().lock().asked
     }
 
     /// Fails from now on as `plan` says.
     pub(crate) fn fail(&self, plan: Plan) {
-        self.lock().plan = Some(plan);
+        self.file().lock().plan = Some(plan);
     }
 
     /// Fails every operation that changes something, from now on.
     pub(crate) fn fail_all(&self, fault: Fault) {
-        let mut inner = self.lock();
+        let file = self.file();
+        let mut inner = file.lock();
         inner.plan = Some(Plan {
             from: inner.asked,
             count: usize::MAX,
@@ -210,21 +265,24 @@ impl Disk {
         });
     }
 
-    /// Whether every read fails.
-    pub(crate) fn set_reads_fail(&self, reads_fail: bool) {
-        self.lock().reads_fail = reads_fail;
+    /// Fails every read, from now on.
+    pub(crate) fn fail_reads(&self) {
+        self.file().lock().reads_fail = true;
     }
 
     /// Fails no more.
     pub(crate) fn mend(&self) {
-        let mut inner = self.lock();
+        self.places().settling_fails = false;
+        let file = self.file();
+        let mut inner = file.lock();
         inner.plan = None;
         inner.reads_fail = false;
     }
 
     /// Puts another file in the place of this one, as if somebody had copied it there.
     pub(crate) fn replace(&self, image: Vec<u8>) {
-        let mut inner = self.lock();
+        let file = self.file();
+        let mut inner = file.lock();
         inner.live.clone_from(&image);
         inner.durable = image;
         inner.unsynced.clear();
@@ -232,16 +290,16 @@ impl Disk {
 
     /// What a power cut would leave at least.
     pub(crate) fn durable(&self) -> Vec<u8> {
-        self.lock().durable.clone()
+        self.file().lock().durable.clone()
     }
 
     /// A store on this disk that hardly pauses after a fault.
     pub(crate) fn store(&self, entropy: &dyn Entropy) -> Result<Store, StoreError> {
         let medium = Box::new(self.clone());
-        if self.lock().live.is_empty() {
+        if self.file().lock().live.is_empty() {
             Store::create_on(medium, entropy, SHORT)
         } else {
-            Store::open_on(medium, entropy, SHORT)
+            Store::open_on(medium, entropy, &SCHEMAS, SHORT)
         }
     }
 }
@@ -258,10 +316,34 @@ impl Medium for Disk {
     }
 
     fn open(&self) -> Result<Box<dyn StorageBackend>, StoreError> {
-        let mut inner = self.lock();
-        assert!(!inner.is_open, "nobody opens what somebody else has");
-        inner.is_open = true;
-        Ok(Box::new(Opened(self.clone())))
+        Ok(self.file().open())
+    }
+
+    fn create_beside(&self) -> io::Result<Box<dyn StorageBackend>> {
+        Ok(self.beside().open())
+    }
+
+    fn replace(&self) -> io::Result<()> {
+        let mut places = self.places();
+        places.file = mem::take(&mut places.beside);
+        let copied_in = places.file.lock().asked;
+        places.copied_in = copied_in;
+        Ok(())
+    }
+
+    fn settle(&self) -> io::Result<()> {
+        if self.places().settling_fails {
+            return Err(Fault::Refused.error());
+        }
+        Ok(())
+    }
+
+    fn discard(&self) -> io::Result<()> {
+        let mut places = self.places();
+        if places.beside.lock().asked > 0 {
+            places.beside = Image::default();
+        }
+        Ok(())
     }
 
     /// So little that reading asks the disk.
@@ -270,7 +352,7 @@ impl Medium for Disk {
     }
 }
 
-struct Opened(Disk);
+struct Opened(Image);
 
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

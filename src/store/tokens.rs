@@ -45,12 +45,18 @@ pub fn find_family(tx: &dyn Read, id: Id) -> Result<Option<TokenFamily>, StoreEr
 /// Keeps a family that has just begun.
 pub fn add_family(tx: &mut WriteTx<'_>, family: &TokenFamily) -> Result<(), StoreError> {
     put_family(tx, family)?;
-    sweep::schedule(tx, Swept::Family, sweep::end_of_family(family), family.id);
+    schedule_family(tx, family);
     Ok(())
 }
 
-/// Keeps what changed of a family that exists. Its place in the expiry index is mended by the
-/// sweeper, so that a rotation writes one table less.
+/// Has the sweeper look at a family when it ends: when it has just begun, and when it now ends
+/// earlier than it did.
+pub fn schedule_family(tx: &mut WriteTx<'_>, family: &TokenFamily) {
+    sweep::schedule(tx, Swept::Family, family.ends_at(), family.id);
+}
+
+/// Keeps what changed of a family that exists. If it ends later than it did, the sweeper finds that
+/// out, so that a rotation writes one table less.
 pub fn put_family(tx: &mut WriteTx<'_>, family: &TokenFamily) -> Result<(), StoreError> {
     codec::put(tx, family.id.as_bytes(), family)
 }

@@ -1,11 +1,11 @@
 //! What a closure sees: ordered tables of byte keys, as a snapshot or as its batch with its own
 //! changes on top.
 
-use std::{cell::RefCell, collections::BTreeMap, ops::Bound};
+use std::{cell::RefCell, collections::BTreeMap, ops::Bound, sync::OnceLock};
 
 use redb::{
-    ReadTransaction, ReadableTable as _, ReadableTableMetadata as _, TableDefinition,
-    WriteTransaction,
+    ReadOnlyTable, ReadTransaction, ReadableTable as _, ReadableTableMetadata as _,
+    TableDefinition, WriteTransaction,
 };
 
 use crate::store::{
@@ -14,9 +14,9 @@ use crate::store::{
 };
 
 type RedbTable<'txn> = redb::Table<'txn, &'static [u8], &'static [u8]>;
-type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
-const fn definition(table: Table) -> Definition {
+pub(super) const fn definition(table: Table) -> Definition {
     TableDefinition::new(table.name())
 }
 
@@ -90,7 +90,7 @@ impl Keys {
 
     /// Those of them before `end`.
     #[must_use]
-    pub fn ending_before(self, end: &[u8]) -> Self {
+    pub fn until(self, end: &[u8]) -> Self {
         Self {
             end: Bound::Excluded(end.to_vec()),
             ..self
@@ -121,8 +121,16 @@ fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
 
 /// What every table function may do in any transaction.
 pub trait Read {
+    /// Shows `seen` the value at `key` where it lies, if there is one.
+    fn show(&self, table: Table, key: &[u8], seen: &mut dyn FnMut(&[u8]))
+    -> Result<(), StoreError>;
+
     /// The value at `key`.
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut found = None;
+        self.show(table, key, &mut |value| found = Some(value.to_vec()))?;
+        Ok(found)
+    }
 
     /// The first `limit` rows of `keys`.
     fn scan(&self, table: Table, keys: &Keys, limit: usize) -> Result<Vec<Row>, StoreError>;
@@ -134,27 +142,61 @@ pub trait Read {
 /// A snapshot: everything whose write was answered before it began, and nothing later.
 pub struct ReadTx {
     transaction: ReadTransaction,
+    /// Each opened when it is first needed.
+    tables: [OnceLock<ReadOnlyTable<&'static [u8], &'static [u8]>>; TABLES.len()],
 }
 
 impl ReadTx {
     pub(super) fn new(transaction: ReadTransaction) -> Self {
-        Self { transaction }
+        Self {
+            transaction,
+            tables: [const { OnceLock::new() }; TABLES.len()],
+        }
+    }
+
+    fn table(
+        &self,
+        table: Table,
+    ) -> Result<&ReadOnlyTable<&'static [u8], &'static [u8]>, StoreError> {
+        let slot = &self.tables[table as usize];
+        if let Some(open) = slot.get() {
+            return Ok(open);
+        }
+        let open = self.transaction.open_table(definition(table))?;
+        Ok(slot.get_or_init(|| open))
+    }
+}
+
+impl ReadTx {
+    /// Bytes of all keys and values. Looks at every page.
+    pub(super) fn stored_bytes(&self) -> Result<u64, StoreError> {
+        TABLES.iter().try_fold(0, |sum, row| {
+            let table = self.transaction.open_table(definition(row.table))?;
+            Ok(sum + table.stats()?.stored_bytes())
+        })
     }
 }
 
 impl Read for ReadTx {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let table = self.transaction.open_table(definition(table))?;
-        Ok(table.get(key)?.map(|value| value.value().to_vec()))
+    fn show(
+        &self,
+        table: Table,
+        key: &[u8],
+        seen: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), StoreError> {
+        if let Some(value) = self.table(table)?.get(key)? {
+            seen(value.value());
+        }
+        Ok(())
     }
 
     fn scan(&self, table: Table, keys: &Keys, limit: usize) -> Result<Vec<Row>, StoreError> {
-        let table = self.transaction.open_table(definition(table))?;
-        collect(table.range::<&[u8]>(keys.bounds())?, keys.order, limit)
+        let range = self.table(table)?.range::<&[u8]>(keys.bounds())?;
+        collect(range, keys.order, limit)
     }
 
     fn len(&self, table: Table) -> Result<u64, StoreError> {
-        Ok(self.transaction.open_table(definition(table))?.len()?)
+        Ok(self.table(table)?.len()?)
     }
 }
 
@@ -222,9 +264,17 @@ impl<'txn> Batch<'txn> {
 }
 
 impl Read for Batch<'_> {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    fn show(
+        &self,
+        table: Table,
+        key: &[u8],
+        seen: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), StoreError> {
         self.with(table, |open| {
-            Ok(open.get(key)?.map(|value| value.value().to_vec()))
+            if let Some(value) = open.get(key)? {
+                seen(value.value());
+            }
+            Ok(())
         })
     }
 
@@ -287,10 +337,18 @@ impl<'batch> WriteTx<'batch> {
 }
 
 impl Read for WriteTx<'_> {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    fn show(
+        &self,
+        table: Table,
+        key: &[u8],
+        seen: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), StoreError> {
         match self.changes.get(&table).and_then(|rows| rows.get(key)) {
-            Some(changed) => Ok(changed.clone()),
-            None => self.below.get(table, key),
+            Some(changed) => {
+                changed.as_deref().into_iter().for_each(seen);
+                Ok(())
+            }
+            None => self.below.show(table, key, seen),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::{
     crypto::{entropy::random, keyed::Purpose},
     http::{
         cookies::{self, Transport},
+        dispatch::Refusal,
         params::Params,
         request::Head,
         response::Response,
@@ -22,11 +23,13 @@ use crate::{
         audit::{Actor, Origin},
         credential::{Credential, CredentialKind},
         id::Id,
+        upstream::UpstreamName,
         user::Role,
     },
     oauth2provider::{
         access::{self, AccessError},
         metadata::resource_scopes,
+        upstream_path, upstreams,
     },
     store::StoreError,
     web::{
@@ -65,6 +68,8 @@ pub enum Access {
     Client(Endpoint),
     /// An access token for the resource at this path of the deployment.
     Bearer(&'static str),
+    /// An access token for the upstream that the path names.
+    Upstream,
     /// What the management API asks for.
     Api(Needs),
 }
@@ -129,6 +134,10 @@ impl Web {
                 None => Err(refusals::sign_in_first(self, head)),
             },
             Access::Bearer(path) => self.bearer(head, path).map(Box::new).map(Caller::Bearer),
+            Access::Upstream => {
+                let path = self.find_upstream_path(head)?;
+                self.bearer(head, &path).map(Box::new).map(Caller::Bearer)
+            }
             Access::Api(needs) => {
                 let caller = self.admit_to_api(head, needs).await?;
                 Ok(Caller::Api(Box::new(caller)))
@@ -163,14 +172,32 @@ impl Web {
     }
 
     /// Checks the access token before anything about the request is looked at, its method included.
-    fn bearer(&self, head: &Head, path: &'static str) -> Result<access::Access, Response> {
+    fn bearer(&self, head: &Head, path: &str) -> Result<access::Access, Response> {
         self.find_access(head, path)
             .map_err(|refusal| match refusal {
-                BearerRefusal::Missing => self.challenge(path, None),
-                BearerRefusal::Wrong(why) => self.challenge(path, Some(&why)),
+                BearerRefusal::Missing => self.challenge(head, path, None),
+                BearerRefusal::Wrong(why) => self.challenge(head, path, Some(&why)),
                 BearerRefusal::NoPerson => no_person(),
                 BearerRefusal::Fault(fault) => refusals::fault(self, head, &fault),
             })
+    }
+
+    /// The path of the upstream that the request names; an unknown one is a page that is not there.
+    fn find_upstream_path(&self, head: &Head) -> Result<String, Response> {
+        let named = head
+            .capture("upstream")
+            .and_then(|name| name.parse::<UpstreamName>().ok());
+        let found = match named {
+            None => Ok(None),
+            Some(name) => self
+                .store
+                .read(|tx| upstreams::find(tx, &self.provider, &name)),
+        };
+        match found {
+            Ok(Some(upstream)) => Ok(upstream_path(&upstream.name)),
+            Ok(None) => Err(refusals::refuse(self, head, &Refusal::RouteUnknown)),
+            Err(fault) => Err(refusals::fault(self, head, &fault)),
+        }
     }
 
     /// What the access token of a request opens at `path` of the deployment.
@@ -201,14 +228,20 @@ impl Web {
     }
 
     /// 401 with where to learn how to get a token (RFC 6750 §3, RFC 9728 §5.1).
-    fn challenge(&self, path: &str, wrong: Option<&str>) -> Response {
+    fn challenge(&self, head: &Head, path: &str, wrong: Option<&str>) -> Response {
+        let scopes = self
+            .store
+            .read(|tx| resource_scopes(tx, &self.provider, path));
+        let scopes = match scopes {
+            Ok(scopes) => scopes.join(" "),
+            Err(fault) => return refusals::fault(self, head, &fault),
+        };
         let mut response = match wrong {
             Some(why) => OAuthError::invalid_token(why).into_response(),
             None => refusals::unauthorized(),
         };
         // RFC 6750 §3.1: no error code where no authentication was attempted.
         let error = wrong.map(|why| ("invalid_token", why));
-        let scopes = resource_scopes(path).join(" ");
         let challenge = self.bearer_challenge(path, error, &scopes);
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         response

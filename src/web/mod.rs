@@ -19,7 +19,10 @@ use crate::{
     oauth2provider::{Moment, Provider},
     runtime::outbound::Outbound,
     store::{Store, StoreError, WriteTx},
-    web::{health::Probe, passwords::PasswordDesk, throttle::Throttle},
+    web::{
+        health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
+        throttle::Throttle,
+    },
 };
 
 /// What every endpoint works with.
@@ -40,6 +43,8 @@ pub struct Web {
     pub outbound: Outbound,
     /// When the store last answered a write.
     pub probe: Probe,
+    /// Discovery documents that were asked for.
+    pub rendered: RenderedDocuments,
     /// What is on that may still change.
     pub experiments: Experiments,
 }

@@ -53,6 +53,8 @@ pub enum Endpoint {
     DeviceAuthorization,
     /// A try at the code that a device shows (RFC 8628 §5.1; threat 14).
     DeviceCode,
+    /// A message at the MCP endpoint.
+    Mcp,
 }
 
 /// Who has an allowance of their own.
@@ -66,6 +68,8 @@ pub enum Per {
     Client,
     /// Each browser session.
     Session,
+    /// Each grant, whichever of its tokens is shown: a new one is no new allowance.
+    Grant,
     /// All callers together.
     Box,
 }
@@ -166,6 +170,8 @@ pub const LIMITS: &[Limit] = &[
         30,
         Duration::from_secs(10),
     ),
+    // A model calls a few tools a second; a program that loops is held here.
+    limit(Endpoint::Mcp, Per::Grant, 600, Duration::from_millis(20)),
     // Strangers alone never fill the box: what they register in `client.unapproved_ttl` is less
     // than what it holds.
     limit(
@@ -189,6 +195,8 @@ pub enum Subject<'a> {
     PublicClient(Id, IpAddr),
     /// Somebody in this browser session.
     Session(Id),
+    /// Somebody with a token of this grant.
+    Grant(Id),
     /// Anybody.
     Everybody,
 }
@@ -200,6 +208,7 @@ impl Subject<'_> {
             Self::Address(_) => Per::Address,
             Self::Client(_) | Self::PublicClient(..) => Per::Client,
             Self::Session(_) => Per::Session,
+            Self::Grant(_) => Per::Grant,
             Self::Everybody => Per::Box,
         }
     }
@@ -210,7 +219,7 @@ impl Subject<'_> {
             Self::Account(name) => name.trim().to_ascii_lowercase().into_bytes(),
             Self::Address(address) => address_key(address).to_vec(),
             Self::PublicClient(id, address) => [*id.as_bytes(), address_key(address)].concat(),
-            Self::Client(id) | Self::Session(id) => id.as_bytes().to_vec(),
+            Self::Client(id) | Self::Session(id) | Self::Grant(id) => id.as_bytes().to_vec(),
             Self::Everybody => Vec::new(),
         }
     }
@@ -415,6 +424,7 @@ mod tests {
                     let session = |number| Subject::Session(Id::from_bytes([number; 16]));
                     (session(1), Some(session(2)))
                 }
+                Per::Grant => (Subject::Grant(id(1)), Some(Subject::Grant(id(2)))),
                 Per::Box => (Subject::Everybody, None),
             };
             let (throttle, burst) = (throttle(), row.burst.get());
@@ -542,12 +552,14 @@ mod tests {
                 Endpoint::Introspection => "`POST /oauth2/introspect`",
                 Endpoint::DeviceAuthorization => "`POST /oauth2/device_authorization`",
                 Endpoint::DeviceCode => "A try at a device's code",
+                Endpoint::Mcp => "A message at `/mcp`",
             };
             let whom = match row.per {
                 Per::Account => "each account name",
                 Per::Address => "each address",
                 Per::Client => "each client",
                 Per::Session => "each browser session",
+                Per::Grant => "each grant",
                 Per::Box => "all together",
             };
             let (burst, period) = (row.burst, humantime::format_duration(row.period));

@@ -2,29 +2,14 @@
 // authorization URL and waits for somebody to open it.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { readFile, readdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import path from 'node:path';
 import { test } from 'node:test';
-import { Server, temporaryDirectory } from './harness.mjs';
+import { Server } from './harness.mjs';
 import { register } from './oauth.mjs';
+import { runSuite } from './suite.mjs';
 
-/** What the tool needs. */
-const NODE_MAJOR_MIN = 22;
 /** What it is to run, of those it knows for authorization servers. */
 const SCENARIOS = ['authorization-server-metadata-endpoint', 'authorization-code-grant'];
-
-const here = path.dirname(new URL(import.meta.url).pathname);
-
-/** The node that runs the tool: this one if it is new enough, else the one of package.json. */
-function node() {
-  if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR_MIN) return process.execPath;
-  const installed = path.join(here, `node_modules/node-linux-${process.arch}/bin/node`);
-  assert.ok(existsSync(installed), `expected node ${NODE_MAJOR_MIN}, found ${process.version}: run tests/run, which installs it`);
-  return installed;
-}
 
 /** A port that was free a moment ago: the client registers its redirect before the tool listens. */
 async function freePort() {
@@ -37,27 +22,14 @@ async function freePort() {
 
 /** Runs the tool, has `person` open the URL that it prints, and returns what it checked. */
 async function run(args, person) {
-  const results = await temporaryDirectory();
-  const child = spawn(node(), [path.join(here, 'node_modules/.bin/conformance'), 'authorization', ...args, '-o', results], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let output = '';
   let opened;
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (piece) => {
-      output += piece;
-      const url = output.match(/https?:\/\/\S+\/oauth2\/authorize\?\S+(?=\s)/);
-      if (url) opened ??= person.authorize(url[0]).then((callback) => fetch(callback)).catch((fault) => (child.kill(), fault));
-    });
-  }
-  const code = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve));
+  const result = await runSuite('@modelcontextprotocol/conformance', ['authorization', ...args], (output, child) => {
+    const url = output.match(/https?:\/\/\S+\/oauth2\/authorize\?\S+(?=\s)/);
+    if (url) opened ??= person.authorize(url[0]).then((callback) => fetch(callback)).catch((fault) => (child.kill(), fault));
+  });
   const failed = await opened;
-  assert.ok(!(failed instanceof Error), `${failed?.stack}\n${output}`);
-  const checked = {};
-  for (const directory of await readdir(results)) {
-    checked[directory] = JSON.parse(await readFile(path.join(results, directory, 'checks.json'), 'utf8'));
-  }
-  return { code, checked, output };
+  assert.ok(!(failed instanceof Error), `${failed?.stack}\n${result.output}`);
+  return result;
 }
 
 test('both authorization scenarios of the conformance tool pass', async (t) => {

@@ -40,9 +40,13 @@ export async function temporaryDirectory() {
   return directory;
 }
 
-/** Starts the binary. */
-function start(args, options) {
-  const child = spawn(BINARY, args, options);
+/** Another program that `tests/run` builds. */
+export const builtBeside = (name) => path.join(path.dirname(BINARY), name);
+
+/** Starts `binary`, by `wrap` where that is a command that ends by running the one after it. */
+function start(args, { wrap = [], binary = BINARY, ...options }) {
+  const [program, ...all] = [...wrap, binary, ...args];
+  const child = spawn(program, all, options);
   running.add(child);
   child.once('close', () => running.delete(child));
   return child;
@@ -87,11 +91,20 @@ export class Server {
    * Starts a server that `t` stops, and waits until it is ready.
    *
    * `config` is the text of a configuration file. A server that is started again must keep its
-   * `listen` address: the public URL, which tokens are bound to, has the port in it.
+   * `listen` address: the public URL, which tokens are bound to, has the port in it. `wrap` is a
+   * command that ends by running the one after it.
    */
-  static async start(t, { data, listen = '127.0.0.1:0', args = [], config, rateLimit = 'off' } = {}) {
+  static async start(t, options) {
+    const server = await Server.launch(t, options);
+    await server.ready();
+    return server;
+  }
+
+  /** The same, without waiting. */
+  static async launch(t, { data, listen = '127.0.0.1:0', args = [], config, rateLimit = 'off', wrap, binary } = {}) {
     const server = new Server();
     server.data = data ?? (await temporaryDirectory());
+    Object.assign(server, { wrap, binary });
     const all = ['serve', '--data', server.data, '--listen', listen, '--rate-limit', rateLimit, ...args];
     if (config !== undefined) {
       const file = path.join(await temporaryDirectory(), 'keystead.toml');
@@ -103,13 +116,16 @@ export class Server {
       if (server.url && !server.exited) await server.verifyAudit();
       await server.kill();
     });
-    const line = await server.#line(/^Keystead is ready at (\S+)$/);
-    server.url = line[1];
     return server;
   }
 
+  /** Waits until it answers. */
+  async ready() {
+    [, this.url] = await this.#line(/^Keystead is ready at (\S+)$/);
+  }
+
   #run(args) {
-    this.#child = start(args, { env: environment(this.data), stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = start(args, { wrap: this.wrap, binary: this.binary, env: environment(this.data), stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child.stderr.on('data', (piece) => (this.stderr += piece));
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
       this.#lines.push(line);
@@ -151,7 +167,7 @@ export class Server {
   /** Makes a user while the server runs, and a person who knows the password. */
   async person(name = 'ada', { owner = true, password = 'correct horse battery staple' } = {}) {
     const args = ['user', 'add', name, '--data', this.data, '--password-stdin', ...(owner ? ['--owner'] : [])];
-    const { code, stderr } = await keystead(args, { input: `${password}\n` });
+    const { code, stderr } = await keystead(args, { input: `${password}\n`, wrap: this.wrap });
     assert.equal(code, 0, stderr);
     return new Person(this, name, password);
   }
@@ -161,24 +177,43 @@ export class Server {
     return `127.0.0.1:${new URL(this.url).port}`;
   }
 
+  get pid() {
+    return this.#child.pid;
+  }
+
+  signal(name) {
+    this.#child.kill(name);
+  }
+
   reload() {
-    this.#child.kill('SIGHUP');
+    this.signal('SIGHUP');
+  }
+
+  /** Asks the server to end, which it must do in order, and looks at what it leaves. */
+  async stop() {
+    await this.end();
+    await this.verifyAudit();
   }
 
   /** Asks the server to end; it must do so in order. */
-  async stop() {
+  async end() {
     this.#child.kill('SIGTERM');
     const late = setTimeout(() => this.#child.kill('SIGKILL'), EXIT_MS_MAX);
     const code = await this.#exit;
     clearTimeout(late);
     assert.equal(code, 0, `expected exit code 0 after SIGTERM, found ${code}:\n${this.stderr}`);
-    await this.verifyAudit();
   }
 
   /** Whatever was done to it, the log of what was done holds together. */
   async verifyAudit() {
-    const { code, stdout, stderr } = await keystead(['audit', 'verify', '--data', this.data]);
+    const { code, stdout, stderr } = await keystead(['audit', 'verify', '--data', this.data], { wrap: this.wrap });
     assert.equal(code, 0, `the audit log does not verify:\n${stdout}${stderr}`);
+  }
+
+  /** Whether it runs or not, its data file is whole. */
+  async check() {
+    const { code, stdout, stderr } = await keystead(['check', '--data', this.data], { wrap: this.wrap });
+    assert.equal(code, 0, `the data file is not whole:\n${stdout}${stderr}`);
   }
 
   /** Ends the server at once, as a power cut would end it. */
@@ -227,6 +262,15 @@ export class Person {
     this.password = password;
   }
 
+  /** A copy of the cookies, as they can be set again. */
+  get cookies() {
+    return new Map(this.#cookies);
+  }
+
+  set cookies(cookies) {
+    this.#cookies = new Map(cookies);
+  }
+
   /** One request, with this person's cookies; redirects are handed back. */
   async fetch(url, init = {}) {
     const headers = new Headers(init.headers);
@@ -257,12 +301,17 @@ export class Person {
 
   /** Sends `form` of `page` with `fields` over its own values (an array replaces all of that name). */
   submit(page, form, fields = {}) {
+    return this.open(...this.posted(page, form, fields));
+  }
+
+  /** What `submit` sends first: where to, and what. */
+  posted(page, form, fields = {}) {
     assert.equal(form.getAttribute('method')?.toLowerCase(), 'post');
     const body = new URLSearchParams(fieldsOf(form).filter(([name]) => !(name in fields)));
     for (const [name, value] of Object.entries(fields)) for (const one of [value].flat()) body.append(name, one);
     const action = new URL(form.getAttribute('action') ?? page.url, page.url);
     // A browser sends the origin of the page with every post.
-    return this.open(action, { method: 'POST', body, headers: { origin: page.url.origin } });
+    return [action, { method: 'POST', body, headers: { origin: page.url.origin } }];
   }
 
   /** Signs in on `page` (the sign-in page unless given), and returns where that leads. */

@@ -1,7 +1,7 @@
 //! The command line's end of the socket.
 
 use std::{
-    io,
+    io::{self, BufRead as _, BufReader, Read},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -10,10 +10,10 @@ use std::{
 use tokio::{net::UnixStream, time::timeout};
 
 use crate::appliance::{
-    administration::{Answer, Command},
+    administration::{Answer, Command, Refused},
     socket::{
-        ADMIN_BYTES_MAX, ANSWER_BYTES_MAX, CALL_DEADLINE, LineError, PATH_BYTES_MAX, path_in,
-        read_line, write_line,
+        ADMIN_BYTES_MAX, ANSWER_BYTES_MAX, CALL_DEADLINE, LineError, PATH_BYTES_MAX,
+        PIECE_DEADLINE, STREAM_DEADLINE, path_in, read_line, write_line,
     },
 };
 
@@ -54,10 +54,38 @@ pub enum CallError {
     },
 }
 
-/// Has the server of `data_dir` execute `command`. Blocks, 30 seconds at most; not for use within
-/// an async runtime.
+/// Has the server of `data_dir` execute `command`. Blocks, 30 seconds at most, or an hour for a
+/// check; not for use within an async runtime.
 pub fn call(data_dir: &Path, command: &Command) -> Result<Answer, CallError> {
-    call_within(CALL_DEADLINE, data_dir, command)
+    let deadline = match command {
+        Command::Check => STREAM_DEADLINE,
+        _ => CALL_DEADLINE,
+    };
+    call_within(deadline, data_dir, command)
+}
+
+/// Has the server of `data_dir` begin with `command`, and gives the bytes that follow upon its
+/// answer; a read waits a minute for the next. Not for use within an async runtime.
+pub fn open_stream(
+    data_dir: &Path,
+    command: &Command,
+) -> Result<Result<impl Read + use<>, Refused>, CallError> {
+    let path = path_in(data_dir);
+    let stream = within(CALL_DEADLINE, &path, ask(&path, command))?;
+    let mut stream = stream
+        .into_std()
+        .and_then(|stream| {
+            stream.set_nonblocking(false)?;
+            stream.set_read_timeout(Some(PIECE_DEADLINE))?;
+            Ok(BufReader::new(stream))
+        })
+        .map_err(|cause| system(&path, cause))?;
+    let mut line = Vec::new();
+    (&mut stream)
+        .take(ADMIN_BYTES_MAX as u64)
+        .read_until(b'\n', &mut line)
+        .map_err(|cause| system(&path, cause))?;
+    Ok(parse(&line)?.map(|_| stream))
 }
 
 pub(super) fn call_within(
@@ -66,24 +94,44 @@ pub(super) fn call_within(
     command: &Command,
 ) -> Result<Answer, CallError> {
     let path = path_in(data_dir);
+    within(deadline, &path, exchange(&path, command))
+}
+
+/// Runs one end of a conversation on `path`.
+fn within<T>(
+    deadline: Duration,
+    path: &Path,
+    conversation: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, CallError> {
     if path.as_os_str().as_bytes().len() > PATH_BYTES_MAX {
         // No server could have bound it.
-        return Err(CallError::NoServer(path));
+        return Err(CallError::NoServer(path.to_owned()));
     }
     // A runtime of its own, because std cannot give up a connection that is not accepted.
-    let exchanged = tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|cause| system(&path, cause))
-        .and_then(|runtime| {
-            runtime
-                .block_on(async { timeout(deadline, exchange(&path, command)).await })
-                .map_err(|_| CallError::NoAnswer(deadline))
-        });
-    exchanged?
+        .map_err(|cause| system(path, cause))?;
+    runtime
+        .block_on(async { timeout(deadline, conversation).await })
+        .map_err(|_| CallError::NoAnswer(deadline))?
 }
 
 async fn exchange(path: &Path, command: &Command) -> Result<Answer, CallError> {
+    let mut stream = ask(path, command).await?;
+    let line = read_line(&mut stream, ANSWER_BYTES_MAX)
+        .await
+        .map_err(|error| match error {
+            LineError::System(cause) => system(path, cause),
+            LineError::TooLong(_) | LineError::Unfinished(_) => {
+                CallError::Garbage(error.to_string())
+            }
+        })?;
+    parse(&line)
+}
+
+/// A connection on which the command has been sent.
+async fn ask(path: &Path, command: &Command) -> Result<UnixStream, CallError> {
     let request = serde_json::to_vec(command).map_err(|error| system(path, error.into()))?;
     if request.len() > ADMIN_BYTES_MAX {
         return Err(CallError::TooLong(request.len()));
@@ -94,15 +142,11 @@ async fn exchange(path: &Path, command: &Command) -> Result<Answer, CallError> {
     write_line(&mut stream, request)
         .await
         .map_err(|cause| system(path, cause))?;
-    let line = read_line(&mut stream, ANSWER_BYTES_MAX)
-        .await
-        .map_err(|error| match error {
-            LineError::System(cause) => system(path, cause),
-            LineError::TooLong(_) | LineError::Unfinished(_) => {
-                CallError::Garbage(error.to_string())
-            }
-        })?;
-    serde_json::from_slice(&line).map_err(|error| CallError::Garbage(error.to_string()))
+    Ok(stream)
+}
+
+fn parse(line: &[u8]) -> Result<Answer, CallError> {
+    serde_json::from_slice(line).map_err(|error| CallError::Garbage(error.to_string()))
 }
 
 fn not_connected(path: &Path, cause: io::Error) -> CallError {

@@ -1,7 +1,8 @@
 //! The administration socket: `keystead.sock` in the data directory, for the data's owner only.
 //!
 //! One command a connection: a line of JSON goes in, a line of JSON comes back. Both ends have a
-//! deadline, so that nothing hangs on a peer that does not.
+//! deadline, so that nothing hangs on a peer that does not. What is long comes back as a stream: a
+//! backup follows upon its line, and the line of a check takes its time.
 
 mod client;
 mod listener;
@@ -15,9 +16,9 @@ use std::{
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
-pub use client::{CallError, call};
+pub use client::{CallError, call, open_stream};
 pub use listener::{BindError, Listener};
-pub use server::serve;
+pub use server::{Response, serve};
 
 /// Bytes of a command as JSON.
 pub const ADMIN_BYTES_MAX: usize = 64 * 1024;
@@ -30,6 +31,10 @@ pub const PATH_BYTES_MAX: usize = 107;
 
 /// How long the server waits for a whole command, and for the peer to take the answer.
 const PEER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a stream may take in all. For as long the snapshot is held, and the file can grow.
+const STREAM_DEADLINE: Duration = Duration::from_hours(1);
+/// How long the client waits for the next piece of a stream.
+const PIECE_DEADLINE: Duration = Duration::from_mins(1);
 /// How long the client waits in all.
 const CALL_DEADLINE: Duration = Duration::from_secs(30);
 

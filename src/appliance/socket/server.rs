@@ -3,8 +3,9 @@
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
+    io::AsyncWriteExt as _,
     net::UnixStream,
-    sync::watch,
+    sync::{mpsc, watch},
     task::{JoinError, JoinSet},
     time::{sleep, timeout},
 };
@@ -12,8 +13,8 @@ use tokio::{
 use crate::appliance::{
     administration::{Answer, Command, Refused},
     socket::{
-        ADMIN_BYTES_MAX, ANSWER_BYTES_MAX, CONNECTIONS_MAX, Listener, PEER_DEADLINE, read_line,
-        write_line,
+        ADMIN_BYTES_MAX, ANSWER_BYTES_MAX, CONNECTIONS_MAX, Listener, PEER_DEADLINE,
+        STREAM_DEADLINE, read_line, write_line,
     },
 };
 
@@ -28,7 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub async fn serve<H, F>(listener: Listener, handler: H, stop: impl Future<Output = ()>)
 where
     H: Fn(Command) -> F + Send + Sync + 'static,
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output: Into<Response>> + Send + 'static,
 {
     serve_within(PEER_DEADLINE, listener, handler, stop).await;
 }
@@ -40,7 +41,7 @@ pub(super) async fn serve_within<H, F>(
     stop: impl Future<Output = ()>,
 ) where
     H: Fn(Command) -> F + Send + Sync + 'static,
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output: Into<Response>> + Send + 'static,
 {
     let handler = Arc::new(handler);
     let owner = listener.owner();
@@ -81,23 +82,27 @@ struct Door {
     stopping: watch::Receiver<()>,
 }
 
-async fn converse<F: Future<Output = Answer>>(
-    door: Door,
+async fn converse<F: Future<Output: Into<Response>>>(
+    mut door: Door,
     mut stream: UnixStream,
     handler: &impl Fn(Command) -> F,
 ) -> io::Result<()> {
-    let deadline = door.deadline;
-    let answer = match door.receive(&mut stream).await {
-        Ok(command) => handler(command).await,
-        Err(refused) => Err(refused),
+    let response = match door.receive(&mut stream).await {
+        Ok(command) => handler(command).await.into(),
+        Err(refused) => Answer::Err(refused).into(),
     };
-    let line = encode(&answer)?;
-    timeout(deadline, write_line(stream, line)).await?
+    match response {
+        Response::Answer(answer) => {
+            let line = encode(&answer)?;
+            timeout(door.deadline, write_line(stream, line)).await?
+        }
+        Response::Stream(pieces) => door.pass_on(stream, pieces).await,
+    }
 }
 
 impl Door {
     /// The command that the peer sends, if it is one that may.
-    async fn receive(mut self, stream: &mut UnixStream) -> Result<Command, Refused> {
+    async fn receive(&mut self, stream: &mut UnixStream) -> Result<Command, Refused> {
         let peer = stream.peer_cred().map_err(Refused::because)?.uid();
         admit(peer, self.owner)?;
         let line = tokio::select! {
@@ -114,6 +119,43 @@ impl Door {
             .map_err(Refused::because)?;
         serde_json::from_slice(&line)
             .map_err(|error| Refused::because(format!("expected a command as JSON, found {error}")))
+    }
+
+    /// Hands a stream on, each piece within the deadline and all of them within another.
+    async fn pass_on(
+        mut self,
+        mut stream: UnixStream,
+        mut pieces: mpsc::Receiver<Vec<u8>>,
+    ) -> io::Result<()> {
+        let deadline = self.deadline;
+        let all = async {
+            while let Some(piece) = pieces.recv().await {
+                timeout(deadline, stream.write_all(&piece)).await??;
+            }
+            stream.shutdown().await
+        };
+        tokio::select! {
+            passed = timeout(STREAM_DEADLINE, all) => passed?,
+            // Its maker can take long, and its peer as well.
+            _ = self.stopping.changed() => Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+    }
+}
+
+/// What a handler gives back.
+#[derive(Debug)]
+pub enum Response {
+    /// An answer, as one line.
+    Answer(Box<Answer>),
+    /// Bytes as they come, an answer's line first. Whoever makes them is told to stop by the end of
+    /// the receiver: when the peer does not take them, when they take too long, when the server
+    /// stops.
+    Stream(mpsc::Receiver<Vec<u8>>),
+}
+
+impl From<Answer> for Response {
+    fn from(answer: Answer) -> Self {
+        Self::Answer(Box::new(answer))
     }
 }
 

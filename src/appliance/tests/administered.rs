@@ -5,13 +5,14 @@ use super::{
     wire::{Answer, Ask, Fields},
 };
 use crate::{
+    mcp::upstreams::testing,
     model::oauth2::{
         client::{AuthMethod, ClientMetadata, ClientName, GrantType},
         resource_server::ServerScope,
     },
     oauth2provider::{
         apps::{self, FirstSecret},
-        resources,
+        resources, upstreams,
     },
 };
 
@@ -42,13 +43,9 @@ impl Credentials {
     }
 }
 
-/// A confidential client of an administrator's, with that ceiling.
-pub(super) async fn client(
-    house: &House,
-    grants: &[GrantType],
-    scope: Option<&str>,
-) -> Credentials {
-    let metadata = ClientMetadata {
+/// What an administrator says of a confidential client, with that ceiling.
+pub(super) fn job(grants: &[GrantType], scope: Option<&str>) -> ClientMetadata {
+    ClientMetadata {
         name: ClientName::parse("A job").expect("a name"),
         redirect_uris: Vec::new(),
         auth_method: AuthMethod::ClientSecretBasic,
@@ -62,7 +59,16 @@ pub(super) async fn client(
         software_version: None,
         contacts: Vec::new(),
         application_type: None,
-    };
+    }
+}
+
+/// A confidential client of an administrator's, with that ceiling.
+pub(super) async fn client(
+    house: &House,
+    grants: &[GrantType],
+    scope: Option<&str>,
+) -> Credentials {
+    let metadata = job(grants, scope);
     let made =
         house.write(|tx, moment| apps::create(tx, moment.act(), metadata, FirstSecret::AtOnce));
     let (client, secret) = made.await.expect("a client");
@@ -84,6 +90,20 @@ pub(super) async fn resource(house: &House, identifier: &str, scopes: &[&str]) -
         id: server.id.to_string(),
         secret: secret.reveal(),
     }
+}
+
+/// Another MCP server of that name behind the house.
+pub(super) async fn upstream(house: &House, name: &str) {
+    let upstream = testing::upstream(name);
+    let added = house.write(|tx, moment| upstreams::add(tx, moment.act(), &[], upstream));
+    added.await.expect("an upstream");
+}
+
+/// Takes it from behind the house.
+pub(super) async fn remove_upstream(house: &House, name: &str) {
+    let name = name.parse().expect("a name");
+    let removed = house.write(move |tx, moment| upstreams::remove(tx, moment.act(), &name));
+    assert!(removed.await.expect("the store writes"));
 }
 
 /// Removes a resource server that is there.

@@ -10,7 +10,16 @@ use super::{
     house::{House, LOCAL, SECURE, Tokens, list_tools},
     wire::{Answer, Ask},
 };
-use crate::model::user::Role;
+use crate::{
+    accounts::{AccountError, users},
+    audit::{self, Act},
+    model::{
+        id::Id,
+        user::{Role, User},
+    },
+    oauth2provider::{MCP_EXPERIMENT_PATH, OWN_PATHS, apps},
+    store::{WriteTx, grants},
+};
 
 /// Asserts that `answer` is a challenge with that reason in words, and returns the challenge.
 #[track_caller]
@@ -37,7 +46,8 @@ async fn without_a_token_the_challenge_says_where_to_get_one() {
             let answer = house.ask(ask).await.expect(401);
             let expected = format!(
                 "Bearer realm=\"keystead\", resource_metadata=\"{public_url}/.well-known/\
-                 oauth-protected-resource/mcp\", scope=\"user:read grants:read grants:write\""
+                 oauth-protected-resource/mcp\", scope=\"user:read grants:read grants:write \
+                 sessions:read sessions:write apps:read audit:read\""
             );
             assert_eq!(
                 answer.header("www-authenticate"),
@@ -68,6 +78,40 @@ async fn each_resource_names_its_own_metadata() {
         .get("/.well-known/oauth-protected-resource/api/experimental/mcp/http")
         .await
         .expect(200);
+}
+
+/// A token for all of it opens its parts, and one for a part opens that part alone.
+#[tokio::test]
+async fn a_set_of_tools_is_a_resource_within_the_endpoint() {
+    for (audience, opened) in [
+        ("", &OWN_PATHS[1..]),
+        (
+            "/mcp",
+            &["/mcp", "/mcp/standard", "/mcp/readonly", "/mcp/search"],
+        ),
+        ("/mcp/readonly", &["/mcp/readonly"]),
+        ("/mcp/search", &["/mcp/search"]),
+        (MCP_EXPERIMENT_PATH, &[MCP_EXPERIMENT_PATH]),
+    ] {
+        let house = House::open();
+        let (ada, app) = (house.member("ada").await, ClientApp::public(&house).await);
+        let resource = format!("{LOCAL}{audience}");
+        let request = app.request().with("resource", &resource);
+        let code = ada.allow(&request).await.code();
+        let exchange = app.exchange(&code).with("resource", &resource);
+        let tokens = Tokens::of(&house.token(&exchange).await);
+        for path in &OWN_PATHS[1..] {
+            let ask = list_tools(path).bearer(&tokens.access);
+            let status = house.ask(ask).await.status;
+            // The experiment is off here, which is said to those who may know.
+            let expected = match opened.contains(path) {
+                false => 401,
+                true if *path == MCP_EXPERIMENT_PATH => 403,
+                true => 200,
+            };
+            assert_eq!(status, expected, "a token for {audience:?} at {path}");
+        }
+    }
 }
 
 /// Contract §5: "malformed"; threats 31 and 35: truncated, extended, flipped, or of another kind.
@@ -161,6 +205,43 @@ async fn a_token_of_a_disabled_person_is_revoked() {
     house.mcp(&tokens.access).await.expect(200);
     house.disable(&user).await;
     challenged(&house.mcp(&tokens.access).await, "revoked");
+}
+
+/// Contract §5: "revoked". Decision 0003: who is gone stops everything at once, however long the
+/// sweeper takes with what they had.
+#[tokio::test]
+async fn a_token_of_an_app_or_a_person_who_was_removed_is_revoked_before_anything_is_swept() {
+    type Remove = fn(&mut WriteTx<'_>, Act<'_>, &User, Id) -> Result<(), AccountError>;
+    let removals: [Remove; 2] = [
+        |tx, act, _, client| Ok(apps::remove(tx, act, client).map(drop)?),
+        |tx, act, user, _| users::remove(tx, act, user),
+    ];
+    for remove in removals {
+        let house = House::open();
+        let user = house.person("ada", Role::Member).await;
+        let app = ClientApp::public(&house).await;
+        let code = app.code(&house.signed_in(&user).await).await;
+        let tokens = Tokens::of(&house.token(&app.exchange(&code)).await);
+        house.mcp(&tokens.access).await.expect(200);
+        let (user_id, client) = (user.id, app.id.parse().expect("an id"));
+        let removed = house.write(move |tx, moment| remove(tx, moment.act(), &user, client));
+        removed.await.expect("a removal");
+        challenged(&house.mcp(&tokens.access).await, "revoked");
+        let refreshed = house.token(&app.refreshing(&tokens.refresh)).await;
+        assert!([400, 401].contains(&refreshed.status), "{}", refreshed.body);
+        let count = || {
+            let left = house.store.read(|tx| grants::list_of_user(tx, user_id));
+            left.expect("a list").len()
+        };
+        assert_eq!(count(), 1);
+        let swept = house.sweep(house.now()).await;
+        assert_eq!(swept.ended_grants.len(), 1);
+        assert_eq!(count(), 0);
+        let logged = house
+            .store
+            .read(|tx| audit::search(tx, "grant.revoked keystead", 9, 0));
+        assert_eq!(logged.expect("a search").count, 1);
+    }
 }
 
 /// Contract §5: "accepted where its audience is that endpoint's resource, or the deployment

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use http::Method;
 
 use super::{
+    administered,
     browser::{Browser, Form},
     client_app::{ClientApp, public_at},
     house::{House, PASSWORD, Tokens, list_tools},
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     appliance::routes::ROUTES,
     model::user::Role,
-    oauth2provider::{MCP_EXPERIMENT_PATH, MCP_PATH},
+    oauth2provider::{MCP_EXPERIMENT_PATH, OWN_PATHS},
     web::credentials::Access,
 };
 
@@ -63,6 +64,10 @@ const MANAGED: [u16; 10] = [401, 401, 401, 401, 401, 401, 403, 401, 401, 401];
 /// Not there on this box.
 const MISSING: [u16; 10] = [404, 404, 404, 404, 404, 403, 403, 404, 404, 404];
 const EXPERIMENT: [u16; 10] = [401, 401, 401, 403, 401, 403, 403, 401, 401, 401];
+/// The path of an upstream.
+const UPSTREAM: &str = "/mcp/{upstream}";
+/// What only an access token opens.
+const MCP: [u16; 10] = [401, 401, 200, 401, 401, 403, 403, 401, 401, 401];
 const NOT_SERVED: [u16; 10] = [401, 401, 405, 401, 401, 403, 403, 401, 401, 401];
 const PROBE: [u16; 10] = [200, 200, 200, 200, 200, 403, 200, 200, 200, 200];
 
@@ -112,13 +117,21 @@ const EXPECTED: &[Row] = &[
         [400, 401, 401, 401, 400, 403, 403, 400, 400, 400],
     ),
     ("POST", "/oauth2/device_authorization", CODE),
-    (
-        "POST",
-        "/mcp",
-        [401, 401, 200, 401, 401, 403, 403, 401, 401, 401],
-    ),
+    ("POST", "/mcp", MCP),
     ("GET", "/mcp", NOT_SERVED),
     ("DELETE", "/mcp", NOT_SERVED),
+    ("POST", "/mcp/standard", MCP),
+    ("GET", "/mcp/standard", NOT_SERVED),
+    ("DELETE", "/mcp/standard", NOT_SERVED),
+    ("POST", "/mcp/readonly", MCP),
+    ("GET", "/mcp/readonly", NOT_SERVED),
+    ("DELETE", "/mcp/readonly", NOT_SERVED),
+    ("POST", "/mcp/search", MCP),
+    ("GET", "/mcp/search", NOT_SERVED),
+    ("DELETE", "/mcp/search", NOT_SERVED),
+    ("POST", "/mcp/{upstream}", MCP),
+    ("GET", "/mcp/{upstream}", NOT_SERVED),
+    ("DELETE", "/mcp/{upstream}", NOT_SERVED),
     ("POST", "/api/experimental/mcp/http", EXPERIMENT),
     ("GET", "/api/experimental/mcp/http", EXPERIMENT),
     ("DELETE", "/api/experimental/mcp/http", EXPERIMENT),
@@ -199,6 +212,7 @@ async fn every_route_answers_every_kind_of_caller_as_expected() {
     let mut wrong = Vec::new();
     for (method, path, expected) in EXPECTED.iter().copied() {
         let house = House::open();
+        administered::upstream(&house, "files").await;
         let world = World::of(&house).await;
         for (caller, expected) in CALLERS.into_iter().zip(expected) {
             let ask = world.ask(method, path, caller).await;
@@ -261,7 +275,7 @@ impl<'house> World<'house> {
             fields = fields.without("csrf_token");
         }
         let ask = self.example(method.parse().expect("a method"), path, &fields);
-        let is_mcp = [MCP_PATH, MCP_EXPERIMENT_PATH].contains(&path);
+        let is_mcp = OWN_PATHS.contains(&path) || path == UPSTREAM;
         let trusted = |ask: Ask| {
             let ask = self.member.dress(ask);
             if is_mcp {
@@ -311,12 +325,14 @@ impl<'house> World<'house> {
         let target = path
             .replace("{*path}", "style.css")
             .replace("{*resource}", "mcp")
+            .replace("{upstream}", "files")
             .replace("{client_id}", &self.app.id)
             .replace("{token}", "ks_cl_unknown")
             .replace("{sid}", "0000000000000000000000")
             .replace("{id}", "0000000000000000000000");
         let mut ask = match path {
-            MCP_PATH | MCP_EXPERIMENT_PATH => list_tools(path),
+            UPSTREAM => list_tools(&target),
+            _ if OWN_PATHS.contains(&path) => list_tools(path),
             "/oauth2/authorize" | "/authorize" if method == Method::GET => {
                 let query = self.request().encoded();
                 Ask::get(&format!("{target}?{query}"))

@@ -306,7 +306,10 @@ async fn what_is_unticked_is_not_granted() {
         .await
         .code();
     let tokens = Tokens::of(&house.token(&app.exchange(&code)).await);
-    assert_eq!(tokens.scope, "grants:read offline_access user:read");
+    assert_eq!(
+        tokens.scope,
+        "apps:read audit:read grants:read offline_access sessions:read sessions:write user:read"
+    );
     let listed = house.mcp(&tokens.access).await.expect(200).body;
     assert!(!listed.contains("revoke_my_grant"), "{listed}");
     // RFC 6749 §6: what was not granted cannot be refreshed into.
@@ -316,15 +319,19 @@ async fn what_is_unticked_is_not_granted() {
     house.token(&wider).await.refused(400, "invalid_scope");
 }
 
-/// Contract §2: what only reads is not for unticking; a form without it changes nothing.
+/// Contract §2: what only reads is not for unticking, and a form without it changes nothing; but who
+/// connects a client need not show it the whole box.
 #[tokio::test]
-async fn a_scope_that_only_reads_cannot_be_dropped() {
+async fn a_scope_that_only_reads_what_is_ones_own_cannot_be_dropped() {
     let house = House::open();
     let (ada, app) = (house.member("ada").await, ClientApp::public(&house).await);
     let page = ada.consent(&app.request()).await.fields.without("scope");
     let code = ada.decide(&page).await.code();
     let tokens = Tokens::of(&house.token(&app.exchange(&code)).await);
-    assert_eq!(tokens.scope, "grants:read offline_access user:read");
+    assert_eq!(
+        tokens.scope,
+        "grants:read offline_access sessions:read user:read"
+    );
 }
 
 /// With nothing left to allow, Allow is a denial.

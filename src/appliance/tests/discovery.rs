@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::house::{House, LOCAL, SECURE};
+use crate::oauth2provider::OWN_PATHS;
 
 const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
 const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
@@ -77,7 +78,7 @@ async fn the_server_metadata_are_the_same_behind_any_path() {
 #[tokio::test]
 async fn each_resource_has_metadata_of_its_own() {
     let house = House::open();
-    for path in ["", "/mcp", "/api/experimental/mcp/http"] {
+    for path in OWN_PATHS {
         let found = house.get(&format!("{PROTECTED_RESOURCE}{path}")).await;
         let metadata = found.expect(200).json();
         assert!(!has_null(&metadata));
@@ -87,6 +88,12 @@ async fn each_resource_has_metadata_of_its_own() {
         let scopes = metadata["scopes_supported"].as_array().expect("a list");
         assert!(scopes.contains(&"user:read".into()));
         assert!(!scopes.contains(&"offline_access".into()), "{scopes:?}");
+        let only_reads = ["/mcp/readonly", "/mcp/search"].contains(&path);
+        assert_eq!(
+            scopes.contains(&"grants:write".into()),
+            !only_reads,
+            "{path}"
+        );
     }
 }
 

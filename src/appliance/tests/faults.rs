@@ -1,11 +1,17 @@
 //! Contract §3, last row: a store that fails denies, changes nothing, and tells nothing of itself.
 //! Threats 22 and 36.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+    time::Duration,
+};
 
 use super::{
     client_app::{CALLBACK, ClientApp, public_at},
-    house::{House, Tokens, list_tools},
+    house::{House, NOON, Tokens, list_tools},
     wire::{Answer, Ask},
 };
 use crate::{
@@ -14,7 +20,11 @@ use crate::{
         id::Id,
         oauth2::client::Client,
     },
-    store::{self, QUEUE_MAX, Read as _, StoreError, Table},
+    runtime::entropy::SeededEntropy,
+    store::{
+        self, QUEUE_MAX, Read as _, StoreError, Table,
+        testing::{Disk, Fault},
+    },
 };
 
 /// A record that a disk has damaged, and what it was.
@@ -221,4 +231,47 @@ async fn a_registration_that_was_refused_is_not_kept() {
     house.ask(ask).await.expect(503);
     jam.end(&house).await;
     assert_eq!(count(&house), 1);
+}
+
+/// Issue 4, point 6: what changes something is refused, what reads is not, and it goes on by
+/// itself.
+#[tokio::test]
+async fn a_full_disk_asks_to_try_again_until_there_is_room() {
+    let disk = Disk::default();
+    let store = disk.store(&SeededEntropy::new(1)).expect("a store");
+    let house = House::of_store(Arc::new(store), NOON, 2);
+    let (ada, app, tokens) = house.connected().await;
+    let code = ada.authorize(&app.request()).await.code();
+    let page = ada
+        .consent(&app.request().with("prompt", "consent"))
+        .await
+        .fields;
+    disk.fail_all(Fault::Full);
+    for answer in [
+        house.token(&app.exchange(&code)).await,
+        house.token(&app.refreshing(&tokens.refresh)).await,
+        house.ask(app.revoking(&tokens.refresh)).await,
+        house
+            .ask(Ask::json("/oauth2/register", &public_at(CALLBACK)))
+            .await,
+    ] {
+        answer.refused(503, "temporarily_unavailable");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert_silent(&answer);
+        assert!(!answer.body.contains("disk"), "{answer:#?}");
+    }
+    let decided = ada.decide(&page).await.expect(503);
+    assert_eq!(decided.header("retry-after"), Some("1"));
+    house.get("/readyz").await.expect(503);
+    house.get("/healthz").await.expect(200);
+    house.mcp(&tokens.access).await.expect(200);
+    ada.get("/account").await.expect(200);
+    disk.mend();
+    while house.get("/readyz").await.status == 503 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    house.get("/readyz").await.expect(200);
+    ada.decide(&page).await.code();
+    house.token(&app.exchange(&code)).await.expect(200);
+    Tokens::of(&house.token(&app.refreshing(&tokens.refresh)).await);
 }

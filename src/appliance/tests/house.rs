@@ -21,10 +21,12 @@ use crate::{
         sessions::{self, SignInOrigin},
         users,
     },
-    appliance::{Appliance, start},
+    appliance::{Appliance, outbound::Ways, start},
+    audit,
     config::{Config, flags::Flags},
     crypto::{entropy::Entropy, password},
     http::{dispatch::Dispatcher, limits::Limits, server::Phase},
+    mcp::upstreams::{Connect, testing::Nowhere},
     model::{
         audit::{Actor, Origin},
         credential::Credential,
@@ -37,7 +39,10 @@ use crate::{
         entropy::SeededEntropy,
         outbound::Outbound,
     },
-    store::{Store, StoreError, WriteTx},
+    store::{
+        Store, StoreError, WriteTx,
+        sweep::{Pass, Step},
+    },
 };
 
 /// The public URL of a house on plain http.
@@ -47,7 +52,8 @@ pub(super) const SECURE: &str = "https://box.example";
 /// Everybody's password.
 pub(super) const PASSWORD: &str = "correct horse battery";
 
-const NOON: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+/// When a house opens, unless a test has it otherwise.
+pub(super) const NOON: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const RATE_LIMIT_OFF: (&str, &str) = ("KEYSTEAD_RATE_LIMIT", "off");
 
 /// A deployment with nobody in it, whose requests need no socket.
@@ -77,24 +83,61 @@ impl House {
 
     /// On plain http, without rate limits, and with that way to other servers.
     pub(super) fn with_outbound(outbound: Outbound) -> Self {
-        Self::made_of(LOCAL, &[RATE_LIMIT_OFF], outbound)
+        Self::made_of(LOCAL, &[RATE_LIMIT_OFF], outbound, Arc::new(Nowhere))
     }
 
     /// As these variables of the environment make it, without a way to other servers.
     pub(super) fn with(public_url: &'static str, variables: &[(&str, &str)]) -> Self {
-        Self::made_of(public_url, variables, Outbound::off())
+        Self::made_of(public_url, variables, Outbound::off(), Arc::new(Nowhere))
     }
 
-    fn made_of(public_url: &'static str, variables: &[(&str, &str)], outbound: Outbound) -> Self {
+    /// On plain http, without rate limits, and with `upstreams` behind it.
+    pub(super) fn with_upstreams(upstreams: Arc<dyn Connect>) -> Self {
+        Self::made_of(LOCAL, &[RATE_LIMIT_OFF], Outbound::off(), upstreams)
+    }
+
+    fn made_of(
+        public_url: &'static str,
+        variables: &[(&str, &str)],
+        outbound: Outbound,
+        upstreams: Arc<dyn Connect>,
+    ) -> Self {
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
+        let store = Arc::new(in_memory(&*entropy));
+        let ways = Ways {
+            outbound,
+            upstreams,
+        };
+        Self::on(public_url, variables, ways, store, &entropy, NOON)
+    }
+
+    /// On plain http, without rate limits, on what is in `store` at `now`. What is drawn at random
+    /// must not be drawn again, so each house of one store has a seed of its own.
+    pub(super) fn of_store(store: Arc<Store>, now: Timestamp, seed: u64) -> Self {
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
+        let variables = &[RATE_LIMIT_OFF];
+        let ways = Ways {
+            outbound: Outbound::off(),
+            upstreams: Arc::new(Nowhere),
+        };
+        Self::on(LOCAL, variables, ways, store, &entropy, now)
+    }
+
+    fn on(
+        public_url: &'static str,
+        variables: &[(&str, &str)],
+        ways: Ways,
+        store: Arc<Store>,
+        entropy: &Arc<dyn Entropy>,
+        now: Timestamp,
+    ) -> Self {
         let home = [("HOME", "/nowhere")];
         let environment = home.iter().chain(variables).copied().collect();
         let config = Config::load(&Flags::default(), &environment).expect("a configuration");
-        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
-        let store = Arc::new(in_memory(&*entropy));
-        let clock = Arc::new(ManualClock::new(NOON));
+        let clock = Arc::new(ManualClock::new(now));
         let parsed = public_url.parse().expect("a public URL");
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
-        let app = start::build(&config, parsed, &store, &entropy, &shared, None, outbound)
+        let app = start::build(&config, parsed, &store, entropy, &shared, None, ways)
             .expect("an appliance");
         let phase = Arc::new(watch::Sender::new(Phase::Serving));
         let dispatcher = Dispatcher::new(Arc::clone(&app), Limits::default(), phase);
@@ -165,13 +208,27 @@ impl House {
             .await
     }
 
+    /// The hash of [`PASSWORD`].
+    pub(super) fn password_hash() -> String {
+        static HASH: OnceLock<String> = OnceLock::new();
+        HASH.get_or_init(|| password::hash(PASSWORD, &[7; password::SALT_LEN]))
+            .clone()
+    }
+
+    /// One whole pass of the sweeper at `now`, in one step, with the audit log kept for good.
+    pub(super) async fn sweep(&self, now: Timestamp) -> Step {
+        let pass = Pass::begin(now, Duration::MAX);
+        let swept = self
+            .store
+            .write(move |tx| audit::sweep(tx, now, pass, usize::MAX));
+        swept.await.expect("a sweep")
+    }
+
     /// A new account, with [`PASSWORD`].
     pub(super) async fn person(&self, name: &str, role: Role) -> User {
-        static HASH: OnceLock<String> = OnceLock::new();
-        let hash = HASH.get_or_init(|| password::hash(PASSWORD, &[7; password::SALT_LEN]));
+        let hash = Self::password_hash();
         let name = name.parse().expect("a name");
-        let made =
-            self.write(move |tx, moment| users::create(tx, moment.act(), name, role, hash.clone()));
+        let made = self.write(move |tx, moment| users::create(tx, moment.act(), name, role, hash));
         made.await.expect("an account")
     }
 
@@ -233,7 +290,7 @@ fn in_memory(entropy: &dyn Entropy) -> Store {
     })
 }
 
-fn origin() -> SignInOrigin {
+pub(super) fn origin() -> SignInOrigin {
     SignInOrigin {
         browser: "a browser".to_owned(),
         address: Ipv4Addr::LOCALHOST.into(),

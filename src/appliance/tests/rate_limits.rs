@@ -9,10 +9,13 @@ use serde_json::json;
 
 use super::{
     client_app::{CALLBACK, ClientApp, public_at},
-    house::House,
+    house::{House, Tokens, list_tools},
     wire::{Answer, Ask, Fields},
 };
-use crate::web::throttle::{Endpoint, LIMITS, Limit, Per};
+use crate::{
+    oauth2provider::MCP_PATH,
+    web::throttle::{Endpoint, LIMITS, Limit, Per},
+};
 
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
 
@@ -138,6 +141,31 @@ async fn who_only_knows_a_clients_name_takes_nothing_of_its_allowance() {
     }
     let answer = house.token(&app.refreshing("junk")).await;
     answer.refused(400, "invalid_grant");
+}
+
+/// In the words of the endpoint, and whichever of its tokens a client shows.
+#[tokio::test]
+async fn a_client_that_calls_too_often_waits_and_a_new_token_is_no_new_allowance() {
+    let house = House::with_rate_limits();
+    let (ada, app, tokens) = house.connected().await;
+    let list = |tokens: &Tokens| list_tools(MCP_PATH).bearer(&tokens.access);
+    for _ in 0..limit(Endpoint::Mcp, Per::Grant).burst.get() {
+        house.ask(list(&tokens)).await.expect(200);
+    }
+    let renewed = Tokens::of(&house.token(&app.refreshing(&tokens.refresh)).await);
+    for tokens in [&tokens, &renewed] {
+        let refused = house.ask(list(tokens)).await.expect(429);
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        let body = refused.json();
+        assert_eq!(body["jsonrpc"], "2.0");
+        assert_eq!(body["error"]["code"], -32600);
+    }
+    let again = app.request().with("prompt", "consent");
+    let code = ada.allow(&again).await.code();
+    let other = Tokens::of(&house.token(&app.exchange(&code)).await);
+    house.ask(list(&other)).await.expect(200);
+    house.wait(Duration::from_secs(1));
+    house.ask(list(&tokens)).await.expect(200);
 }
 
 #[tokio::test]

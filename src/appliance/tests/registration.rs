@@ -11,7 +11,7 @@ use super::{
     house::{House, LOCAL, Tokens},
     wire::{Answer, Ask},
 };
-use crate::{store::sweep, web::oauth2::register::REGISTRATION_BYTES_MAX};
+use crate::web::oauth2::register::REGISTRATION_BYTES_MAX;
 
 async fn register(house: &House, metadata: &Value) -> Answer {
     house.ask(Ask::json("/oauth2/register", metadata)).await
@@ -445,8 +445,8 @@ async fn a_client_that_nobody_approved_expires() {
     let code = approved.code(&ada).await;
     Tokens::of(&house.token(&approved.exchange(&code)).await);
     house.wait(Duration::from_hours(7 * 24));
-    let swept = house.write(|tx, moment| sweep::step(tx, moment.now)).await;
-    assert!(swept.expect("the store writes").rows > 0);
+    let swept = house.sweep(house.now()).await;
+    assert_eq!(swept.expired_clients.len(), 1);
     let read = |app: &ClientApp| Ask::get(&app.path()).bearer(&app.registration_token);
     house.ask(read(&approved)).await.expect(200);
     house.ask(read(&idle)).await.refused(401, "invalid_token");

@@ -59,7 +59,7 @@ async fn discover_says_what_is_spoken() {
 #[tokio::test]
 async fn every_era_lists_the_same_tools_in_the_order_of_the_table() {
     let deployment = Deployment::new();
-    let ada = access("ada", &all_scopes());
+    let ada = owner_access("ada", &all_scopes());
     let expected: Vec<_> = TOOLS.iter().map(|tool| tool.name).collect();
     for era in ERAS {
         assert_eq!(deployment.listed(era, &ada).await, expected, "{era:?}");
@@ -182,6 +182,17 @@ async fn ping_ended_with_the_legacy_era() {
             Era::Modern => assert_eq!(answer.error_code(), -32601),
         }
     }
+}
+
+/// Whatever its parameters are: what they had to be is no matter of a stateless client.
+#[tokio::test]
+async fn initialize_ended_with_the_legacy_era() {
+    let deployment = Deployment::new();
+    let ada = access("ada", &all_scopes());
+    let answer = deployment.ask(Era::Modern, &ada, "initialize", json!({}));
+    let answer = answer.await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert_eq!(answer.error_code(), -32601);
 }
 
 #[tokio::test]

@@ -2,8 +2,13 @@
 
 mod callers;
 mod eras;
+mod owner;
 mod random;
 mod refusals;
+mod search;
+mod sessions;
+mod toolsets;
+mod upstreams;
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -17,7 +22,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use crate::{
-    config::Lifetimes,
+    config::{Lifetimes, McpOff},
     crypto::keyed::Key,
     http::{
         request::{Head, Request, RequestId},
@@ -25,7 +30,8 @@ use crate::{
     },
     mcp::{
         Mcp,
-        tools::{TOOLS, Tool},
+        tools::{Desk, TOOLS, Tool},
+        upstreams::{Connect, Upstreams, testing::Nowhere},
     },
     model::{
         id::Id,
@@ -37,7 +43,7 @@ use crate::{
         timestamp::Timestamp,
         user::{Role, User},
     },
-    oauth2provider::{MCP_PATH, Provider, access::Access},
+    oauth2provider::{MCP_PATH, Provider, access::Access, metadata::Registration},
     runtime::entropy::{OsEntropy, SeededEntropy},
     store::{Store, StoreError, clients, grants},
 };
@@ -100,6 +106,7 @@ impl Answer {
 struct Deployment {
     store: Arc<Store>,
     mcp: Mcp,
+    path: &'static str,
 }
 
 impl Deployment {
@@ -108,22 +115,30 @@ impl Deployment {
     }
 
     fn with_tools(tools: &'static [Tool]) -> Self {
-        Self::at(PUBLIC_URL, MCP_PATH, tools)
+        Self::of(PUBLIC_URL, tools, McpOff::default())
     }
 
-    fn at(public_url: &str, path: &'static str, tools: &'static [Tool]) -> Self {
+    fn of(public_url: &str, tools: &'static [Tool], off: McpOff) -> Self {
         // A store is made by waiting for its writer, which no thread of a runtime may do.
         let store = std::thread::scope(|scope| {
             let made = scope.spawn(|| Store::in_memory(&OsEntropy));
             made.join().expect("no panic").expect("a store in memory")
         });
         let store = Arc::new(store);
-        let mcp = Mcp::with_tools(Arc::clone(&store), &provider(public_url), path, tools);
-        Self { store, mcp }
+        let desk = desk(&store, public_url, off);
+        let upstreams = behind(&desk, Arc::new(Nowhere));
+        let mcp = Mcp::with_tools(desk, tools, upstreams);
+        let path = MCP_PATH;
+        Self { store, mcp, path }
+    }
+
+    /// The same, asked at another path.
+    fn at(self, path: &'static str) -> Self {
+        Self { path, ..self }
     }
 
     async fn answer(&self, request: Request, access: &Access) -> Answer {
-        let response = self.mcp.answer(request, access.clone()).await;
+        let response = self.mcp.answer(request, access.clone(), self.path).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("a body that cannot fail");
         Answer {
@@ -140,6 +155,19 @@ impl Deployment {
     async fn call(&self, era: Era, access: &Access, tool: &str, arguments: Value) -> Answer {
         let params = json!({ "name": tool, "arguments": arguments });
         self.ask(era, access, "tools/call", params).await
+    }
+
+    /// What the tool returns for programs; the same JSON is its text.
+    async fn output(&self, access: &Access, tool: &str, arguments: Value) -> Value {
+        let answer = self.call(Era::Modern, access, tool, arguments).await;
+        let result = answer.result();
+        assert_eq!(result["isError"], false, "{result}");
+        let content = result["content"].as_array().expect("a list");
+        assert_eq!(content.len(), 1, "{result}");
+        let text = content[0]["text"].as_str().expect("a text");
+        let output = result["structuredContent"].clone();
+        assert_eq!(serde_json::from_str::<Value>(text).expect("JSON"), output);
+        output
     }
 
     /// The names of the tools that `access` sees.
@@ -165,11 +193,26 @@ impl Deployment {
     }
 }
 
+/// The room of upstreams, which `connect` reaches.
+fn behind(desk: &Desk, connect: Arc<dyn Connect>) -> Arc<Upstreams> {
+    let (store, provider) = (Arc::clone(&desk.store), Arc::clone(&desk.provider));
+    Arc::new(Upstreams::new(store, provider, connect))
+}
+
+fn desk(store: &Arc<Store>, public_url: &str, off: McpOff) -> Desk {
+    Desk {
+        store: Arc::clone(store),
+        provider: Arc::new(provider(public_url)),
+        experiments: Arc::default(),
+        off: Arc::new(off),
+    }
+}
+
 fn provider(public_url: &str) -> Provider {
-    Provider {
-        public_url: public_url.parse().expect("a public URL"),
-        key: Key::from_bytes(&[7; Key::LEN]),
-        lifetimes: Lifetimes {
+    Provider::new(
+        public_url.parse().expect("a public URL"),
+        Key::from_bytes(&[7; Key::LEN]),
+        Lifetimes {
             access_ttl: A_DAY,
             refresh_idle_ttl: A_DAY,
             refresh_absolute_ttl: A_DAY,
@@ -182,8 +225,9 @@ fn provider(public_url: &str) -> Provider {
             unapproved_client_ttl: A_DAY,
             audit_kept: A_DAY,
         },
-        registration_by_default: true,
-    }
+        Registration::Open,
+        Vec::new(),
+    )
 }
 
 /// Everything that there is to allow.
@@ -213,13 +257,20 @@ fn access(name: &str, scopes: &ScopeSet) -> Access {
     }
 }
 
+/// The same for an owner of the box.
+fn owner_access(name: &str, scopes: &ScopeSet) -> Access {
+    let mut access = access(name, scopes);
+    access.user.role = Role::Owner;
+    access
+}
+
 fn grant(access: &Access) -> Grant {
     Grant {
         id: access.grant_id,
         user_id: access.user.id,
         client_id: access.client_id,
         scopes: access.scopes.clone(),
-        resource: provider(PUBLIC_URL).resource_at(MCP_PATH),
+        resource: provider(PUBLIC_URL).resource_at(MCP_PATH).into_owned(),
         redirect_uri: Some("https://app.example/cb".parse().expect("a redirect URI")),
         created_at: NOW,
         expires_at: NOW.after(A_DAY),

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    mcp::{forwarded, tools::testing::TEST_TOOLS},
+    mcp::{forwarded, handler::Caller, tools::testing::TEST_TOOLS},
+    model::toolset::Toolset,
     oauth2provider::MCP_EXPERIMENT_PATH,
 };
 
@@ -196,7 +197,7 @@ async fn the_public_url_decides_which_host_and_origin_are_not_foreign() {
         ),
         ("http://[::1]:8420", "[::1]:8420", "http://[::2]:8420"),
     ] {
-        let deployment = Deployment::at(public_url, MCP_PATH, &TOOLS);
+        let deployment = Deployment::of(public_url, &TOOLS, McpOff::default());
         let json = ("content-type", "application/json");
         for (origin, allowed) in [(public_url, true), (foreign, false)] {
             let request = list_with(&[json, ("host", host), ("origin", origin)]);
@@ -216,7 +217,7 @@ async fn a_challenge_names_the_metadata_of_the_path_it_is_for() {
         (MCP_PATH, "/mcp"),
         (MCP_EXPERIMENT_PATH, "/api/experimental/mcp/http"),
     ] {
-        let deployment = Deployment::at(PUBLIC_URL, path, &TOOLS);
+        let deployment = Deployment::new().at(path);
         let call = deployment.call(Era::Modern, &nobody, "list_my_grants", json!({}));
         let answer = call.await;
         let challenge = answer.headers["www-authenticate"].to_str().expect("text");
@@ -225,33 +226,6 @@ async fn a_challenge_names_the_metadata_of_the_path_it_is_for() {
         );
         assert!(challenge.contains(&expected), "{challenge}");
     }
-}
-
-#[tokio::test]
-async fn a_toolset_that_is_none_is_refused_and_says_which_are() {
-    let list = || list_with(&HEADERS);
-    for (query, allowed) in [
-        ("toolset=standard", true),
-        ("toolset=", true),
-        ("other=1", true),
-        ("toolset=readonly", false),
-        ("toolset=standard&toolset=standard", false),
-        ("toolset=%zz", false),
-    ] {
-        let mut request = list();
-        request.head.query = Some(query.to_owned());
-        let answer = refused(request).await;
-        if allowed {
-            answer.result();
-        } else {
-            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
-            assert_eq!(answer.error_code(), -32600, "{query}");
-        }
-    }
-    let mut request = list();
-    request.head.query = Some("toolset=search".to_owned());
-    let words = message_of(&refused(request).await);
-    assert_eq!(words, "toolset: expected standard, found \"search\"");
 }
 
 #[tokio::test]
@@ -342,7 +316,13 @@ fn no_credential_goes_past_the_front() {
     headers.push(("proxy-authorization", "Basic hush"));
     headers.push(("x-api-key", "hush"));
     let request = raw(Method::POST, &headers, "{}");
-    let forwarded = forwarded(request, access("ada", &all_scopes()));
+    let caller = Caller::new(
+        &request.head,
+        access("ada", &all_scopes()),
+        Toolset::Standard,
+        None,
+    );
+    let forwarded = forwarded(request, caller);
     assert!(!format!("{:?}", forwarded.headers()).contains("hush"));
     assert_eq!(forwarded.headers()["host"], "box.lan");
 }

@@ -4,11 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    mcp::tools::{Call, NoArguments, ToolError, Typed, client_id_of},
-    model::{
-        id::{Id, NotAnId},
-        oauth2::grant::Grant,
-    },
+    mcp::tools::{Call, NoArguments, ToolError, Typed, client_id_of, id_of},
+    model::{id::Id, oauth2::grant::Grant},
     oauth2provider::{access::Access, revoke},
     store::{Read, StoreError, clients},
 };
@@ -57,9 +54,9 @@ impl Typed for ListMyGrants {
 
     async fn run(call: Call, NoArguments {}: NoArguments) -> Result<Grants, ToolError> {
         let Call {
-            store, access, now, ..
+            desk, access, now, ..
         } = call;
-        store.read(|tx| {
+        desk.store.read(|tx| {
             let given = revoke::list_grants(tx, now, access.user.id)?;
             let listed = given.iter().map(|grant| listed(tx, &access, grant));
             let grants = listed.collect::<Result<_, StoreError>>()?;
@@ -108,11 +105,10 @@ impl Typed for RevokeMyGrant {
 
     async fn run(call: Call, arguments: RevokeArguments) -> Result<Revoked, ToolError> {
         let RevokeArguments { grant_id: text } = arguments;
-        let grant_id: Id = text
-            .parse()
-            .map_err(|error: NotAnId| ToolError::Arguments(format!("grant_id: {error}")))?;
+        let grant_id = id_of("grant_id", &text)?;
         let (user_id, by) = (call.access.user.id, call.by);
         let revoked = call
+            .desk
             .store
             .write(move |tx| revoke::revoke_grant(tx, &by, user_id, grant_id))
             .await?;

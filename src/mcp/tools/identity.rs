@@ -36,7 +36,7 @@ impl Typed for GetAuthenticatedUser {
     async fn run(call: Call, NoArguments {}: NoArguments) -> Result<AuthenticatedUser, ToolError> {
         let user = &call.access.user;
         let id = call.access.client_id;
-        let client = call.store.read(|tx| clients::find(tx, id))?;
+        let client = call.desk.store.read(|tx| clients::find(tx, id))?;
         Ok(AuthenticatedUser {
             id: user.id.to_string(),
             name: user.name.to_string(),

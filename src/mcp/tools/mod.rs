@@ -1,7 +1,13 @@
 //! The tools, as one table: what `tools/list` shows, what a call runs, what `docs/tools.md` says.
 
+mod audit;
+mod clients;
+mod documents;
+mod experiments;
 mod grants;
 mod identity;
+mod search;
+mod sessions;
 
 #[cfg(test)]
 pub(super) mod testing;
@@ -19,31 +25,39 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
+    config::McpOff,
+    experiments::Experiments,
+    mcp::{ANSWER_BYTES_MAX, upstreams::UpstreamError},
     model::{
         audit::Origin,
         effect::Effect,
-        id::Id,
+        id::{Id, NotAnId},
         oauth2::{
             client::Client,
-            scope::{GRANTS_READ, GRANTS_WRITE, ScopeSet, USER_READ},
+            scope::{
+                APPS_READ, AUDIT_READ, GRANTS_READ, GRANTS_WRITE, SESSIONS_READ, SESSIONS_WRITE,
+                ScopeSet, USER_READ,
+            },
         },
         timestamp::Timestamp,
+        toolset::Toolset,
+        user::Role,
     },
-    oauth2provider::access::Access,
+    oauth2provider::{Provider, access::Access, apps::Page},
     store::{Store, StoreError},
 };
 
-/// The sets of tools that a client can choose from by `?toolset=`; the first is what it gets
-/// unasked.
-pub const TOOLSETS: [&str; 1] = ["standard"];
+/// What [`Toolset::Search`] has: the names that hosts look for.
+const SEARCH_TOOLS: [&str; 2] = ["search", "fetch"];
 
 /// Every tool, in the order in which they are listed.
-pub static TOOLS: [Tool; 3] = [
+pub static TOOLS: [Tool; 10] = [
     Tool {
         name: "get_authenticated_user",
         title: "Who am I",
         effect: Effect::Reads,
         scopes: &[USER_READ],
+        role: Role::Member,
         description: "Returns the person who signed in: their id, name and role on this box, and \
                       which client acts for them with which scopes.",
         action: Action::of::<identity::GetAuthenticatedUser>(),
@@ -53,6 +67,7 @@ pub static TOOLS: [Tool; 3] = [
         title: "List what I have allowed",
         effect: Effect::Reads,
         scopes: &[GRANTS_READ],
+        role: Role::Member,
         description: "Lists what the person has allowed to any client and not taken back, newest \
                       first. The grant with current set to true is the one this client uses now.",
         action: Action::of::<grants::ListMyGrants>(),
@@ -62,12 +77,92 @@ pub static TOOLS: [Tool; 3] = [
         title: "Take back what I have allowed",
         effect: Effect::Destroys,
         scopes: &[GRANTS_WRITE],
+        role: Role::Member,
         description: "Ends one grant of the person and every token issued under it, at once and \
                       for good; the client has to ask again. Ending the current grant signs this \
                       client out.",
         action: Action::of::<grants::RevokeMyGrant>(),
     },
+    Tool {
+        name: "list_my_sessions",
+        title: "List where I am signed in",
+        effect: Effect::Reads,
+        scopes: &[SESSIONS_READ],
+        role: Role::Member,
+        description: "Lists the browsers in which the person is signed in to this box, newest \
+                      first: what each calls itself, from which address, and when it was last \
+                      used.",
+        action: Action::of::<sessions::ListMySessions>(),
+    },
+    Tool {
+        name: "revoke_my_session",
+        title: "Sign me out of a browser",
+        effect: Effect::Destroys,
+        scopes: &[SESSIONS_WRITE],
+        role: Role::Member,
+        description: "Ends one browser session of the person at once; that browser has to sign in \
+                      again. Clients that the person allowed, this one included, stay connected.",
+        action: Action::of::<sessions::RevokeMySession>(),
+    },
+    Tool {
+        name: "list_clients",
+        title: "List the apps of this box",
+        effect: Effect::Reads,
+        scopes: &[APPS_READ],
+        role: Role::Owner,
+        description: "Lists the clients that are registered on this box, newest first, with when \
+                      each was last used, for its owner.",
+        action: Action::of::<clients::ListClients>(),
+    },
+    Tool {
+        name: "search_audit_log",
+        title: "Search the audit log",
+        effect: Effect::Reads,
+        scopes: &[AUDIT_READ],
+        role: Role::Owner,
+        description: "Finds entries of the log of what was done on this box: who did what to what, \
+                      when and from where, newest first, for its owner.",
+        action: Action::of::<audit::SearchAuditLog>(),
+    },
+    Tool {
+        name: "list_experiments",
+        title: "List experiments",
+        effect: Effect::Reads,
+        scopes: &[USER_READ],
+        role: Role::Member,
+        description: "Lists the features of this box that may still change, and which of them its \
+                      owner has turned on.",
+        action: Action::of::<experiments::ListExperiments>(),
+    },
+    Tool {
+        name: "search",
+        title: "Search",
+        effect: Effect::Reads,
+        scopes: &[USER_READ],
+        role: Role::Member,
+        description: "Finds everything that the person may see here and that this client was \
+                      allowed to read: what they allowed, where they are signed in, experiments, \
+                      and for an owner the apps and the audit log. Returns ids for fetch.",
+        action: Action::of::<search::Search>(),
+    },
+    Tool {
+        name: "fetch",
+        title: "Fetch",
+        effect: Effect::Reads,
+        scopes: &[USER_READ],
+        role: Role::Member,
+        description: "Returns one document that search has found, by its id, with all that there \
+                      is to know of it.",
+        action: Action::of::<search::Fetch>(),
+    },
 ];
+
+/// Entries of one page of a list at the most.
+const LIMIT_MAX: usize = 50;
+/// Entries of a page where nothing is said: about as many as a model reads through.
+const LIMIT_DEFAULT: usize = 25;
+/// How far into a list one may look.
+const OFFSET_MAX: usize = 1_000_000;
 
 /// A tool: everything that is known of it.
 #[derive(Debug)]
@@ -80,14 +175,11 @@ pub struct Tool {
     pub effect: Effect,
     /// All of these are needed to see it and to call it.
     pub scopes: &'static [&'static str],
+    /// The least role of its person: it does not exist for others.
+    pub role: Role,
     /// What a model reads.
     pub description: &'static str,
     action: Action,
-}
-
-/// The tool of `tools` with that name.
-pub(super) fn find(tools: &'static [Tool], name: &str) -> Option<&'static Tool> {
-    tools.iter().find(|tool| tool.name == name)
 }
 
 impl Tool {
@@ -95,6 +187,21 @@ impl Tool {
     /// so it is open to nobody (threat 35).
     pub fn is_open_to(&self, scopes: &ScopeSet) -> bool {
         !self.scopes.is_empty() && self.scopes.iter().all(|scope| scopes.contains(scope))
+    }
+
+    /// Whether it exists for whom `access` stands for: their role has it, and its owner has not
+    /// switched it off.
+    pub(super) fn is_for(&self, access: &Access, off: &McpOff) -> bool {
+        access.user.role.covers(self.role) && !off.tools.iter().any(|name| name == self.name)
+    }
+
+    /// Whether `toolset` has it.
+    pub fn is_in(&self, toolset: Toolset) -> bool {
+        match toolset {
+            Toolset::Standard => true,
+            Toolset::Readonly => self.effect.is_read_only(),
+            Toolset::Search => SEARCH_TOOLS.contains(&self.name),
+        }
     }
 
     /// The schema of its arguments.
@@ -131,12 +238,33 @@ impl Tool {
     }
 }
 
+/// The tool of the table with that name.
+fn find_own(name: &str) -> Option<&'static Tool> {
+    TOOLS.iter().find(|tool| tool.name == name)
+}
+
+/// What tools work with, the same for every call.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) store: Arc<Store>,
+    pub(super) provider: Arc<Provider>,
+    pub(super) experiments: Arc<Experiments>,
+    pub(super) off: Arc<McpOff>,
+}
+
 /// Who calls a tool, and what it may use.
 pub(super) struct Call {
-    pub(super) store: Arc<Store>,
+    pub(super) desk: Desk,
     pub(super) access: Access,
     pub(super) now: Timestamp,
     pub(super) by: Origin,
+}
+
+impl Call {
+    /// Whether who calls could have called `tool` as well.
+    fn may_use(&self, tool: &Tool) -> bool {
+        tool.is_for(&self.access, &self.desk.off) && tool.is_open_to(&self.access.scopes)
+    }
 }
 
 /// Why a tool gives nothing.
@@ -148,6 +276,15 @@ pub(super) enum ToolError {
     /// There is nothing of that name that the person could mean.
     #[error("{0}")]
     NotFound(String),
+    /// It has more to say than anybody should have to read.
+    #[error("expected an answer of at most {ANSWER_BYTES_MAX} bytes, found {found}: ask for less")]
+    TooLong {
+        /// Bytes of the answer.
+        found: usize,
+    },
+    /// Another server behind this one did not answer.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -184,6 +321,36 @@ struct NoArguments {}
 /// What a client is called on the wire; one that is gone is known by its key alone.
 fn client_id_of(id: Id, client: Option<&Client>) -> String {
     client.map_or_else(|| id.to_string(), |client| client.client_id().to_string())
+}
+
+/// The identifier that the argument `name` is.
+fn id_of(name: &str, text: &str) -> Result<Id, ToolError> {
+    text.parse()
+        .map_err(|error: NotAnId| ToolError::Arguments(format!("{name}: {error}")))
+}
+
+/// The argument `name`, if it is not longer than `max` characters.
+fn bounded(name: &str, text: String, max: usize) -> Result<String, ToolError> {
+    let found = text.chars().count();
+    if found <= max {
+        return Ok(text);
+    }
+    let words = format!("{name}: expected at most {max} characters, found {found}");
+    Err(ToolError::Arguments(words))
+}
+
+/// The part of a list that the arguments `limit` and `offset` ask for.
+fn page(limit: Option<usize>, offset: usize) -> Result<Page, ToolError> {
+    let limit = limit.unwrap_or(LIMIT_DEFAULT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        let words = format!("limit: expected 1 to {LIMIT_MAX}, found {limit}");
+        return Err(ToolError::Arguments(words));
+    }
+    if offset > OFFSET_MAX {
+        let words = format!("offset: expected at most {OFFSET_MAX}, found {offset}");
+        return Err(ToolError::Arguments(words));
+    }
+    Ok(Page { limit, offset })
 }
 
 impl Action {

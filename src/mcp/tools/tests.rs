@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 use serde_json::json;
 
 use super::{testing::WITHOUT_A_SCOPE, *};
-use crate::model::oauth2::scope::{SCOPES, find_definition};
+use crate::{
+    mcp::{ARGUMENTS_DEPTH_MAX, CALL_TIMEOUT, MCP_BODY_BYTES_MAX},
+    model::oauth2::scope::{SCOPES, find_definition},
+};
 
 /// Set to anything, it has a test write its file anew instead of comparing it.
 const UPDATE: &str = "KEYSTEAD_UPDATE_GOLDEN";
@@ -133,18 +136,58 @@ fn the_documentation_is_the_table() {
     check_file("docs/tools.md", &document());
 }
 
+/// The preface says them in words.
+#[test]
+fn the_bounds_are_as_documented() {
+    assert_eq!([MCP_BODY_BYTES_MAX, ANSWER_BYTES_MAX], [1 << 20; 2]);
+    assert_eq!((ARGUMENTS_DEPTH_MAX, CALL_TIMEOUT.as_secs()), (32, 30));
+}
+
+/// Whatever `search` can find, a tool of the table shows.
+#[test]
+fn every_kind_of_document_is_shown_by_a_tool() {
+    for kind in &documents::KINDS {
+        let tool = find_own(kind.tool).expect(kind.tool);
+        assert_eq!(tool.effect, Effect::Reads, "{}", kind.tool);
+    }
+}
+
 const PREFACE: &str = "# Tools\n\n\
     What a client can call at `/mcp`, written from the table in `src/mcp/tools/mod.rs` by \
     `KEYSTEAD_UPDATE_GOLDEN=1 cargo test --lib mcp::tools`. A client sees only the tools whose \
-    scopes its token has, in this order.\n\n\
-    | tool | scope | effect |\n|---|---|---|\n";
+    scopes its token has, in this order; those for an owner do not exist for others.\n\n\
+    ## Sets of tools\n\n\
+    `standard` is all of them, `readonly` those that change nothing, `search` the two that some \
+    hosts' connectors look for. Ask for one with `/mcp?toolset=readonly`, or at a path of its own, \
+    `/mcp/standard`, `/mcp/readonly` or `/mcp/search`: each path is a resource with its own \
+    metadata, for hosts that compare URLs byte by byte, and a token for it opens nothing else. \
+    Tokens for `/mcp` and for the deployment open every path. These names are taken: nothing else \
+    is served under them below `/mcp/`. Who asks for no set gets the first one that is on.\n\n\
+    The owner of the box can switch tools and sets off with `mcp_tools_off` and \
+    `mcp_toolsets_off`; what is off is not listed and cannot be called.\n\n\
+    ## Bounds\n\n\
+    A message has at most 1 MiB and its arguments at most 32 levels of nesting; a call takes at most \
+    30 s and its answer has at most 1 MiB of JSON: a tool with more to say returns an error that \
+    asks for less. Each grant has an [allowance](configuration.md#rate-limits); beyond it the answer \
+    is 429 with `Retry-After` and an error of JSON-RPC.\n\n\
+    ## All tools\n\n\
+    | tool | scope | effect | for | sets |\n|---|---|---|---|---|\n";
 
 fn document() -> String {
     let mut text = PREFACE.to_owned();
     for tool in &TOOLS {
         let Tool { name, .. } = tool;
         let (scopes, effect) = (scopes(tool), effect(tool.effect));
-        writeln!(text, "| [`{name}`](#{name}) | {scopes} | {effect} |").expect("a string grows");
+        let role = match tool.role {
+            Role::Member => "everybody",
+            Role::Owner => "an owner",
+        };
+        let sets = sets(tool);
+        writeln!(
+            text,
+            "| [`{name}`](#{name}) | {scopes} | {effect} | {role} | {sets} |"
+        )
+        .expect("a string grows");
     }
     for tool in &TOOLS {
         let (name, title) = (tool.name, tool.title);
@@ -163,6 +206,12 @@ fn scopes(tool: &Tool) -> String {
         .map(|scope| format!("`{scope}`"))
         .collect();
     scopes.join(", ")
+}
+
+fn sets(tool: &Tool) -> String {
+    let sets = Toolset::ALL.into_iter().filter(|set| tool.is_in(*set));
+    let sets: Vec<_> = sets.map(|set| format!("`{set}`")).collect();
+    sets.join(", ")
 }
 
 const fn effect(effect: Effect) -> &'static str {
@@ -194,10 +243,11 @@ fn add_rows(rows: &mut String, prefix: &str, object: &Value, root: &Value) {
         let kind = kind(member) + if required { "" } else { ", may be absent" };
         let words = member["description"].as_str().unwrap_or("");
         writeln!(rows, "| `{prefix}{name}` | {kind} | {words} |").expect("a string grows");
-        if let Some(reference) = member["items"]["$ref"].as_str() {
-            let pointer = reference.trim_start_matches('#');
-            let item = root.pointer(pointer).expect("a definition in the schema");
-            add_rows(rows, &format!("{prefix}{name}[]."), item, root);
+        for (reference, inner) in [(&member["items"]["$ref"], "[]."), (&member["$ref"], ".")] {
+            let pointer = reference.as_str().map(|text| text.trim_start_matches('#'));
+            if let Some(inner_object) = pointer.and_then(|pointer| root.pointer(pointer)) {
+                add_rows(rows, &format!("{prefix}{name}{inner}"), inner_object, root);
+            }
         }
     }
 }
@@ -205,6 +255,7 @@ fn add_rows(rows: &mut String, prefix: &str, object: &Value, root: &Value) {
 fn kind(member: &Value) -> String {
     let one = match &member["type"] {
         Value::Array(kinds) => kinds[0].as_str(),
+        Value::Null => member["$ref"].as_str().map(|_| "object"),
         kind => kind.as_str(),
     };
     match one.expect("a type") {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::{
     crypto::digest::Digest,
@@ -24,7 +24,7 @@ pub const REDIRECT_URIS_MAX: usize = 32;
 pub const CLIENT_NAME_LEN_MAX: usize = 128;
 
 /// Who made a client.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum ClientOrigin {
     /// The owner of the box. Its registered scope is a ceiling.
     Administrator,
@@ -51,7 +51,7 @@ impl ClientOrigin {
 }
 
 /// How a client authenticates at the token endpoint (RFC 7591 §2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum AuthMethod {
     /// A public client: by nothing but the proof of PKCE.
     None,
@@ -81,7 +81,7 @@ impl AuthMethod {
 }
 
 /// What a client may present at the token endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub enum GrantType {
     /// `authorization_code`.
     AuthorizationCode,
@@ -121,7 +121,7 @@ impl GrantType {
 }
 
 /// A name that a client gave itself: shown to people, believed by nobody.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ClientName(String);
 
 /// The text may not be a client's name.
@@ -165,7 +165,7 @@ impl fmt::Display for ClientName {
 }
 
 /// What a client registered about itself: the metadata of RFC 7591 §2 that is kept and echoed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ClientMetadata {
     /// `client_name`, or a name made for a client that gave none.
     pub name: ClientName,
@@ -212,7 +212,7 @@ impl ClientMetadata {
 }
 
 /// A client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Client {
     /// The store's key; [`Client::client_id`] is what the wire has.
     pub id: Id,
@@ -250,7 +250,7 @@ impl Client {
 }
 
 /// One of the secrets of a confidential client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ClientSecret {
     /// The store's key, and the public part of the secret.
     pub id: Id,

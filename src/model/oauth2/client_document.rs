@@ -1,6 +1,6 @@
 //! Client ID metadata documents: what the one who answers for a URL says of a client.
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::model::{
     oauth2::{client::ClientMetadata, client_id::DocumentUrl},
@@ -8,7 +8,7 @@ use crate::model::{
 };
 
 /// A document that names its own URL and describes a client which this server can serve.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ClientDocument {
     /// Where it belongs; the `client_id` in it is the same, byte for byte.
     pub url: DocumentUrl,
@@ -17,7 +17,7 @@ pub struct ClientDocument {
 }
 
 /// A copy of a document that the owner of the box keeps for when it cannot be fetched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct PinnedDocument {
     /// The copy.
     pub document: ClientDocument,

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::model::{
     https_url::{HttpsUrl, HttpsUrlError},
@@ -23,7 +23,7 @@ pub enum ClientId {
 /// # Source
 /// draft-ietf-oauth-client-id-metadata-document-00 §3: https, with a path, without dot segments,
 /// fragment, user name and password.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct DocumentUrl(HttpsUrl);
 
 /// Why a text is not the URL of a document.

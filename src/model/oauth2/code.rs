@@ -1,6 +1,6 @@
 //! Authorization codes, RFC 6749 §4.1.2.
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::{
     crypto::digest::Digest,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// An authorization code and everything it is bound to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct AuthorizationCode {
     /// The store's key, and the public part of the code.
     pub id: Id,
@@ -45,7 +45,7 @@ pub struct AuthorizationCode {
 }
 
 /// How far a code has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum CodeStage {
     /// Nobody has presented it yet.
     Issued,

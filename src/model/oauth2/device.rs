@@ -3,7 +3,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::{
     crypto::{
@@ -103,7 +103,7 @@ impl fmt::Debug for UserCode {
 }
 
 /// What a device asked for, and how far it has come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct DeviceAuthorization {
     /// The store's key, and the public part of the device code.
     pub id: Id,
@@ -130,7 +130,7 @@ pub struct DeviceAuthorization {
 }
 
 /// How far a device has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum DeviceStage {
     /// Nobody has typed its code.
     Waiting,

@@ -1,6 +1,6 @@
 //! What one user allowed one client.
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::model::{
     id::Id,
@@ -11,7 +11,7 @@ use crate::model::{
 /// A grant: scopes, resource, and until when. A user and a client may have several.
 ///
 /// Everything that is issued under it opens something only while it exists.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Grant {
     /// The store's key.
     pub id: Id,

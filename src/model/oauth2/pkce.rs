@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 use subtle::ConstantTimeEq as _;
 
 use crate::crypto::digest::Digest;
@@ -40,7 +40,7 @@ fn check(text: &str) -> Result<(), PkceError> {
 }
 
 /// What a client commits to at the authorization endpoint: the S256 of its verifier.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct CodeChallenge(String);
 
 impl CodeChallenge {

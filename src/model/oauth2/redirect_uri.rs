@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 use url::Url;
 
 /// A redirect URI that may be registered.
@@ -11,7 +11,7 @@ use url::Url;
 ///
 /// # Source
 /// OAuth 2.1 §2.3 and §8.4.2; RFC 8252 §7 (native apps); threats 7, 17, 19, 20 and 22.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct RedirectUri(String);
 
 /// What kind of program listens behind a redirect URI.

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 use url::{Host, Url};
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
             scope::{ScopeError, ScopeSet, find_definition},
         },
         timestamp::Timestamp,
+        upstream::is_upstream_scope,
     },
 };
 
@@ -26,7 +27,7 @@ pub const SCOPE_WORDS_LEN_MAX: usize = 128;
 const READS: &str = ":read";
 
 /// A server that is not this deployment, and whose tokens this deployment issues.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ResourceServer {
     /// The store's key; as text, the identifier it authenticates with at introspection.
     pub id: Id,
@@ -62,7 +63,7 @@ impl ResourceServer {
 
 /// The identifier of a resource server: a resource that is reached by https, or by http on this
 /// machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ServerIdentifier(ResourceUri);
 
 /// Why a text does not identify a resource server.
@@ -110,7 +111,7 @@ impl fmt::Display for ServerIdentifier {
 }
 
 /// A scope of a resource server, in the words that a person reads at consent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ServerScope {
     name: String,
     words: Option<String>,
@@ -146,7 +147,7 @@ impl ServerScope {
         }
         // A name has one meaning on a box: a token for one resource never looks like one for
         // another.
-        if find_definition(name).is_some() {
+        if find_definition(name).is_some() || is_upstream_scope(name) {
             return Err(ServerScopeError::Reserved);
         }
         let words = words.map(str::trim);
@@ -231,6 +232,7 @@ mod tests {
         for (name, words, error) in [
             ("user:read", None, ServerScopeError::Reserved),
             ("offline_access", None, ServerScopeError::Reserved),
+            ("upstream:files", None, ServerScopeError::Reserved),
             ("", None, ServerScopeError::Count { found: 0 }),
             ("a b", None, ServerScopeError::Count { found: 2 }),
             (" a", None, ServerScopeError::Count { found: 1 }),

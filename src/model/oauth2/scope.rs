@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::model::effect::Effect;
 
@@ -26,11 +26,23 @@ pub enum Opens {
     Nothing,
 }
 
+/// What a scope is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// What is the person's own.
+    Person,
+    /// The whole box: it opens nothing for whom the box does not let, and is never needed to work
+    /// for one person.
+    Box,
+}
+
 /// A scope of this deployment.
 #[derive(Clone, Copy, Debug)]
 pub struct ScopeDefinition {
     /// `thing:action`.
     pub name: &'static str,
+    /// What it is about.
+    pub about: About,
     /// What it lets a client do.
     pub effect: Effect,
     /// What a person reads at consent: the end of "This app wants to …".
@@ -52,6 +64,8 @@ pub const GRANTS_READ: &str = "grants:read";
 pub const GRANTS_WRITE: &str = "grants:write";
 /// The list of the person's browser sessions.
 pub const SESSIONS_READ: &str = "sessions:read";
+/// Ending the person's browser sessions.
+pub const SESSIONS_WRITE: &str = "sessions:write";
 /// The apps of the box.
 pub const APPS_READ: &str = "apps:read";
 /// Making, changing and removing the apps of the box, and their secrets; for an owner.
@@ -68,6 +82,7 @@ pub const AUDIT_READ: &str = "audit:read";
 pub const SCOPES: &[ScopeDefinition] = &[
     ScopeDefinition {
         name: USER_READ,
+        about: About::Person,
         effect: Effect::Reads,
         words: "see your name and your role on this box",
         minimal: Minimal::Yes,
@@ -75,6 +90,7 @@ pub const SCOPES: &[ScopeDefinition] = &[
     },
     ScopeDefinition {
         name: GRANTS_READ,
+        about: About::Person,
         effect: Effect::Reads,
         words: "see which apps you have allowed, and what they may do",
         minimal: Minimal::No,
@@ -82,6 +98,7 @@ pub const SCOPES: &[ScopeDefinition] = &[
     },
     ScopeDefinition {
         name: GRANTS_WRITE,
+        about: About::Person,
         effect: Effect::Destroys,
         words: "take back what you have allowed to any app, this one included",
         minimal: Minimal::No,
@@ -89,20 +106,31 @@ pub const SCOPES: &[ScopeDefinition] = &[
     },
     ScopeDefinition {
         name: SESSIONS_READ,
+        about: About::Person,
         effect: Effect::Reads,
         words: "see in which browsers you are signed in, and from where",
         minimal: Minimal::No,
-        opens: Opens::Api,
+        opens: Opens::McpAndApi,
+    },
+    ScopeDefinition {
+        name: SESSIONS_WRITE,
+        about: About::Person,
+        effect: Effect::Destroys,
+        words: "sign you out of any browser in which you are signed in",
+        minimal: Minimal::No,
+        opens: Opens::McpAndApi,
     },
     ScopeDefinition {
         name: APPS_READ,
+        about: About::Box,
         effect: Effect::Reads,
         words: "see which apps are registered on this box",
         minimal: Minimal::No,
-        opens: Opens::Api,
+        opens: Opens::McpAndApi,
     },
     ScopeDefinition {
         name: APPS_WRITE,
+        about: About::Box,
         effect: Effect::Destroys,
         words: "add, change and remove apps of this box and make secrets for them, if you own it",
         minimal: Minimal::No,
@@ -110,13 +138,15 @@ pub const SCOPES: &[ScopeDefinition] = &[
     },
     ScopeDefinition {
         name: AUDIT_READ,
+        about: About::Box,
         effect: Effect::Reads,
         words: "see the log of what was done on this box, if you own it",
         minimal: Minimal::No,
-        opens: Opens::Api,
+        opens: Opens::McpAndApi,
     },
     ScopeDefinition {
         name: SETTINGS_READ,
+        about: About::Box,
         effect: Effect::Reads,
         words: "see the settings of this box, if you own it",
         minimal: Minimal::No,
@@ -124,6 +154,7 @@ pub const SCOPES: &[ScopeDefinition] = &[
     },
     ScopeDefinition {
         name: SETTINGS_WRITE,
+        about: About::Box,
         effect: Effect::Changes,
         words: "change the settings of this box, if you own it",
         minimal: Minimal::No,
@@ -131,6 +162,7 @@ pub const SCOPES: &[ScopeDefinition] = &[
     },
     ScopeDefinition {
         name: OFFLINE_ACCESS,
+        about: About::Person,
         effect: Effect::Reads,
         words: "stay connected while you are away, until you take it back",
         minimal: Minimal::No,
@@ -147,7 +179,7 @@ pub fn find_definition(name: &str) -> Option<&'static ScopeDefinition> {
 ///
 /// # Source
 /// RFC 6749 §3.3: `scope-token`s separated by single spaces.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct ScopeSet(BTreeSet<String>);
 
 /// Why a text is not a set of scopes.
@@ -196,6 +228,12 @@ impl ScopeSet {
     /// Whether all of `self` is in `other`.
     pub fn is_subset(&self, other: &Self) -> bool {
         self.0.is_subset(&other.0)
+    }
+
+    /// Those of it that `keep` says yes to.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.iter().filter(|name| keep(name)).cloned().collect())
     }
 
     /// What is in `self` and not in `other`.

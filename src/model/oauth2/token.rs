@@ -1,6 +1,6 @@
 //! Access tokens, refresh tokens, and the families they belong to.
 
-use serde::{Deserialize, Serialize};
+use bincode::{Decode, Encode};
 
 use crate::{
     crypto::digest::Digest,
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// An access token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct AccessToken {
     /// The store's key, and the public part of the token.
     pub id: Id,
@@ -33,7 +33,7 @@ pub struct AccessToken {
 /// All that came of one exchange: its access tokens, and its refresh token in every generation.
 ///
 /// Revoking any part of it ends the family, by removing this record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct TokenFamily {
     /// The store's key, and the public part of its refresh tokens.
     pub id: Id,
@@ -54,8 +54,16 @@ pub struct TokenFamily {
     pub secret_id: Option<Id>,
 }
 
+impl TokenFamily {
+    /// When nothing of it works any more.
+    pub fn ends_at(&self) -> Timestamp {
+        let idle = self.refresh.as_ref().map(|chain| chain.idle_expires_at);
+        self.expires_at.min(idle.unwrap_or(Timestamp::NEVER))
+    }
+}
+
 /// In whose name a token works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Holder {
     /// A person's, who allowed it.
     Person {
@@ -72,7 +80,7 @@ pub enum Holder {
 ///
 /// Each token is derived from the one before it, so that a client which lost an answer can be
 /// given the same successor again, although only digests are kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct RefreshChain {
     /// Which token is the current one, from 0.
     pub generation: u32,
@@ -85,7 +93,7 @@ pub struct RefreshChain {
 }
 
 /// The token that the current one replaced.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Predecessor {
     /// Of its secret.
     pub digest: Digest,

@@ -10,6 +10,7 @@
 mod address;
 mod call;
 mod freshness;
+mod named;
 mod network;
 
 use std::{
@@ -23,10 +24,11 @@ use bytes::Bytes;
 use http::StatusCode;
 use ipnet::IpNet;
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
-use tokio::{sync::Semaphore, time::timeout};
-use tokio_rustls::TlsConnector;
+use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::{Host, Url};
 
+pub use named::{NamedServers, Wire};
 pub use network::{Answer, Dial, Resolve, SystemDialer, SystemResolver};
 
 use crate::{config::Switch, model::https_url::HttpsUrl};
@@ -93,6 +95,24 @@ pub enum OutboundError {
         address: IpAddr,
         /// What it is instead.
         what: &'static str,
+    },
+    /// One of the addresses of a server that the owner named is none of a server.
+    #[error("expected {host} to be a server, found an address that is {what}")]
+    NotCallable {
+        /// The name.
+        host: String,
+        /// The address.
+        address: IpAddr,
+        /// What it is instead.
+        what: &'static str,
+    },
+    /// A public address without TLS.
+    #[error("expected {host} at a private address, found a public one: there it takes https")]
+    InClear {
+        /// The name.
+        host: String,
+        /// The address.
+        address: IpAddr,
     },
     /// No address answers.
     #[error("expected a connection to {host}, found none")]
@@ -194,43 +214,19 @@ impl Way {
         let _leave = self.calls.acquire().await;
         let host = url.host_str().unwrap_or_default();
         let addresses = self.judged_addresses(url).await?;
-        let stream = self.connect(host, &addresses).await?;
-        let untrusted = |cause| OutboundError::Untrusted {
-            host: host.to_owned(),
-            cause,
-        };
-        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
-            .map_err(|error| untrusted(io::Error::other(error)))?;
-        let stream = self.tls.connect(name, stream).await.map_err(untrusted)?;
+        let stream = dial_first(&*self.dialer, host, &addresses).await?;
+        let stream = prove(&self.tls, host, stream).await?;
         call::get_json(stream, url, bytes_max).await
     }
 
     /// Every address of the host, all of which may be called.
     async fn judged_addresses(&self, url: &Url) -> Result<Vec<SocketAddr>, OutboundError> {
         let host = url.host_str().unwrap_or_default();
-        let unresolved = |cause| OutboundError::Unresolved {
-            host: host.to_owned(),
-            cause,
-        };
-        let addresses = match url.host() {
-            Some(Host::Ipv4(address)) => vec![IpAddr::V4(address)],
-            Some(Host::Ipv6(address)) => vec![IpAddr::V6(address)],
-            Some(Host::Domain(name)) => self.resolver.resolve(name).await.map_err(unresolved)?,
-            None => Vec::new(),
-        };
-        if addresses.is_empty() {
-            return Err(unresolved(io::ErrorKind::NotFound.into()));
+        let addresses = addresses_of(&*self.resolver, url).await?;
+        for address in &addresses {
+            self.judge(host, address.ip())?;
         }
-        if addresses.len() > ADDRESSES_MAX {
-            let found = addresses.len();
-            return Err(OutboundError::TooManyAddresses { found });
-        }
-        let port = url.port_or_known_default().unwrap_or_default();
-        let judged = addresses.into_iter().map(|address| {
-            self.judge(host, address)?;
-            Ok(SocketAddr::new(address, port))
-        });
-        judged.collect()
+        Ok(addresses)
     }
 
     /// One address that must not be called condemns the name: who controls it chooses the order.
@@ -245,25 +241,68 @@ impl Way {
             _ => Ok(()),
         }
     }
+}
 
-    async fn connect(
-        &self,
-        host: &str,
-        addresses: &[SocketAddr],
-    ) -> Result<tokio::net::TcpStream, OutboundError> {
-        let mut cause = io::Error::from(io::ErrorKind::NotFound);
-        for address in addresses {
-            match timeout(CONNECT_TIMEOUT, self.dialer.dial(*address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => cause = error,
-                Err(_) => cause = io::ErrorKind::TimedOut.into(),
-            }
-        }
-        Err(OutboundError::Unreachable {
-            host: host.to_owned(),
-            cause,
-        })
+/// Every address of the host.
+async fn addresses_of(resolver: &dyn Resolve, url: &Url) -> Result<Vec<SocketAddr>, OutboundError> {
+    let host = url.host_str().unwrap_or_default();
+    let unresolved = |cause| OutboundError::Unresolved {
+        host: host.to_owned(),
+        cause,
+    };
+    let addresses = match url.host() {
+        Some(Host::Ipv4(address)) => vec![IpAddr::V4(address)],
+        Some(Host::Ipv6(address)) => vec![IpAddr::V6(address)],
+        Some(Host::Domain(name)) => resolver.resolve(name).await.map_err(unresolved)?,
+        None => Vec::new(),
+    };
+    if addresses.is_empty() {
+        return Err(unresolved(io::ErrorKind::NotFound.into()));
     }
+    if addresses.len() > ADDRESSES_MAX {
+        let found = addresses.len();
+        return Err(OutboundError::TooManyAddresses { found });
+    }
+    let port = url.port_or_known_default().unwrap_or_default();
+    let sockets = addresses.into_iter();
+    Ok(sockets
+        .map(|address| SocketAddr::new(address, port))
+        .collect())
+}
+
+/// A connection to the first of `addresses` that answers.
+async fn dial_first(
+    dialer: &dyn Dial,
+    host: &str,
+    addresses: &[SocketAddr],
+) -> Result<TcpStream, OutboundError> {
+    let mut cause = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses {
+        match timeout(CONNECT_TIMEOUT, dialer.dial(*address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => cause = error,
+            Err(_) => cause = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(OutboundError::Unreachable {
+        host: host.to_owned(),
+        cause,
+    })
+}
+
+/// `stream`, once whoever is at its other end has proved to be `host`.
+async fn prove(
+    tls: &TlsConnector,
+    host: &str,
+    stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, OutboundError> {
+    let untrusted = |cause| OutboundError::Untrusted {
+        host: host.to_owned(),
+        cause,
+    };
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
+        .map_err(|error| untrusted(io::Error::other(error)))?;
+    tls.connect(name, stream).await.map_err(untrusted)
 }
 
 /// How long one address may take, so that a dead IPv6 route leaves time for IPv4.

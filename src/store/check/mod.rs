@@ -11,7 +11,10 @@ use std::{collections::BTreeMap, fmt};
 use crate::{
     crypto::digest::Digest,
     model::{id::Id, timestamp::Timestamp},
-    store::{Read, Row, StoreError, TABLES, Table, audit, codec, meta, rows, sweep::Swept},
+    store::{
+        Read, Row, StoreError, TABLES, Table, audit, codec, meta, rows,
+        sweep::{self, Swept},
+    },
 };
 
 /// Faults that are described; of those beyond it only the number is told.
@@ -228,11 +231,11 @@ impl Checker<'_> {
             }
             for (key, _) in page {
                 // What is no row of the index is said where the index itself is checked.
-                let Ok((at, named)) = rules::scheduled(&key) else {
+                let Ok((at, kind, id)) = sweep::parse_key(&key) else {
                     continue;
                 };
-                if missing.get(&named).is_some_and(|end| at <= *end) {
-                    missing.remove(&named);
+                if missing.get(&(kind, id)).is_some_and(|end| at <= *end) {
+                    missing.remove(&(kind, id));
                 }
             }
             Ok(())
@@ -264,6 +267,7 @@ fn shown(table: Table, key: &[u8]) -> String {
         | Table::ResourceServersByIdentifier
         | Table::ClientsByDocument
         | Table::PinnedDocuments
+        | Table::Upstreams
         | Table::SubscriptionsByEndpoint => format!("{:?}", Digest::of(key)),
         Table::Users
         | Table::Sessions
@@ -290,5 +294,6 @@ fn shown(table: Table, key: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+    digits.collect::<Vec<_>>().concat()
 }

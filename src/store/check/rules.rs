@@ -17,7 +17,7 @@ use crate::{
         },
         push::Subscription,
         session::Session,
-        timestamp::Timestamp,
+        upstream::AddedUpstream,
         user::User,
     },
     store::{
@@ -45,6 +45,17 @@ impl From<StoreError> for Wrong {
     fn from(fault: StoreError) -> Self {
         Self::Store(fault)
     }
+}
+
+/// That a claim holds, or what is wrong otherwise.
+macro_rules! holds {
+    ($claim:expr, $otherwise:expr $(,)?) => {
+        if $claim {
+            Ok(())
+        } else {
+            Err(Wrong::Contradiction($otherwise))
+        }
+    };
 }
 
 type Outcome = Result<(), Wrong>;
@@ -83,15 +94,22 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Table, key: &[u8], value: 
         Table::ResourceServersByIdentifier => check_identifier(tx, key, value),
         Table::Audit => check_entry(checker, key, value),
         Table::Expiry => {
-            scheduled(key)?;
+            sweep::parse_key(key)?;
             is_empty(value)
         }
         Table::ClientsByDocument => check_document(tx, key, value),
         Table::PinnedDocuments => {
             let pinned: PinnedDocument = decode(value)?;
-            holds(
+            holds!(
                 pinned.document.url.as_str().as_bytes() == key,
                 "stands at another URL than its own",
+            )
+        }
+        Table::Upstreams => {
+            let added: AddedUpstream = decode(value)?;
+            holds!(
+                added.upstream.name.as_str().as_bytes() == key,
+                "stands at another name than its own",
             )
         }
         Table::Notifications => check_notification(tx, key, value),
@@ -104,18 +122,11 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Table, key: &[u8], value: 
         }
         Table::Subscriptions => check_subscription(tx, key, value),
         Table::SubscriptionsByEndpoint => check_endpoint(tx, key, value),
-        Table::PushQueue => holds(
+        Table::PushQueue => holds!(
             pushes::key(&decode(value)?) == key,
             "stands at another instant or id than its own",
         ),
     }
-}
-
-/// What a row of the expiry index says: what ends, and when it is to be looked at.
-pub(super) fn scheduled(key: &[u8]) -> Result<(Timestamp, (Swept, Id)), StoreError> {
-    let named = sweep::parse_key(key)?;
-    let at = codec::number(Table::Expiry, key.get(..8).unwrap_or_default())?;
-    Ok((Timestamp::from_millis(at), named))
 }
 
 /// Where what the expiry index calls `kind` stands.
@@ -125,6 +136,8 @@ pub(super) fn table_of(kind: Swept) -> Table {
         Swept::UnapprovedClient => Table::Clients,
         Swept::Grant => Table::Grants,
         Swept::Family => Table::TokenFamilies,
+        Swept::GrantsOfClient => Table::GrantsByClient,
+        Swept::GrantsOfUser => Table::GrantsByUser,
     }
 }
 
@@ -132,20 +145,12 @@ fn decode<R: Record>(value: &[u8]) -> Result<R, StoreError> {
     codec::decode(value)
 }
 
-fn holds(claim: bool, otherwise: &'static str) -> Outcome {
-    if claim {
-        Ok(())
-    } else {
-        Err(Wrong::Contradiction(otherwise))
-    }
-}
-
 fn at_its_id(key: &[u8], id: Id) -> Outcome {
-    holds(key == id.as_bytes(), "stands at another id than its own")
+    holds!(key == id.as_bytes(), "stands at another id than its own")
 }
 
 fn is_empty(value: &[u8]) -> Outcome {
-    holds(value.is_empty(), "has a value, where none is expected")
+    holds!(value.is_empty(), "has a value, where none is expected")
 }
 
 /// Whether the row of `index` at `key` is `id`.
@@ -169,7 +174,7 @@ fn check_pair(
 ) -> Outcome {
     let (owner, record) = key.split_at_checked(16).unwrap_or((key, &[]));
     let (owner, record) = (codec::id(table, owner)?, codec::id(table, record)?);
-    holds(
+    holds!(
         find_owner(tx, record)? == Some(owner),
         "names a record that is gone or has another owner",
     )?;
@@ -180,7 +185,7 @@ fn check_user(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let user: User = decode(value)?;
     at_its_id(key, user.id)?;
     let name = user.name.as_str().as_bytes();
-    holds(
+    holds!(
         names(tx, Table::UsersByName, name, user.id)?,
         "is not found by its name",
     )
@@ -188,7 +193,7 @@ fn check_user(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
 
 fn check_name(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let user = users::find(tx, codec::id(Table::UsersByName, value)?)?;
-    holds(
+    holds!(
         user.is_some_and(|user| user.name.as_str().as_bytes() == key),
         "names nobody of that name",
     )
@@ -199,7 +204,7 @@ fn check_session(checker: &mut Checker<'_>, key: &[u8], value: &[u8]) -> Outcome
     at_its_id(key, session.id)?;
     let named = (Swept::Session, session.id);
     checker.scheduled.insert(named, session.ends_at());
-    holds(
+    holds!(
         is_indexed(
             checker.tx,
             Table::SessionsByUser,
@@ -217,7 +222,7 @@ fn check_client(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
         return Ok(());
     };
     let url = url.as_str().as_bytes();
-    holds(
+    holds!(
         names(tx, Table::ClientsByDocument, url, client.id)?,
         "is not found by its document",
     )
@@ -226,7 +231,7 @@ fn check_client(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
 fn check_document(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let client = clients::find(tx, codec::id(Table::ClientsByDocument, value)?)?;
     let url = client.map(|client| client.client_id());
-    holds(
+    holds!(
         matches!(url, Some(ClientId::Document(url)) if url.as_str().as_bytes() == key),
         "names no client that the document describes",
     )
@@ -234,11 +239,11 @@ fn check_document(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
 
 fn check_secret(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let secret: ClientSecret = decode(value)?;
-    holds(
+    holds!(
         key == codec::pair(secret.client_id, secret.id),
         "stands at another id than its own",
     )?;
-    holds(
+    holds!(
         clients::find(tx, secret.client_id)?.is_some(),
         "is of a client that is gone",
     )
@@ -250,11 +255,11 @@ fn check_grant(checker: &mut Checker<'_>, key: &[u8], value: &[u8]) -> Outcome {
     let named = (Swept::Grant, grant.id);
     checker.scheduled.insert(named, grant.expires_at);
     let tx = checker.tx;
-    holds(
+    holds!(
         is_indexed(tx, Table::GrantsByUser, grant.user_id, grant.id)?,
         "is not found by its user",
     )?;
-    holds(
+    holds!(
         is_indexed(tx, Table::GrantsByClient, grant.client_id, grant.id)?,
         "is not found by its client",
     )
@@ -263,9 +268,7 @@ fn check_grant(checker: &mut Checker<'_>, key: &[u8], value: &[u8]) -> Outcome {
 fn check_family(checker: &mut Checker<'_>, key: &[u8], value: &[u8]) -> Outcome {
     let family: TokenFamily = decode(value)?;
     let named = (Swept::Family, family.id);
-    checker
-        .scheduled
-        .insert(named, sweep::end_of_family(&family));
+    checker.scheduled.insert(named, family.ends_at());
     at_its_id(key, family.id)
 }
 
@@ -273,7 +276,7 @@ fn check_device(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let device: DeviceAuthorization = decode(value)?;
     at_its_id(key, device.id)?;
     let code = device.user_code_digest.as_bytes();
-    holds(
+    holds!(
         names(tx, Table::DevicesByUserCode, code, device.id)?,
         "is not found by its user code",
     )
@@ -281,7 +284,7 @@ fn check_device(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
 
 fn check_user_code(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let device = devices::find(tx, codec::id(Table::DevicesByUserCode, value)?)?;
-    holds(
+    holds!(
         device.is_some_and(|device| device.user_code_digest.as_bytes() == key),
         "names no device that has it",
     )
@@ -291,7 +294,7 @@ fn check_notification(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let notification: Notification = decode(value)?;
     at_its_id(key, notification.id)?;
     let index = Table::NotificationsByUser;
-    holds(
+    holds!(
         is_indexed(tx, index, notification.user_id, notification.id)?,
         "is not found by its user",
     )
@@ -311,7 +314,7 @@ fn check_counts(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let user_id = codec::id(Table::InboxCounts, key)?;
     let rows = notifications::rows_before(tx, user_id, None, NOTIFICATIONS_PER_USER_MAX)?;
     let unread = rows.iter().filter(|row| row.read_at.is_none()).count();
-    holds(
+    holds!(
         counts.total == rows.len() as u64 && counts.unread == unread as u64,
         "is not what the inbox has",
     )
@@ -319,13 +322,13 @@ fn check_counts(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
 
 fn check_subscription(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let subscription: Subscription = decode(value)?;
-    holds(
+    holds!(
         key == codec::pair(subscription.user_id, subscription.id),
         "stands at another id than its own",
     )?;
     let digest = Subscription::endpoint_digest(&subscription.endpoint);
     let found = tx.get(Table::SubscriptionsByEndpoint, digest.as_bytes())?;
-    holds(
+    holds!(
         found.as_deref() == Some(key),
         "is not found by its endpoint",
     )
@@ -334,7 +337,7 @@ fn check_subscription(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
 fn check_endpoint(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let found: Option<Subscription> = codec::find(tx, value)?;
     let digest = found.map(|found| Subscription::endpoint_digest(&found.endpoint));
-    holds(
+    holds!(
         digest.is_some_and(|digest| digest.as_bytes() == key),
         "names no browser that is told there",
     )
@@ -345,7 +348,7 @@ fn check_server(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     at_its_id(key, server.id)?;
     let table = Table::ResourceServersByIdentifier;
     let identifier = server.identifier.as_resource().as_str().as_bytes();
-    holds(
+    holds!(
         names(tx, table, identifier, server.id)?,
         "is not found by its identifier",
     )
@@ -356,7 +359,7 @@ fn check_identifier(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     let server = resource_servers::find(tx, codec::id(table, value)?)?;
     let is_its_own =
         |server: &ResourceServer| server.identifier.as_resource().as_str().as_bytes() == key;
-    holds(
+    holds!(
         server.as_ref().is_some_and(is_its_own),
         "names no server that has it",
     )
@@ -368,11 +371,11 @@ fn check_entry(checker: &mut Checker<'_>, key: &[u8], value: &[u8]) -> Outcome {
     let found = codec::number(Table::Audit, key)?;
     checker.entry = found;
     let chained: ChainedEntry = decode(value)?;
-    holds(
+    holds!(
         chained.entry.number == found,
         "stands at another number than its own",
     )?;
-    holds(
+    holds!(
         found == expected,
         "does not follow upon the entry before it",
     )

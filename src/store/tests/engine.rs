@@ -171,6 +171,67 @@ fn a_read_sees_what_was_answered_and_does_not_wait_for_the_writer() {
     assert_eq!(keys_of(&store).len(), 51);
 }
 
+/// Whoever reads between two commits shares a snapshot with others who began it earlier.
+#[test]
+fn nobody_shares_a_snapshot_from_before_their_own_answer() {
+    const THREADS: usize = 4;
+    const ROUNDS: usize = 200;
+    let store = store();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let store = &store;
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let key = format!("{thread} {round}");
+                    let same = key.clone();
+                    write(store, move |tx| {
+                        put(tx, &same);
+                        Ok(())
+                    });
+                    let found = read(store, |tx| tx.get(TABLE, key.as_bytes()));
+                    assert!(found.is_some(), "{key}");
+                }
+            });
+        }
+    });
+    assert_eq!(keys_of(&store).len(), THREADS * ROUNDS);
+}
+
+#[tokio::test]
+async fn the_answers_of_a_batch_come_in_the_runtime() {
+    let store = store();
+    let runtime = tokio::runtime::Handle::current();
+    let (given, is_given) = channel();
+    store.answer_by(move |answers| {
+        given.send(()).expect("the test listens");
+        drop(runtime.spawn(async move { answers() }));
+    });
+    let (go_on, blocker) = block(&store);
+    let waiting: Vec<_> = (0..10)
+        .map(|number| {
+            store.write(move |tx| {
+                put(tx, &format!("{number}"));
+                if number == 5 {
+                    return Err(Refusal::AlreadyThere);
+                }
+                Ok(std::thread::current().name().map(str::to_owned))
+            })
+        })
+        .collect();
+    drop(go_on);
+    assert!(blocker.await.is_ok());
+    for (number, answer) in waiting.into_iter().enumerate() {
+        let expected = match number {
+            5 => Err(Refusal::AlreadyThere),
+            _ => Ok(Some("store-writer".to_owned())),
+        };
+        assert_eq!(answer.await, expected);
+    }
+    assert_eq!(keys_of(&store).len(), 9);
+    // The one that held the writer was alone; the ten behind it were one batch.
+    assert_eq!(is_given.try_iter().count(), 1);
+}
+
 #[test]
 fn a_snapshot_does_not_see_what_comes_later() {
     let store = store();

@@ -2,9 +2,7 @@
 //! ends will be found by the sweeper. The product checks it ([`check`]); here it is tried.
 
 use super::samples::{
-    access_token, at, client, client_secret, code, device, document_client, family, grant, id,
-    notification, notification_settings, pinned, queued_push, read, resource_server, session,
-    store, subscription, user, write,
+    access_token, added_upstream, at, client, client_secret, code, device, document_client, family, grant, id, notification, notification_settings, pinned, queued_push, read, resource_server, session, store, subscription, user, write,
 };
 use crate::{
     crypto::{digest::Digest, web_push::VapidKey},
@@ -20,11 +18,15 @@ use crate::{
         codes, devices, grants,
         meta::{self, Claim, Settings},
         notifications::{self, InboxCounts},
-        pushes, resource_servers, sessions, tokens, users,
+        pushes, resource_servers, sessions, tokens, upstreams, users,
     },
 };
 
 /// What contradicts itself in the store, table by table; nothing in a sound one.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what is done on a snapshot may fail, even if this does not"
+)]
 pub(super) fn contradictions(tx: &dyn Read) -> Result<Vec<String>, StoreError> {
     let checked = check(tx, &|| true).expect("nobody stops it");
     Ok(checked.faults.iter().map(ToString::to_string).collect())
@@ -54,8 +56,10 @@ pub(super) fn fill(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     devices::add(tx, &device(id(at(1), 7), 1, at(50)))?;
     let server = resource_server(id(at(1), 8), "https://files.lan");
     resource_servers::add(tx, &server)?;
+    upstreams::add(tx, &added_upstream(id(at(1), 12)))?;
     for number in 1..=3 {
-        audit::append(tx, entry(number))?;
+        let head = audit::head(tx)?;
+        audit::append(tx, &head, entry(number))?;
     }
     notifications::add(tx, &notification(id(at(1), 12), id(at(1), 1)))?;
     notifications::add(tx, &notification(id(at(1), 13), id(at(1), 1)))?;
@@ -101,7 +105,7 @@ type Damage = fn(&mut WriteTx<'_>);
 /// What can be broken, and the fault that tells of it.
 const DAMAGES: &[(&str, Damage)] = &[
     ("meta_v1: names no schema", |tx| {
-        tx.remove(Table::Meta, b"schema")
+        tx.remove(Table::Meta, b"schema");
     }),
     (
         "meta_v1: a record of meta_v1 cannot be read: expected 32 bytes at \"key\", found 0",
@@ -340,6 +344,13 @@ const DAMAGES: &[(&str, Damage)] = &[
         |tx| {
             let pinned = codec::encode(&pinned(at(1))).expect("a record");
             tx.put(Table::PinnedDocuments, b"elsewhere", pinned);
+        },
+    ),
+    (
+        "upstreams_v1 7b1b763e…: stands at another name than its own",
+        |tx| {
+            let added = codec::encode(&added_upstream(id(at(1), 12))).expect("a record");
+            tx.put(Table::Upstreams, b"elsewhere", added);
         },
     ),
 ];

@@ -105,15 +105,20 @@ fn a_file_that_is_opened_again_is_the_same_one() {
     }
 }
 
+/// What was in it is lost. A new box in its place would be anybody's to claim.
 #[test]
-fn an_empty_file_is_made_into_one() {
-    let (_directory, path) = directory();
+fn an_empty_file_is_refused_and_stays() {
+    let (directory, path) = directory();
     fs::write(&path, b"").expect("a file");
-    drop(open(&path).expect("a new file"));
-    let store = open(&path).expect("the same file");
-    assert_eq!(read(&store, meta::find_schema), Some(SCHEMA));
-    let mode = fs::metadata(&path).expect("the file").permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    let error = open(&path).err().expect("refused");
+    assert!(
+        error
+            .to_string()
+            .ends_with("it is empty. Restore a backup, or remove it to begin anew"),
+        "{error}"
+    );
+    assert_eq!(fs::metadata(&path).expect("the file").len(), 0);
+    assert_eq!(names_in(directory.path()), ["keystead.redb"]);
 }
 
 #[test]

@@ -22,7 +22,9 @@ use crate::{
         clients::SECRETS_PER_CLIENT_MAX,
         grants,
         grants::{GRANTS_PER_CLIENT_MAX, GRANTS_PER_USER_MAX},
-        sessions, sweep, tokens, users,
+        sessions,
+        sweep::{self, Pass},
+        tokens, users,
     },
 };
 
@@ -152,7 +154,7 @@ fn perform(tx: &mut WriteTx<'_>, operation: Operation, now: Timestamp) -> Result
             tokens::remove_family(tx, name(6, family));
             Ok(())
         }
-        Operation::Sweep => sweep::step(tx, now).map(drop),
+        Operation::Sweep => sweep::step(tx, Pass::begin(now, Duration::MAX), usize::MAX).map(drop),
     }
 }
 
@@ -253,7 +255,7 @@ proptest! {
             prop_assert_eq!(store.read(|tx| contradictions(tx))?, Vec::<String>::new());
         }
         // In the end everything that ends is gone, and nothing of it is left.
-        while write(&store, |tx| sweep::step(tx, Timestamp::NEVER)).rows > 0 {}
+        write(&store, |tx| perform(tx, Operation::Sweep, Timestamp::NEVER));
         for table in [Table::Sessions, Table::Grants, Table::TokenFamilies, Table::Expiry] {
             prop_assert!(read(&store, |tx| tx.scan(table, &Keys::ALL, 1)).is_empty());
         }
@@ -296,11 +298,6 @@ fn lists_are_of_one_owner_and_in_the_order_they_promise() {
         assert_eq!(
             mine.iter().map(|one| one.id).collect::<Vec<_>>(),
             [name(3, 3), name(3, 1)]
-        );
-        let given = grants::list_of_client(tx, client_name(0))?;
-        assert_eq!(
-            given.iter().map(|one| one.id).collect::<Vec<_>>(),
-            [name(5, 2), name(5, 0)]
         );
         let given = grants::list_of_user(tx, user_name(9))?;
         assert_eq!(given.first().map(|one| one.id), Some(name(5, 3)));
@@ -357,4 +354,44 @@ fn whoever_has_as_many_grants_as_they_may_loses_the_oldest_to_one_more() {
     assert_eq!(ended(user_id(0), client_name(0)), []);
     assert_eq!(ended(user_id(1), client_name(1)), [grant_id(1)]);
     assert_eq!(ended(user_id(users), client_name(1)), []);
+}
+
+#[test]
+fn the_newest_grant_to_a_client_is_found_among_many_to_others() {
+    let store = store();
+    let grant_id = |second: u64| id(at(second), 1);
+    write(&store, move |tx| {
+        for second in 10..110 {
+            // Two of a hundred, with more between them than are read at a time.
+            let client = client_name(u8::from(second == 20 || second == 80));
+            grants::add(tx, &grant(grant_id(second), user_name(1), client, at(900)))?;
+        }
+        // Of another user, before and behind them.
+        grants::add(
+            tx,
+            &grant(id(at(90), 2), user_name(0), client_name(1), at(900)),
+        )?;
+        grants::add(
+            tx,
+            &grant(id(at(90), 3), user_name(2), client_name(1), at(900)),
+        )
+    });
+    let newest = |client: u8, since: u64, suiting: &[u64]| {
+        let suiting: Vec<Id> = suiting.iter().map(|second| grant_id(*second)).collect();
+        let found = read(&store, |tx| {
+            grants::find_newest(
+                tx,
+                (user_name(1), client_name(client)),
+                at(since),
+                |grant| suiting.contains(&grant.id),
+            )
+        });
+        found.map(|grant| grant.id)
+    };
+    assert_eq!(newest(1, 0, &[20, 80]), Some(grant_id(80)));
+    assert_eq!(newest(1, 0, &[20]), Some(grant_id(20)));
+    assert_eq!(newest(1, 20, &[20]), Some(grant_id(20)));
+    assert_eq!(newest(1, 21, &[20]), None);
+    assert_eq!(newest(1, 0, &[30]), None);
+    assert_eq!(newest(2, 0, &[20, 80]), None);
 }

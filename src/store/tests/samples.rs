@@ -7,6 +7,7 @@ use crate::{
         web_push::{AUTH_LEN, PUBLIC_KEY_LEN},
     },
     model::{
+        audit::{Action, Actor, AuditEntry, Change, Object},
         id::Id,
         notification::{
             Button, Methods, Notification, NotificationSettings, Sender, Template, Urgency,
@@ -28,6 +29,9 @@ use crate::{
         push::{PushKeys, QueuedPush, Subscription},
         session::Session,
         timestamp::Timestamp,
+        upstream::{
+            AddedUpstream, Bounds, Child, Reach, Sandbox, SecretHeader, Source, Upstream, Variable,
+        },
         user::{Role, User},
     },
     store::{Read, Store, StoreError, WriteTx},
@@ -282,6 +286,61 @@ pub(super) fn resource_server(id: Id, identifier: &str) -> ResourceServer {
             ServerScope::new("files:write", None).expect("a scope"),
         ],
         created_at: at(1),
+    }
+}
+
+pub(super) fn added_upstream(id: Id) -> AddedUpstream {
+    AddedUpstream {
+        id,
+        upstream: Upstream {
+            name: "files".parse().expect("a name"),
+            reach: Reach::Child(Box::new(Child {
+                command: vec!["mcp-files".to_owned(), "/srv".to_owned()],
+                environment: vec![Variable {
+                    name: "KEY".to_owned(),
+                    value: Source::File("/run/key".to_owned()),
+                }],
+                sandbox: Sandbox {
+                    user: Some("files".to_owned()),
+                    working_directory: Some("/srv".to_owned()),
+                    memory_bytes_max: Some(1 << 30),
+                    open_files_max: Some(64),
+                    read_paths: vec!["/srv".to_owned()],
+                    write_paths: Vec::new(),
+                },
+            })),
+            bounds: Bounds::default(),
+        },
+        added_at: at(1),
+    }
+}
+
+pub(super) fn upstream_server(id: Id) -> AddedUpstream {
+    AddedUpstream {
+        upstream: Upstream {
+            reach: Reach::Server {
+                url: "http://10.0.0.5/mcp".parse().expect("a URL"),
+                header: Some(SecretHeader {
+                    name: "authorization".to_owned(),
+                    value: Source::Environment("FILES".to_owned()),
+                }),
+            },
+            ..added_upstream(id).upstream
+        },
+        ..added_upstream(id)
+    }
+}
+
+pub(super) fn audit_entry(number: u64, at: Timestamp) -> AuditEntry {
+    AuditEntry {
+        number,
+        at,
+        actor: Actor::User(id(at, 1)),
+        address: Some("::1".to_owned()),
+        request_id: Some("r".to_owned()),
+        action: Action::GrantRevoked,
+        object: Object::Grant(id(at, 2)),
+        changes: vec![Change::to("scope", "a:b")],
     }
 }
 

@@ -1,10 +1,13 @@
 //! The sweeper: everything leaves when it has ended, nothing before, and a step is bounded.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use super::samples::{
-    access_token, at, client, client_secret, code, device, document_client, family, grant, id,
-    read, session, store, write,
+use super::{
+    invariants::assert_sound,
+    samples::{
+        access_token, at, audit_entry, client, client_secret, code, device, document_client,
+        family, grant, id, read, session, store, write,
+    },
 };
 use crate::{
     model::{
@@ -13,30 +16,42 @@ use crate::{
         timestamp::Timestamp,
     },
     store::{
-        Keys, Store, StoreError, Table, WriteTx, clients, codes, devices, devices::DEVICE_KEPT,
-        grants, sessions, sweep, sweep::STEP_ROWS_MAX, tokens,
+        Keys, Store, StoreError, Table, WriteTx, audit, clients, codes, devices,
+        devices::DEVICE_KEPT,
+        grants, sessions,
+        sweep::{self, Damaged, Pass, Step},
+        tokens,
     },
 };
 
 const USER: u8 = 2;
 const CLIENT: u8 = 3;
 
-/// One step at `now`.
-fn step(store: &Store, now: Timestamp) -> usize {
-    write(store, move |tx| sweep::step(tx, now)).rows
+/// Rows that one step may change here.
+const STEP_ROWS: usize = 64;
+/// For how long the audit log is kept here.
+const KEPT: Duration = Duration::from_secs(100);
+
+/// One pass at `now`, step by step.
+fn steps(store: &Store, now: Timestamp) -> Vec<Step> {
+    let mut pass = Pass::begin(now, KEPT);
+    let mut steps = Vec::new();
+    while !pass.is_over() {
+        let here = pass.clone();
+        let rehearsed = read(store, |tx| sweep::rehearse(tx, here.clone(), STEP_ROWS));
+        let step = write(store, |tx| sweep::step(tx, here, STEP_ROWS));
+        assert_eq!(step, rehearsed, "a rehearsal does what the step does");
+        pass = step.pass.clone();
+        steps.push(step);
+        // Far more than any test here needs: a sweeper without an end fails instead of hanging.
+        assert!(steps.len() < 10_000, "the sweeper has no end");
+    }
+    steps
 }
 
-/// Steps at `now` until nothing is left to do, and says how many rows they dealt with.
+/// One pass at `now`; says how many rows it changed.
 fn sweep_all(store: &Store, now: Timestamp) -> usize {
-    let mut dealt_with = 0;
-    // Far more than any test here needs: a sweeper without an end fails instead of hanging.
-    for _ in 0..100 {
-        match step(store, now) {
-            0 => return dealt_with,
-            rows => dealt_with += rows,
-        }
-    }
-    panic!("the sweeper has no end: {dealt_with} rows");
+    steps(store, now).iter().map(|step| step.changed).sum()
 }
 
 fn rows(store: &Store, table: Table) -> usize {
@@ -202,8 +217,8 @@ fn a_family_that_was_used_stays_until_its_new_end() {
         tokens::put_family(tx, &family(id(at(1), 9), mine.id, at(80)))
     });
     // The row of the former end is met, moved, and not met again.
-    assert_eq!(step(&store, at(50)), 1);
-    assert_eq!(step(&store, at(50)), 0);
+    assert_eq!(sweep_all(&store, at(50)), 2);
+    assert_eq!(sweep_all(&store, at(50)), 0);
     assert_eq!(sweep_all(&store, at(79)), 0);
     assert_eq!(rows(&store, Table::TokenFamilies), 1);
     sweep_all(&store, at(80));
@@ -242,23 +257,30 @@ fn what_was_removed_before_its_end_leaves_no_row_behind() {
 }
 
 #[test]
-fn a_step_deals_with_no_more_than_its_bound() {
+fn a_step_changes_no_more_than_its_bound() {
     let store = store();
-    let tokens = 3 * STEP_ROWS_MAX / 2;
+    let each = 3 * STEP_ROWS / 2;
     write(&store, move |tx| {
-        for number in 0..tokens as u64 {
+        for number in 0..each as u64 {
             let made_at = Timestamp::from_millis(number);
             tokens::put_access_token(tx, &access_token(id(made_at, 1), at(50)))?;
             sessions::add(tx, &session(id(made_at, 2), id(made_at, 3), at(50)))?;
         }
         Ok(())
     });
-    // Two places have something: the expiry index and the tokens' own table.
-    assert_eq!(step(&store, at(50)), 2 * STEP_ROWS_MAX);
-    assert_eq!(step(&store, at(50)), STEP_ROWS_MAX);
-    assert_eq!(step(&store, at(50)), 0);
+    let steps = steps(&store, at(50));
+    // A session is three rows, and begun before the bound it is finished.
+    assert!(
+        steps.iter().all(|step| step.changed <= STEP_ROWS + 2),
+        "{steps:?}"
+    );
+    assert_eq!(
+        steps.iter().map(|step| step.changed).sum::<usize>(),
+        each + 3 * each
+    );
     assert_eq!(rows(&store, Table::AccessTokens), 0);
     assert_eq!(rows(&store, Table::Sessions), 0);
+    assert_sound(&store);
 }
 
 #[test]
@@ -267,44 +289,208 @@ fn many_that_are_met_too_early_do_not_hold_up_the_sweeper() {
     write(&store, |tx| {
         let mine = grant(id(at(1), 1), user_id(), client_id(), at(900));
         grants::add(tx, &mine)?;
-        for number in 0..2 * STEP_ROWS_MAX as u64 {
+        for number in 0..2 * STEP_ROWS as u64 {
             let family_id = id(Timestamp::from_millis(number), 9);
             tokens::add_family(tx, &family(family_id, mine.id, at(50)))?;
             tokens::put_family(tx, &family(family_id, mine.id, at(80)))?;
         }
         Ok(())
     });
-    assert_eq!(sweep_all(&store, at(50)), 2 * STEP_ROWS_MAX);
-    assert_eq!(rows(&store, Table::TokenFamilies), 2 * STEP_ROWS_MAX);
+    // A row removed and one put for each.
+    assert_eq!(sweep_all(&store, at(50)), 4 * STEP_ROWS);
+    assert_eq!(rows(&store, Table::TokenFamilies), 2 * STEP_ROWS);
 }
 
+/// What ends while a pass is under way is the next one's: a pass has an end.
 #[test]
-fn a_row_that_is_no_row_of_the_index_is_reported_and_not_skipped() {
+fn a_pass_removes_what_had_ended_when_it_began() {
     let store = store();
     write(&store, |tx| {
-        tx.put(Table::Expiry, &[0; 25], Vec::new());
+        for number in 0..3 {
+            let token = access_token(id(Timestamp::from_millis(number), 1), at(50 + number));
+            tokens::put_access_token(tx, &token)?;
+        }
         Ok(())
     });
-    let result = store.write(|tx| sweep::step(tx, at(1))).wait();
-    assert!(matches!(
-        result,
-        Err(StoreError::Corrupt {
-            table: "expiry_v1",
-            ..
-        })
-    ));
+    assert_eq!(sweep_all(&store, at(51)), 2);
+    assert_eq!(rows(&store, Table::AccessTokens), 1);
+}
+
+/// Grants `each` of a client and of a user who are gone, and one of neither.
+fn orphans(each: u64) -> Store {
+    let store = store();
+    write(&store, move |tx| {
+        let (client, user) = (id(at(1), 7), id(at(1), 8));
+        for number in 0..each {
+            let made_at = Timestamp::from_millis(number);
+            grants::add(tx, &grant(id(made_at, 1), user_id(), client, at(900)))?;
+            grants::add(tx, &grant(id(made_at, 2), user, client_id(), at(900)))?;
+        }
+        grants::add(tx, &grant(id(at(1), 3), user_id(), client_id(), at(900)))?;
+        grants::end_of_removed_client(tx, at(2), client);
+        grants::end_of_removed_user(tx, at(2), user);
+        Ok(())
+    });
+    store
 }
 
 #[test]
-fn a_consent_of_a_wrong_size_is_reported_and_not_skipped() {
+fn the_grants_of_who_was_removed_leave_in_steps_and_are_named() {
+    let each = 3 * STEP_ROWS as u64;
+    let store = orphans(each);
+    let steps = steps(&store, at(2));
+    // A grant is three rows and its audit entry, and begun before the bound it is finished.
+    assert!(
+        steps.iter().all(|step| step.changed <= STEP_ROWS + 3),
+        "{steps:?}"
+    );
+    let ended: BTreeSet<Id> = steps
+        .iter()
+        .flat_map(|step| step.ended_grants.clone())
+        .collect();
+    assert_eq!(ended.len() as u64, 2 * each);
+    for table in [Table::Grants, Table::GrantsByUser, Table::GrantsByClient] {
+        assert_eq!(rows(&store, table), 1, "{}", table.name());
+    }
+    assert_sound(&store);
+    // What is left in the expiry index is met at the grants' own end.
+    sweep_all(&store, at(900));
+    assert_eq!(rows(&store, Table::Expiry), 0);
+}
+
+#[test]
+fn a_damaged_grant_of_who_was_removed_does_not_keep_the_others() {
+    let store = orphans(STEP_ROWS as u64);
+    let damaged = id(Timestamp::from_millis(5), 1);
+    write(&store, move |tx| {
+        tx.put(Table::Grants, damaged.as_bytes(), vec![99]);
+        Ok(())
+    });
+    let found: Vec<Damaged> = steps(&store, at(2))
+        .into_iter()
+        .flat_map(|step| step.damaged)
+        .collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].table, Table::GrantsByClient.name());
+    assert_eq!(found[0].key[16..], *damaged.as_bytes());
+    assert_eq!(rows(&store, Table::Grants), 2);
+}
+
+/// Puts rows that cannot be read into every place, at its edge and among rows that end.
+fn damage_every_place(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
+    for number in 0..4_u64 {
+        let made_at = Timestamp::from_millis(number);
+        tokens::put_access_token(tx, &access_token(id(made_at, 1), at(50)))?;
+        codes::put(tx, &code(id(made_at, 1), at(50)))?;
+        grants::spend_consent(tx, id(made_at, 1), at(50))?;
+        devices::add(
+            tx,
+            &device(id(made_at, 1), u8::try_from(number).expect("small"), at(50)),
+        )?;
+        sessions::add(tx, &session(id(made_at, 1), user_id(), at(50)))?;
+    }
+    let damaged = [
+        id(Timestamp::from_millis(0), 0),
+        id(Timestamp::from_millis(2), 0),
+    ];
+    for id in damaged {
+        for table in [
+            Table::AccessTokens,
+            Table::Codes,
+            Table::SpentConsents,
+            Table::Devices,
+        ] {
+            tx.put(table, id.as_bytes(), vec![99]);
+        }
+        tx.put(Table::Expiry, id.as_bytes(), Vec::new());
+    }
+    tx.put(
+        Table::Sessions,
+        id(Timestamp::from_millis(2), 1).as_bytes(),
+        vec![99],
+    );
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_left_and_the_rest_is_swept() {
+    let store = store();
+    write(&store, damage_every_place);
+    for _ in 0..2 {
+        let now = at(50).after(codes::CODE_KEPT);
+        let found: Vec<Damaged> = steps(&store, now)
+            .into_iter()
+            .flat_map(|step| step.damaged)
+            .collect();
+        let count = |table: Table| found.iter().filter(|row| row.table == table.name()).count();
+        // Two rows of the index are none, and one names a session that cannot be read.
+        assert_eq!(count(Table::Expiry), 3, "{found:?}");
+        for table in [
+            Table::AccessTokens,
+            Table::Codes,
+            Table::SpentConsents,
+            Table::Devices,
+        ] {
+            assert_eq!(count(table), 2, "{found:?}");
+            assert_eq!(rows(&store, table), 2, "{}", table.name());
+        }
+        // With the index rows that only the damaged record knows.
+        assert_eq!(rows(&store, Table::Sessions), 1);
+        assert_eq!(rows(&store, Table::SessionsByUser), 1);
+        assert_eq!(rows(&store, Table::DevicesByUserCode), 0);
+    }
+}
+
+#[test]
+fn more_damage_than_a_step_has_room_for_is_passed_all_the_same() {
+    let store = store();
+    write(&store, |tx| {
+        for number in 0..3 * STEP_ROWS as u64 {
+            let id = id(Timestamp::from_millis(number), 0);
+            tx.put(Table::AccessTokens, id.as_bytes(), vec![99]);
+        }
+        tokens::put_access_token(tx, &access_token(id(at(1), 1), at(50)))
+    });
+    assert_eq!(sweep_all(&store, at(50)), 1);
+    assert_eq!(rows(&store, Table::AccessTokens), 3 * STEP_ROWS);
+}
+
+/// Of the audit log the oldest leave, a damaged one among them is passed over, and what is left
+/// still holds together.
+#[test]
+fn the_audit_log_is_let_go_around_an_entry_that_cannot_be_read() {
+    let store = store();
+    write(&store, |tx| {
+        for number in 1..=9 {
+            let head = audit::head(tx)?;
+            audit::append(tx, &head, audit_entry(number, at(number)))?;
+        }
+        tx.put(Table::Audit, &3_u64.to_be_bytes(), vec![99]);
+        Ok(())
+    });
+    let steps = steps(&store, at(5).after(KEPT));
+    let damaged: Vec<_> = steps.iter().flat_map(|step| &step.damaged).collect();
+    assert_eq!(damaged.len(), 1, "{damaged:?}");
+    assert_eq!(damaged[0].key, 3_u64.to_be_bytes());
+    read(&store, |tx| {
+        assert_eq!(audit::base(tx)?.number, 5);
+        let left = audit::list_after(tx, 5, 10)?;
+        assert_eq!(left.first().map(|chained| chained.entry.number), Some(6));
+        Ok(())
+    });
+    assert_eq!(rows(&store, Table::Audit), 5);
+}
+
+#[test]
+fn damage_says_what_was_expected() {
     let store = store();
     write(&store, |tx| {
         tx.put(Table::SpentConsents, &[0; 16], vec![1, 2, 3]);
         Ok(())
     });
-    let result = store.write(|tx| sweep::step(tx, at(1))).wait();
+    let steps = steps(&store, at(1));
     assert_eq!(
-        result.expect_err("damaged").to_string(),
+        steps[0].damaged[0].reason,
         "a record of spent_consents_v1 cannot be read: expected an instant of 8 bytes, found 3"
     );
 }

@@ -127,7 +127,7 @@ impl Web {
     }
 
     fn check_role(&self, user: &User, needs: Needs) -> Result<(), Response> {
-        if needs.role == Role::Member || user.role == Role::Owner {
+        if user.role.covers(needs.role) {
             return Ok(());
         }
         let detail = format!(

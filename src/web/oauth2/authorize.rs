@@ -456,13 +456,8 @@ async fn decide(
 /// What stayed ticked, and what cannot be unticked. The form can name more; the service refuses
 /// that.
 pub fn chosen_scopes(form: &Params, resource: &Resource, offered: &ScopeSet) -> ScopeSet {
-    let fixed = offered.iter().filter(|name| !can_untick(resource, name));
+    let fixed = offered.iter().filter(|name| !resource.can_leave_out(name));
     ScopeSet::of(form.all("scope").into_iter().chain(fixed))
-}
-
-/// Whether a person may leave a scope out: one that changes something.
-pub fn can_untick(resource: &Resource, name: &str) -> bool {
-    !resource.effect_of(name).is_read_only()
 }
 
 fn print_consent_token(token: &ConsentToken) -> String {

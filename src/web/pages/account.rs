@@ -273,7 +273,7 @@ pub async fn revoke_session(web: Arc<Web>, request: Request, caller: Caller) -> 
     let closed = web
         .write(
             by(&request.head, Actor::User(live.user.id)),
-            move |tx, moment| sessions::close(tx, moment.act(), user_id, id),
+            move |tx, moment| sessions::close(tx, moment.by, user_id, id),
         )
         .await;
     match closed {
@@ -295,7 +295,7 @@ pub async fn revoke_other_sessions(web: Arc<Web>, request: Request, caller: Call
     };
     let closed = web.write(
         by(&request.head, Actor::User(live.user.id)),
-        move |tx, moment| sessions::close_others(tx, moment.act(), live.user.id, live.session.id),
+        move |tx, moment| sessions::close_others(tx, moment.by, live.user.id, live.session.id),
     );
     match closed.await {
         Ok(_) => done("sessions"),

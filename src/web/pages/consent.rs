@@ -16,7 +16,7 @@ use crate::{
     oauth2provider::{authorize::Authorization, resources::Resource},
     web::{
         Web,
-        oauth2::authorize::{AUTHORIZE_PATH, ECHOED, REQUESTED_SCOPE, can_untick},
+        oauth2::authorize::{AUTHORIZE_PATH, ECHOED, REQUESTED_SCOPE},
         pages::{
             render::{frame, text},
             views::{self, ConsentPage, ScopeEffect, ScopeGroup, ScopeLine, day},
@@ -109,7 +109,7 @@ fn line(resource: &Resource, name: &str) -> ScopeLine {
     ScopeLine {
         name: name.to_owned(),
         words: resource.words_of(name).to_owned(),
-        can_untick: can_untick(resource, name),
+        can_untick: resource.can_leave_out(name),
     }
 }
 

@@ -122,7 +122,7 @@ pub async fn decide(web: Arc<Web>, request: Request, caller: Caller) -> Response
     };
     let chosen = chosen_scopes(&form, &asked.resource, &asked.scopes);
     let decision = match form.get("decision").ok().flatten() {
-        // With every box unticked and nothing that only reads, nothing is left to allow.
+        // With every box unticked and nothing that has none, nothing is left to allow.
         Some("allow") if !chosen.is_empty() => Decision::Allow(chosen),
         Some("allow" | "deny") => Decision::Deny,
         _ => return message::foreign_form(&web, head),

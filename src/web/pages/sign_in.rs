@@ -97,7 +97,7 @@ pub async fn sign_out(web: Arc<Web>, request: Request, caller: Caller) -> Respon
         return message::foreign_form(&web, head);
     }
     let closed = web.write(by(head, Actor::User(live.user.id)), move |tx, moment| {
-        sessions::close(tx, moment.act(), live.user.id, live.session.id)
+        sessions::close(tx, moment.by, live.user.id, live.session.id)
     });
     if let Err(fault) = closed.await {
         return refusals::fault(&web, head, &fault);

@@ -1,6 +1,9 @@
 """The official MCP SDK for Python, from nothing but the URL of the box to a tool call.
 
     mcp_client.py <public URL> <mode> <expected protocol version>
+
+The access tokens of the box last 6 s, and the person leaves out grants:write until they are asked
+again.
 """
 
 import sys
@@ -15,6 +18,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientMetadata
 
 REDIRECT = "http://localhost:3030/callback"
+# Longer than an access token lasts here.
+UNTIL_IT_HAS_ENDED = 6.5
 
 
 class Memory:
@@ -69,7 +74,21 @@ async def main(public_url: str, mode: str, version: str) -> None:
         assert not result.is_error, result
         assert "ada" in str(result.structured_content), result
 
-    await with_client(call)
+    async def call_when_the_token_has_ended(client: Client) -> None:
+        await call(client)
+        first = memory.tokens.access_token
+        await anyio.sleep(UNTIL_IT_HAS_ENDED)
+        await call(client)
+        assert memory.tokens.access_token != first
+
+    async def ask_for_more(client: Client) -> None:
+        names = [tool.name for tool in (await client.list_tools()).tools]
+        assert "revoke_my_grant" not in names, names
+        grants = (await client.call_tool("list_my_grants", {})).structured_content["grants"]
+        result = await client.call_tool("revoke_my_grant", {"grant_id": grants[0]["id"]})
+        assert not result.is_error, result
+
+    await with_client(call_when_the_token_has_ended)
     assert browser.opened == 1
     # Started again, it has what it kept and asks nobody; with a token that is no good it refreshes.
     await with_client(call)
@@ -78,6 +97,9 @@ async def main(public_url: str, mode: str, version: str) -> None:
     await with_client(call)
     assert memory.tokens.access_token not in ("", first)
     assert browser.opened == 1
+    await with_client(ask_for_more)
+    assert browser.opened == 2
+    assert "grants:write" in memory.tokens.scope
     done()
 
 

@@ -1,0 +1,228 @@
+//! Other MCP servers behind this one, as a client finds them and a person allows them.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    administered,
+    browser::unescape,
+    client_app::ClientApp,
+    discovery::has_null,
+    house::{House, LOCAL, Tokens, list_tools},
+    wire::Ask,
+};
+use crate::mcp::upstreams::testing;
+
+const ALL: &str = "upstream:files";
+const READ: &str = "upstream:files:read";
+
+async fn house() -> House {
+    let house = House::with_upstreams(Arc::new(testing::House::default()));
+    administered::upstream(&house, "files").await;
+    house
+}
+
+fn strings(value: &Value) -> Vec<&str> {
+    let list = value.as_array().expect("a list");
+    list.iter().filter_map(Value::as_str).collect()
+}
+
+/// What a token of that scope, for that resource, lists at `path`.
+async fn listed(house: &House, scope: &str, resource: &str, path: &str) -> Vec<String> {
+    let (ada, app) = (house.member("ada").await, ClientApp::public(house).await);
+    let request = app
+        .request()
+        .with("scope", scope)
+        .with("resource", resource);
+    let code = ada.allow(&request).await.code();
+    let tokens = Tokens::of(&house.token(&app.exchange(&code)).await);
+    let answer = house.ask(list_tools(path).bearer(&tokens.access)).await;
+    let tools = answer.expect(200).json()["result"]["tools"].clone();
+    let names = tools.as_array().expect("a list").iter();
+    names
+        .map(|tool| tool["name"].as_str().expect("a name").to_owned())
+        .collect()
+}
+
+/// Contract §1: `resource` is byte-equal to the URL that a person pastes.
+#[tokio::test]
+async fn an_upstream_is_a_resource_with_metadata_of_its_own() {
+    let house = house().await;
+    let path = "/.well-known/oauth-protected-resource/mcp/files";
+    let metadata = house.get(path).await.expect(200).json();
+    assert!(!has_null(&metadata), "{metadata}");
+    assert_eq!(metadata["resource"], format!("{LOCAL}/mcp/files"));
+    assert_eq!(metadata["authorization_servers"], json!([LOCAL]));
+    assert_eq!(metadata["scopes_supported"], json!([ALL, READ]));
+    let refused = house.ask(list_tools("/mcp/files")).await.expect(401);
+    let challenge = refused.header("www-authenticate").expect("a challenge");
+    assert!(
+        challenge.contains(&format!(r#"resource_metadata="{LOCAL}{path}""#)),
+        "{challenge}"
+    );
+    assert!(
+        challenge.contains(&format!(r#"scope="{ALL} {READ}""#)),
+        "{challenge}"
+    );
+    for (path, has) in [
+        (
+            "/.well-known/oauth-protected-resource/mcp",
+            &[ALL, READ][..],
+        ),
+        (
+            "/.well-known/oauth-protected-resource/mcp/readonly",
+            &[READ],
+        ),
+        ("/.well-known/oauth-protected-resource/mcp/search", &[]),
+        ("/.well-known/oauth-authorization-server", &[ALL, READ]),
+    ] {
+        let metadata = house.get(path).await.expect(200).json();
+        let mut found = strings(&metadata["scopes_supported"]);
+        found.retain(|scope| scope.starts_with("upstream:"));
+        assert_eq!(found, has, "{path}");
+    }
+}
+
+/// The documents are rendered once, and again when an upstream came or went.
+#[tokio::test]
+async fn metadata_follow_what_is_added_and_removed_while_the_box_serves() {
+    let house = house().await;
+    let (added, rest) = (["upstream:wiki", "upstream:wiki:read"], [ALL, READ]);
+    for is_there in [true, false, true] {
+        if is_there {
+            administered::upstream(&house, "wiki").await;
+        } else {
+            administered::remove_upstream(&house, "wiki").await;
+        }
+        for path in [
+            "/.well-known/oauth-protected-resource",
+            "/.well-known/oauth-protected-resource/mcp",
+            "/.well-known/oauth-authorization-server",
+        ] {
+            let metadata = house.get(path).await.expect(200).json();
+            let found = strings(&metadata["scopes_supported"]);
+            let has = |scope| found.contains(&scope);
+            assert!(rest.into_iter().all(has), "{path}: {found:?}");
+            assert_eq!(added.map(has), [is_there; 2], "{path}: {found:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_upstream_is_not_there() {
+    let house = house().await;
+    for name in ["wiki", "Files", "files/x", "%2e%2e", "a__b"] {
+        let path = format!("/.well-known/oauth-protected-resource/mcp/{name}");
+        assert_eq!(house.get(&path).await.status, 404, "{name}");
+        let path = format!("/mcp/{name}");
+        assert_eq!(house.ask(list_tools(&path)).await.status, 404, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_reads_what_an_upstream_is_for_and_may_leave_out_what_changes() {
+    let house = house().await;
+    let (ada, app) = (house.member("ada").await, ClientApp::public(&house).await);
+    let request = app.request().with("scope", &format!("{ALL} {READ}"));
+    let page = ada.authorize(&request).await.expect(200).body;
+    let shown = unescape(&page);
+    for words in ["use all tools of files", "use those tools of files"] {
+        assert!(shown.contains(words), "{words}: {page}");
+    }
+    let form = ada.consent(&request).await;
+    assert!(form.fields.all("scope").contains(&ALL), "{page}");
+}
+
+/// Every resource × every scope: what a token opens where.
+#[tokio::test]
+async fn a_token_opens_what_its_resource_and_its_scopes_say() {
+    let at = |path: &str| format!("{LOCAL}{path}");
+    for (scope, resource, path, first, has_changing) in [
+        (ALL, at("/mcp"), "/mcp", Some("files__echo"), true),
+        (READ, at("/mcp"), "/mcp", Some("files__echo"), false),
+        (ALL, at("/mcp"), "/mcp/files", Some("echo"), true),
+        (READ, at("/mcp/files"), "/mcp/files", Some("echo"), false),
+        (ALL, at(""), "/mcp/files", Some("echo"), true),
+        ("user:read", at("/mcp"), "/mcp/files", None, false),
+    ] {
+        let house = house().await;
+        let listed = listed(&house, scope, &resource, path).await;
+        assert_eq!(
+            listed.first().map(String::as_str),
+            first,
+            "{scope} {resource} {path}"
+        );
+        let is_changing = |name: &String| name.ends_with("add_tool");
+        assert_eq!(
+            listed.iter().any(is_changing),
+            has_changing,
+            "{scope} {resource} {path}"
+        );
+    }
+}
+
+/// Threats 12 and 30: a token for one upstream opens neither another nor the rest of the box.
+#[tokio::test]
+async fn a_token_for_an_upstream_opens_nothing_else() {
+    let house = house().await;
+    administered::upstream(&house, "wiki").await;
+    let (ada, app) = (house.member("ada").await, ClientApp::public(&house).await);
+    let resource = format!("{LOCAL}/mcp/files");
+    let request = app.request().with("scope", ALL).with("resource", &resource);
+    let code = ada.allow(&request).await.code();
+    let tokens = Tokens::of(&house.token(&app.exchange(&code)).await);
+    for path in [
+        "/mcp",
+        "/mcp/wiki",
+        "/mcp/standard",
+        "/api/experimental/mcp/http",
+    ] {
+        let answer = house.ask(list_tools(path).bearer(&tokens.access)).await;
+        assert_eq!(answer.status, 401, "{path}");
+    }
+    let api = Ask::get("/api/v2/users/me").bearer(&tokens.access);
+    assert_eq!(house.ask(api).await.status, 401);
+    for other in ["/mcp", "/mcp/wiki", ""] {
+        let form = app.refreshing(&tokens.refresh);
+        let form = form.and(&[("resource", &format!("{LOCAL}{other}"))]);
+        house.token(&form).await.refused(400, "invalid_target");
+    }
+    // What is not known there is not asked of anybody.
+    let request = app
+        .request()
+        .with("scope", "upstream:wiki")
+        .with("resource", &resource);
+    ada.authorize(&request).await.told_error("invalid_scope");
+    let request = app.request().with("scope", "upstream:none");
+    ada.authorize(&request).await.told_error("invalid_scope");
+}
+
+/// A client that asks for nothing gets what only reads (threat 37).
+#[tokio::test]
+async fn unasked_only_the_reading_tools_are_given() {
+    let house = house().await;
+    let listed = listed(&house, "", &format!("{LOCAL}/mcp/files"), "/mcp/files").await;
+    assert_eq!(listed, ["echo"]);
+}
+
+#[tokio::test]
+async fn with_an_upstream_its_scopes_end() {
+    let house = house().await;
+    let (ada, app) = (house.member("ada").await, ClientApp::public(&house).await);
+    let request = app.request().with("scope", &format!("user:read {ALL}"));
+    let code = ada.allow(&request).await.code();
+    let tokens = Tokens::of(&house.token(&app.exchange(&code)).await);
+    administered::remove_upstream(&house, "files").await;
+    let list = |path: &str| list_tools(path).bearer(&tokens.access);
+    let answer = house.ask(list("/mcp")).await.expect(200).json();
+    let shown = answer["result"]["tools"].to_string();
+    assert!(
+        shown.contains("get_authenticated_user") && !shown.contains("files__"),
+        "{shown}"
+    );
+    assert_eq!(house.ask(list("/mcp/files")).await.status, 404);
+    ada.authorize(&request).await.told_error("invalid_scope");
+    let metadata = house.get("/.well-known/oauth-protected-resource/mcp").await;
+    assert!(!metadata.expect(200).body.contains("upstream:"));
+}

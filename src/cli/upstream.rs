@@ -1,0 +1,139 @@
+//! `keystead upstream`.
+
+use clap::{Args, Subcommand};
+
+use crate::{
+    appliance::administration::Command,
+    cli::{
+        administer,
+        console::Console,
+        failure::Failure,
+        rows::{RowFlags, text_of},
+    },
+    config::Config,
+    model::upstream_words::UpstreamWords,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UpstreamCommand {
+    /// Put another MCP server behind this one
+    #[command(after_help = "\
+Its tools appear at /mcp as NAME__tool, and alone at /mcp/NAME. A running server has them at once;
+an upstream starts when it is first needed. SOURCE is env:VARIABLE, file:/PATH or text:VALUE; the
+variable is one of the process that serves.
+
+Examples:
+  keystead upstream add files -- npx -y @modelcontextprotocol/server-filesystem /srv/files
+  keystead upstream add notes --read-path /srv/notes --memory-bytes-max 536870912 \\
+      --env API_KEY=file:/run/secrets/notes -- mcp-notes --root /srv/notes
+  keystead upstream add wiki --url http://10.0.0.5:8080/mcp --header Authorization=env:WIKI_AUTH")]
+    Add(Box<AddArguments>),
+    /// List the MCP servers behind this one
+    List {
+        #[command(flatten)]
+        rows: RowFlags,
+    },
+    /// Remove one; its scopes open nothing any more
+    Remove {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddArguments {
+    /// What it is called: small letters, digits and hyphens
+    name: String,
+    /// The endpoint of a server that speaks streamable HTTP
+    #[arg(
+        long,
+        value_name = "URL",
+        conflicts_with = "command",
+        required_unless_present = "command"
+    )]
+    url: Option<String>,
+    /// The header by which the server knows this box: env: or file:, its whole value
+    #[arg(
+        long,
+        value_name = "NAME=SOURCE",
+        requires = "url",
+        conflicts_with = "command"
+    )]
+    header: Option<String>,
+    /// A variable of the program's environment; can be repeated
+    #[arg(long, value_name = "NAME[=SOURCE]")]
+    env: Vec<String>,
+    /// Run the program as this user; needs the right to
+    #[arg(long)]
+    user: Option<String>,
+    /// Start the program there
+    #[arg(long, value_name = "DIR")]
+    working_directory: Option<String>,
+    /// The most memory of the program's own
+    #[arg(long, value_name = "BYTES")]
+    memory_bytes_max: Option<u64>,
+    /// The most files that the program has open
+    #[arg(long, value_name = "COUNT")]
+    open_files_max: Option<u64>,
+    /// Let the program read there, and nowhere that is not named; can be repeated
+    #[arg(long = "read-path", value_name = "PATH")]
+    read_paths: Vec<String>,
+    /// Let the program write there, and nowhere that is not named; can be repeated
+    #[arg(long = "write-path", value_name = "PATH")]
+    write_paths: Vec<String>,
+    /// Close the connection after this much time without a call [default: 5m]
+    #[arg(long, value_name = "DURATION")]
+    idle_timeout: Option<String>,
+    /// The longest that a call may take [default: 30s]
+    #[arg(long, value_name = "DURATION")]
+    call_timeout: Option<String>,
+    /// The longest message that is taken from it [default: 4194304]
+    #[arg(long, value_name = "BYTES")]
+    answer_bytes_max: Option<u64>,
+    /// The program and its arguments
+    #[arg(last = true)]
+    command: Vec<String>,
+    #[command(flatten)]
+    rows: RowFlags,
+}
+
+impl UpstreamCommand {
+    /// Does it.
+    pub(super) fn execute(self, config: &Config, console: &mut Console<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Add(arguments) => {
+                let (words, rows) = arguments.split();
+                let command = Command::UpstreamAdd(Box::new(words));
+                rows.print(&administer(config, command)?, console)
+            }
+            Self::List { rows } => rows.print(&administer(config, Command::UpstreamList)?, console),
+            Self::Remove { name } => {
+                let done = format!("{} is removed.", text_of(&name));
+                administer(config, Command::UpstreamRemove { name })?;
+                console.note(&done)
+            }
+        }
+    }
+}
+
+impl AddArguments {
+    fn split(self) -> (UpstreamWords, RowFlags) {
+        let words = UpstreamWords {
+            name: self.name,
+            command: self.command,
+            url: self.url,
+            env: self.env,
+            header: self.header,
+            user: self.user,
+            working_directory: self.working_directory,
+            memory_bytes_max: self.memory_bytes_max,
+            open_files_max: self.open_files_max,
+            read_paths: self.read_paths,
+            write_paths: self.write_paths,
+            idle_timeout: self.idle_timeout,
+            call_timeout: self.call_timeout,
+            answer_bytes_max: self.answer_bytes_max,
+        };
+        (words, self.rows)
+    }
+}

@@ -1,0 +1,221 @@
+//! How an upstream is reached: a child is begun, a server is called.
+
+use std::{
+    fs,
+    io::{self, Read},
+    pin::Pin,
+    sync::Arc,
+};
+
+use ::http::{HeaderName, HeaderValue};
+use rmcp::{
+    RoleClient, ServiceExt,
+    service::{Peer, RunningService},
+    transport::Transport,
+};
+
+use super::{
+    client::{Client, ListChanged},
+    guard::{Cause, Guarded},
+    http,
+    lines::Lines,
+};
+use crate::{
+    config::environment::Environment,
+    model::upstream::{Child, Reach, SecretHeader, Source, Upstream, UpstreamUrl, Variable},
+    runtime::{
+        child::{Launcher, Leash, Program},
+        outbound::NamedServers,
+    },
+};
+
+/// Bytes of a file that holds a value.
+const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// What every child's environment has, if ours has it.
+const INHERITED: [&str; 3] = ["PATH", "HOME", "LANG"];
+
+/// A connection, or the words why there is none.
+pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Connection, String>> + Send + 'a>>;
+
+/// Makes connections to upstreams.
+pub trait Connect: Send + Sync {
+    /// A connection to `upstream` that is ready for calls; it says through `list_changed` when
+    /// the upstream's list of tools changed.
+    fn connect<'a>(&'a self, upstream: &'a Upstream, list_changed: ListChanged) -> Connecting<'a>;
+}
+
+/// A connection that is ready for calls. It ends when it is dropped, and its child with it.
+pub struct Connection {
+    service: RunningService<RoleClient, Client>,
+    cause: Cause,
+    leash: Option<Leash>,
+}
+
+impl Connection {
+    /// Speaks the protocol's first words over `transport`.
+    pub(super) async fn open(
+        transport: impl Transport<RoleClient> + 'static,
+        cause: Cause,
+        list_changed: ListChanged,
+        leash: Option<Leash>,
+    ) -> Result<Self, String> {
+        let guarded = Guarded::new(transport, cause.clone());
+        let service = Client { list_changed }.serve(guarded).await;
+        let service = service.map_err(|error| {
+            tracing::debug!(%error, "no connection to an upstream");
+            format!("{error} ({})", cause.words())
+        })?;
+        Ok(Self {
+            service,
+            cause,
+            leash,
+        })
+    }
+
+    /// By which it is spoken to.
+    pub(super) fn peer(&self) -> &Peer<RoleClient> {
+        self.service.peer()
+    }
+
+    /// Whether it has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.service.is_closed() || self.peer().is_transport_closed()
+    }
+
+    /// Why it ended, as far as it is known.
+    pub(super) fn cause(&self) -> String {
+        self.cause.words()
+    }
+
+    /// Ends it, and waits until its child is gone.
+    pub(super) async fn close(mut self) {
+        if let Err(error) = self.service.close().await {
+            tracing::error!(%error, "a connection to an upstream was not closed in order");
+        }
+        if let Some(leash) = self.leash.take() {
+            leash.end().await;
+        }
+    }
+}
+
+/// Connections as the machine has them.
+pub struct SystemConnect {
+    launcher: Launcher,
+    environment: Environment,
+    servers: Arc<NamedServers>,
+}
+
+impl SystemConnect {
+    /// Children are begun by `launcher` with values from `environment`; servers are called by way
+    /// of `servers`.
+    pub fn new(launcher: Launcher, environment: Environment, servers: NamedServers) -> Self {
+        Self {
+            launcher,
+            environment,
+            servers: Arc::new(servers),
+        }
+    }
+
+    async fn connect_child(
+        &self,
+        upstream: &Upstream,
+        child: &Child,
+        list_changed: ListChanged,
+    ) -> Result<Connection, String> {
+        let program = Program {
+            name: upstream.name.to_string(),
+            command: child.command.clone(),
+            environment: self.environment_of(child)?,
+            sandbox: child.sandbox.clone(),
+        };
+        let running = self.launcher.launch(&program).map_err(|error| {
+            let name = child.command.first().map_or("", String::as_str);
+            format!("cannot run {name}: {error}")
+        })?;
+        let cause = Cause::default();
+        let line_bytes_max = bytes_max(upstream);
+        let lines = Lines::new(running.stdout, running.stdin, line_bytes_max, cause.clone());
+        Connection::open(lines, cause, list_changed, Some(running.leash)).await
+    }
+
+    async fn connect_server(
+        &self,
+        upstream: &Upstream,
+        url: &UpstreamUrl,
+        header: Option<&SecretHeader>,
+        list_changed: ListChanged,
+    ) -> Result<Connection, String> {
+        let header = header.map(|header| self.header(header)).transpose()?;
+        let servers = Arc::clone(&self.servers);
+        let transport = http::transport(servers, url, header, bytes_max(upstream));
+        Connection::open(transport, Cause::default(), list_changed, None).await
+    }
+
+    fn environment_of(&self, child: &Child) -> Result<Vec<(String, String)>, String> {
+        let find = |name: &str| self.environment.find(name)?.to_str().map(str::to_owned);
+        let inherited = INHERITED.into_iter();
+        let inherited = inherited.filter_map(|name| Some((name.to_owned(), find(name)?)));
+        let named = child.environment.iter();
+        let named = named.map(|Variable { name, value }| Ok((name.clone(), self.read(value)?)));
+        inherited.map(Ok).chain(named).collect()
+    }
+
+    fn header(&self, header: &SecretHeader) -> Result<(HeaderName, HeaderValue), String> {
+        let name = header
+            .name
+            .parse::<HeaderName>()
+            .map_err(|error| error.to_string())?;
+        let value = self.read(&header.value)?;
+        // Its text is in no message.
+        let mut value = HeaderValue::from_str(&value)
+            .map_err(|_| format!("header {name}: expected a value that a header can hold"))?;
+        value.set_sensitive(true);
+        Ok((name, value))
+    }
+
+    /// The value of `source`, read now, so that one that was changed is taken by the next start.
+    fn read(&self, source: &Source) -> Result<String, String> {
+        match source {
+            Source::Text(text) => Ok(text.clone()),
+            Source::Environment(name) => {
+                let value = self.environment.find(name).and_then(|value| value.to_str());
+                let missing = || format!("expected the variable {name}, found none");
+                value.map(str::to_owned).ok_or_else(missing)
+            }
+            Source::File(path) => {
+                read_secret(path).map_err(|error| format!("cannot read {path}: {error}"))
+            }
+        }
+    }
+}
+
+pub(super) fn bytes_max(upstream: &Upstream) -> usize {
+    usize::try_from(upstream.bounds.answer_bytes_max).unwrap_or(usize::MAX)
+}
+
+fn read_secret(path: &str) -> io::Result<String> {
+    let mut text = String::new();
+    let mut file = fs::File::open(path)?.take(SECRET_FILE_BYTES_MAX + 1);
+    file.read_to_string(&mut text)?;
+    if file.limit() == 0 {
+        let words = format!("expected at most {SECRET_FILE_BYTES_MAX} bytes, found more");
+        return Err(io::Error::other(words));
+    }
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+}
+
+impl Connect for SystemConnect {
+    fn connect<'a>(&'a self, upstream: &'a Upstream, list_changed: ListChanged) -> Connecting<'a> {
+        Box::pin(async move {
+            match &upstream.reach {
+                Reach::Child(child) => self.connect_child(upstream, child, list_changed).await,
+                Reach::Server { url, header } => {
+                    let header = header.as_ref();
+                    self.connect_server(upstream, url, header, list_changed)
+                        .await
+                }
+            }
+        })
+    }
+}
