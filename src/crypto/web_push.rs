@@ -27,6 +27,11 @@ pub const MESSAGE_LEN_MAX: usize = 4_096;
 const OVERHEAD: usize = SALT_LEN + 4 + 1 + PUBLIC_KEY_LEN + 1 + 16;
 /// Bytes of a plaintext at the most.
 pub const PLAINTEXT_LEN_MAX: usize = MESSAGE_LEN_MAX - OVERHEAD;
+/// RFC 8188 §2.1: what the header says of a record's length, and of the key's.
+const RECORD_SIZE: u32 = 4_096;
+const KEY_ID_LEN: u8 = 65;
+const _: () =
+    assert!(RECORD_SIZE as usize == MESSAGE_LEN_MAX && KEY_ID_LEN as usize == PUBLIC_KEY_LEN);
 /// RFC 8188 §2: the mark of the last record, and ours is the only one.
 const LAST_RECORD: u8 = 2;
 
@@ -105,8 +110,8 @@ fn seal(
 
     let mut message = Vec::with_capacity(plaintext.len() + OVERHEAD);
     message.extend_from_slice(salt);
-    message.extend_from_slice(&(MESSAGE_LEN_MAX as u32).to_be_bytes());
-    message.push(PUBLIC_KEY_LEN as u8);
+    message.extend_from_slice(&RECORD_SIZE.to_be_bytes());
+    message.push(KEY_ID_LEN);
     message.extend_from_slice(sender);
 
     let mut record = Vec::with_capacity(plaintext.len() + 17);

@@ -1,6 +1,6 @@
 //! Floor 2: what people are told, in their inbox and by push, and how they want to be told.
 //!
-//! What Keystead itself tells is told in the transaction of what it reports ([`react`]): whoever
+//! What Keystead itself tells is told in the transaction of what it reports ([`react()`]): whoever
 //! finds the one in the file finds the other.
 
 mod inbox;

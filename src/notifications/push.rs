@@ -206,8 +206,8 @@ pub fn settle(
                 return Ok(None);
             }
             let again = QueuedPush {
-                attempts,
                 due_at,
+                attempts,
                 ..push.clone()
             };
             pushes::enqueue(tx, &again)?;

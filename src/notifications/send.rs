@@ -88,6 +88,10 @@ pub enum Told {
 }
 
 /// What Keystead says of `about` by `template`.
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "every path of the table is a link: the table's own test parses them"
+)]
 pub fn message(template: Template, about: &str, targets: Vec<Id>) -> Message {
     let row = templates::row(template);
     let cut = |text: String, max| text.chars().take(max).collect();
@@ -98,7 +102,12 @@ pub fn message(template: Template, about: &str, targets: Vec<Id>) -> Message {
     Message {
         template,
         targets,
-        title: cut(row.title.replace("{}", about), TITLE_LEN_MAX),
+        title: cut(
+            row.title
+                .replace("{}", about)
+                .replace(char::is_control, " "),
+            TITLE_LEN_MAX,
+        ),
         content: cut(row.body.replace("{}", &as_text(about)), CONTENT_LEN_MAX),
         actions: button.into_iter().collect(),
         urgency: row.urgency,

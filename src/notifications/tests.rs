@@ -1,3 +1,5 @@
+//! What is told, to whom, and what is on its way to their browsers.
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -335,7 +337,7 @@ fn a_message_is_queued_for_every_browser_and_leaves_when_it_is_settled() {
             tx,
             act.now,
             &second,
-            Outcome::Later(Some(Duration::from_secs(60))),
+            Outcome::Later(Some(Duration::from_mins(1))),
         )
     });
     assert_eq!(again, Some(at(71)));
@@ -413,7 +415,8 @@ fn an_endpoint_is_one_browser_and_a_user_has_not_too_many() {
     browser(&store, 5, ADA, 1);
     browser(&store, 6, BOB, 1);
     assert_eq!(seen(&store, |tx| pushes::list_of_user(tx, id(ADA))), vec![]);
-    for number in 0..=SUBSCRIPTIONS_PER_USER_MAX as u16 {
+    let browsers = u16::try_from(SUBSCRIPTIONS_PER_USER_MAX).expect("few");
+    for number in 0..=browsers {
         browser(&store, 10 + u64::from(number), ADA, 100 + number);
     }
     let left = seen(&store, |tx| pushes::list_of_user(tx, id(ADA)));

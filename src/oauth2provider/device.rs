@@ -25,6 +25,7 @@ use crate::{
         apps::ProvenClient,
         authorize::{ConsentError, Person, add_grant, approve_client},
         resources::{self, Asked, RequestError, Resource},
+        revoke,
         tokens::{self, Entitlement, Issued, Outcome, TokenError},
     },
     store::{Read, StoreError, WriteTx, clients, devices, grants},
@@ -316,7 +317,7 @@ pub fn poll(
         return Ok(Err(TokenError::DeviceForeign));
     }
     if let DeviceStage::Exchanged { family_id } = device.stage {
-        tokens::end_replayed(tx, moment, Action::CodeReplayed, family_id)?;
+        revoke::end_replayed(tx, moment, Action::CodeReplayed, family_id)?;
         return Ok(Err(TokenError::DeviceReplayed));
     }
     if device.expires_at.has_passed(moment.now) {

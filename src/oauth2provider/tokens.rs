@@ -26,6 +26,7 @@ use crate::{
         app_secrets::{self, LAST_USE_PRECISION},
         apps::ProvenClient,
         resources::{self, Asked, RequestError},
+        revoke,
         rotation::{Position, position, successor},
     },
     store::{Read, StoreError, WriteTx, clients, codes, tokens},
@@ -210,7 +211,7 @@ pub fn exchange_code(
         // RFC 6749 §4.1.2: "SHOULD revoke (when possible) all tokens previously issued based on
         // that authorization code". Threat 11.
         CodeStage::Exchanged { family_id } => {
-            end_replayed(tx, moment, Action::CodeReplayed, family_id)?;
+            revoke::end_replayed(tx, moment, Action::CodeReplayed, family_id)?;
             return Ok(Err(TokenError::CodeReplayed));
         }
     }
@@ -504,7 +505,7 @@ pub fn refresh(
     match position {
         Position::Invented => return Ok(Err(TokenError::RefreshUnknown)),
         Position::Replayed => {
-            end_replayed(tx, moment, Action::TokenReplayed, family.id)?;
+            revoke::end_replayed(tx, moment, Action::TokenReplayed, family.id)?;
             return Ok(Err(TokenError::RefreshReplayed));
         }
         Position::Current | Position::JustReplaced => {}
@@ -536,26 +537,6 @@ pub fn refresh(
         note_use(tx, now, proven)?;
     }
     issue_access_token(tx, moment, &family, scopes, resource, Some(successor)).map(Ok)
-}
-
-/// Ends a family because something came a second time, and writes down whose it was: they are told.
-pub(super) fn end_replayed(
-    tx: &mut WriteTx<'_>,
-    moment: Moment<'_>,
-    action: Action,
-    family_id: Id,
-) -> Result<(), StoreError> {
-    let family = tokens::find_family(tx, family_id)?;
-    tokens::remove_family(tx, family_id);
-    let client_id = family.as_ref().map(|family| family.client_id);
-    let user_id = family.and_then(|family| match family.holder {
-        Holder::Person { user_id, .. } => Some(user_id),
-        Holder::Client => None,
-    });
-    let named = [("client_id", client_id), ("user_id", user_id)];
-    let changes = named.map(|(field, id)| id.map(|id| Change::to(field, &id)));
-    let object = Object::Family(family_id);
-    audit::record(tx, moment.by, action, object, changes.into_iter().flatten())
 }
 
 fn check_refresh(

@@ -19,6 +19,8 @@ use crate::{
 
 /// Notifications of one user at the most; one more ends the oldest that was read, or the oldest.
 pub const NOTIFICATIONS_PER_USER_MAX: usize = 10_000;
+/// Rows of an inbox that are read in one go to find the oldest that was read.
+const ROWS_STEP: usize = 128;
 /// Notifications that one step of [`mark_all_read`] marks.
 pub const MARK_STEP: usize = 256;
 
@@ -166,13 +168,32 @@ pub fn add(tx: &mut WriteTx<'_>, notification: &Notification) -> Result<(), Stor
 
 /// Ends the oldest that was read, or the oldest if none was.
 fn make_room(tx: &mut WriteTx<'_>, user_id: Id) -> Result<(), StoreError> {
-    let keys = Keys::with_prefix(user_id.as_bytes());
-    let oldest_first = rows(tx, &keys, NOTIFICATIONS_PER_USER_MAX)?;
-    let oldest_read = oldest_first.iter().find(|row| row.read_at.is_some());
-    if let Some(row) = oldest_read.or(oldest_first.first()) {
-        remove(tx, user_id, row.id)?;
+    let InboxCounts { total, unread } = counts(tx, user_id)?;
+    let ends = if unread < total {
+        oldest_read(tx, user_id)?
+    } else {
+        None
+    };
+    let oldest = rows(tx, &Keys::with_prefix(user_id.as_bytes()), 1)?;
+    match ends.or(oldest.first().copied()) {
+        Some(row) => remove(tx, user_id, row.id).map(drop),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+fn oldest_read(tx: &dyn Read, user_id: Id) -> Result<Option<InboxRow>, StoreError> {
+    let mut keys = Keys::with_prefix(user_id.as_bytes());
+    loop {
+        let step = rows(tx, &keys, ROWS_STEP)?;
+        let read = step.iter().find(|row| row.read_at.is_some());
+        let Some(last) = step.last() else {
+            return Ok(None);
+        };
+        if read.is_some() || step.len() < ROWS_STEP {
+            return Ok(read.copied());
+        }
+        keys = keys.behind(&codec::pair(user_id, last.id));
+    }
 }
 
 /// Marks an entry as read at `read_at`, or as not read. `false` if `user_id` has none of that id.

@@ -11,7 +11,9 @@ use std::fmt::{Debug, Write as _};
 use bincode::Encode;
 
 use super::samples::{
-    access_token, added_upstream, at, audit_entry, client, client_secret, code, device, document_client, family, grant, id, notification, notification_settings, pinned, queued_push, resource_server, session, subscription, upstream_server, user,
+    access_token, added_upstream, at, audit_entry, client, client_secret, code, device,
+    document_client, family, grant, id, notification, notification_settings, pinned, queued_push,
+    resource_server, session, subscription, upstream_server, user,
 };
 use crate::{
     crypto::digest::Digest,

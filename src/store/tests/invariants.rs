@@ -2,7 +2,9 @@
 //! ends will be found by the sweeper. The product checks it ([`check`]); here it is tried.
 
 use super::samples::{
-    access_token, added_upstream, at, client, client_secret, code, device, document_client, family, grant, id, notification, notification_settings, pinned, queued_push, read, resource_server, session, store, subscription, user, write,
+    access_token, added_upstream, at, client, client_secret, code, device, document_client, family,
+    grant, id, notification, notification_settings, pinned, queued_push, read, resource_server,
+    session, store, subscription, user, write,
 };
 use crate::{
     crypto::{digest::Digest, web_push::VapidKey},
@@ -150,7 +152,7 @@ const DAMAGES: &[(&str, Damage)] = &[
                     unread: 2,
                 })
                 .expect("a record"),
-            )
+            );
         },
     ),
     (
@@ -160,7 +162,7 @@ const DAMAGES: &[(&str, Damage)] = &[
                 Table::NotificationSettings,
                 id(at(1), 1).as_bytes(),
                 vec![9],
-            )
+            );
         },
     ),
     (
