@@ -35,6 +35,7 @@ use crate::{
         upstream::Upstream,
         user::{NewPassword, User, UserName},
     },
+    notifications,
     oauth2provider::{
         apps::{self, AppError, FirstSecret},
         resources,
@@ -216,15 +217,14 @@ impl Prepared {
         known: &Known,
     ) -> Answer {
         let by = Origin::local(now, Actor::Administrator);
-        self.execute(
-            tx,
-            Act {
-                now,
-                entropy,
-                by: &by,
-            },
-            known,
-        )
+        let act = Act {
+            now,
+            entropy,
+            by: &by,
+        };
+        let reply = self.execute(tx, act, known)?;
+        notifications::react(tx, act)?;
+        Ok(reply)
     }
 
     /// Does it, in the writer.

@@ -44,10 +44,10 @@ use crate::{
         logs::{self, LogsError},
         signals::{self, Reload, Stop},
     },
-    store::{Store, StoreError, meta},
+    store::{Store, StoreError, meta, notifications},
     web::{
         Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
-        throttle::Throttle,
+        throttle::Throttle, watchers::Watchers,
     },
 };
 
@@ -371,6 +371,7 @@ pub(super) fn build(
         config.mcp_off.clone(),
         Arc::clone(&upstreams),
     )?;
+    let watchers = Watchers::default();
     let web = Arc::new(Web {
         store: Arc::clone(store),
         provider,
@@ -386,7 +387,10 @@ pub(super) fn build(
         probe: Probe::default(),
         rendered: RenderedDocuments::default(),
         experiments,
+        watchers: watchers.clone(),
+        clock: Arc::clone(clock),
     });
+    notifications::listen(store, move |entries| watchers.tell(entries));
     Ok(Arc::new(Appliance {
         web,
         mcp,

@@ -4,6 +4,7 @@
 //! finds the one in the file finds the other.
 
 mod inbox;
+mod plain_text;
 mod push;
 mod react;
 mod send;
@@ -11,12 +12,13 @@ mod settings;
 mod templates;
 
 pub use inbox::{Filter, PAGE_LEN, Page, ReadStatus, list};
+pub use plain_text::plain_text;
 pub use push::{
     ATTEMPTS_MAX, Due, Endpoint, EndpointError, Outcome, PUSH_TTL, due, ensure_vapid,
     regenerate_vapid, retry_after, settle, subscribe, subscription, unsubscribe, vapid,
 };
 pub use react::react;
-pub use send::{Message, Refused, Told, message, send};
+pub use send::{Message, Refused, Told, message, report, send};
 pub use settings::{MUTED_MAX, methods, mute, switch, unmute};
 pub use templates::{TEMPLATES, TemplateRow, row};
 

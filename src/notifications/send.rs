@@ -116,7 +116,7 @@ pub fn message(template: Template, about: &str, targets: Vec<Id>) -> Message {
 }
 
 /// `text` in Markdown that shows it and nothing else: a client chooses its own name.
-fn as_text(text: &str) -> String {
+pub(super) fn as_text(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         // CommonMark §2.4: any ASCII punctuation may be escaped.
@@ -128,12 +128,44 @@ fn as_text(text: &str) -> String {
     escaped
 }
 
+/// What becomes of a message that has no room in the queue of pushes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WhenFull {
+    /// Whoever sends it is told, and nothing is kept.
+    Refuse,
+    /// The inbox has it.
+    InboxOnly,
+}
+
 /// Tells `user_id`: in the inbox, and by push to every browser of theirs, as they want it.
 pub fn send(
     tx: &mut WriteTx<'_>,
     act: Act<'_>,
     user_id: Id,
     message: Message,
+) -> Result<Result<Told, Refused>, StoreError> {
+    deliver(tx, act, user_id, message, WhenFull::Refuse)
+}
+
+/// Tells `user_id` what Keystead itself reports; in the inbox at least, whatever the queue has.
+///
+/// Whom it cannot be told, such as a user who may not sign in, is not told: it has happened all the
+/// same.
+pub fn report(
+    tx: &mut WriteTx<'_>,
+    act: Act<'_>,
+    user_id: Id,
+    message: Message,
+) -> Result<(), StoreError> {
+    deliver(tx, act, user_id, message, WhenFull::InboxOnly).map(drop)
+}
+
+fn deliver(
+    tx: &mut WriteTx<'_>,
+    act: Act<'_>,
+    user_id: Id,
+    message: Message,
+    when_full: WhenFull,
 ) -> Result<Result<Told, Refused>, StoreError> {
     if let Err(refused) = check(&message) {
         return Ok(Err(refused));
@@ -148,14 +180,17 @@ pub fn send(
     if is_muted || !(methods.inbox || methods.push) {
         return Ok(Ok(Told::Unwanted));
     }
-    let browsers = if methods.push {
+    let mut browsers = if methods.push {
         pushes::list_of_user(tx, user_id)?
     } else {
         Vec::new()
     };
     // Before anything is written: a refusal leaves nothing behind.
     if !push::has_room(tx, browsers.len())? {
-        return Ok(Err(Refused::QueueFull));
+        match when_full {
+            WhenFull::Refuse => return Ok(Err(Refused::QueueFull)),
+            WhenFull::InboxOnly => browsers.clear(),
+        }
     }
     let notification = Notification {
         id: Id::generate(act.now, act.entropy),

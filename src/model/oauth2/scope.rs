@@ -74,7 +74,10 @@ pub const APPS_WRITE: &str = "apps:write";
 pub const SETTINGS_READ: &str = "settings:read";
 /// Changing the settings of the box; for an owner.
 pub const SETTINGS_WRITE: &str = "settings:write";
-
+/// The person's inbox.
+pub const NOTIFICATIONS_READ: &str = "notifications:read";
+/// Telling the person something, and marking and removing what is in their inbox.
+pub const NOTIFICATIONS_WRITE: &str = "notifications:write";
 /// The log of what was done on the box; for an owner.
 pub const AUDIT_READ: &str = "audit:read";
 
@@ -117,6 +120,22 @@ pub const SCOPES: &[ScopeDefinition] = &[
         about: About::Person,
         effect: Effect::Destroys,
         words: "sign you out of any browser in which you are signed in",
+        minimal: Minimal::No,
+        opens: Opens::McpAndApi,
+    },
+    ScopeDefinition {
+        name: NOTIFICATIONS_READ,
+        about: About::Person,
+        effect: Effect::Reads,
+        words: "read the notifications in your inbox",
+        minimal: Minimal::No,
+        opens: Opens::McpAndApi,
+    },
+    ScopeDefinition {
+        name: NOTIFICATIONS_WRITE,
+        about: About::Person,
+        effect: Effect::Destroys,
+        words: "send you notifications, and mark and remove those in your inbox",
         minimal: Minimal::No,
         opens: Opens::McpAndApi,
     },
