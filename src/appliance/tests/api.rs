@@ -70,6 +70,8 @@ const OWNER_END: [u16; 9] = [401, 401, 401, 403, 403, 403, 403, 204, 204];
 /// What a person changes of their own, in a browser and by no token.
 const PERSON_CHANGE: [u16; 9] = [401, 401, 401, 403, 200, 403, 403, 200, 403];
 const PERSON_END: [u16; 9] = [401, 401, 401, 403, 204, 403, 403, 204, 403];
+/// What who may watch is told without a WebSocket.
+const NO_SOCKET: [u16; 9] = [401, 401, 401, 403, 426, 426, 426, 426, 426];
 /// What everybody who is somebody may change of their own.
 const CHANGE: [u16; 9] = [401, 401, 401, 403, 200, 200, 403, 200, 200];
 
@@ -78,6 +80,7 @@ const SECRETS: &str = "/api/v2/oauth2-provider/apps/{id}/secrets";
 const SECRET: &str = "/api/v2/oauth2-provider/apps/{id}/secrets/{sid}";
 const MY_GRANT: &str = "/api/v2/users/me/grants/{id}";
 const INBOX: &str = "/api/v2/notifications/inbox";
+const WATCH: &str = "/api/v2/notifications/inbox/watch";
 const ALL_READ: &str = "/api/v2/notifications/inbox/mark-all-as-read";
 const ENTRY: &str = "/api/v2/notifications/inbox/{id}";
 const READ_STATUS: &str = "/api/v2/notifications/inbox/{id}/read-status";
@@ -85,7 +88,7 @@ const SWITCHES: &str = "/api/v2/notifications/settings";
 const MUTED: &str = "/api/v2/notifications/settings/muted/{client_id}";
 
 /// Method, path, the scope that a token needs, and what each caller is answered.
-const EXPECTED: [Row; 27] = [
+const EXPECTED: [Row; 28] = [
     ("GET", APPS, "apps:read", READ),
     ("POST", APPS, "apps:write", OWNER_MAKE),
     ("GET", APP, "apps:read", READ),
@@ -106,6 +109,7 @@ const EXPECTED: [Row; 27] = [
     ("GET", "/api/v2/auth/scopes", "user:read", READ),
     ("DELETE", "/oauth2/tokens", "grants:write", END),
     ("GET", INBOX, "notifications:read", READ),
+    ("GET", WATCH, "notifications:read", NO_SOCKET),
     ("PUT", ALL_READ, "notifications:write", END),
     ("PUT", READ_STATUS, "notifications:write", CHANGE),
     ("DELETE", ENTRY, "notifications:write", END),

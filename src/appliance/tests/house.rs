@@ -25,7 +25,7 @@ use crate::{
     audit,
     config::{Config, flags::Flags},
     crypto::{entropy::Entropy, password},
-    http::{dispatch::Dispatcher, limits::Limits, server::Phase},
+    http::{dispatch::Dispatcher, limits::Limits, response::Response, server::Phase},
     mcp::upstreams::{Connect, testing::Nowhere},
     model::{
         audit::{Actor, Origin},
@@ -163,24 +163,33 @@ impl House {
         self.ask_from(Ipv4Addr::LOCALHOST.into(), ask).await
     }
 
-    /// The answer to a request from `peer`. `Host` is ours where the request names none.
+    /// The answer to a request from `peer`, read to its end.
     pub(super) async fn ask_from(&self, peer: IpAddr, ask: Ask) -> Answer {
-        let mut request = http::Request::new(Full::from(ask.body));
-        *request.method_mut() = ask.method;
-        *request.uri_mut() = ask.target.parse().expect("a target");
-        *request.headers_mut() = ask.headers;
-        let ours = self.app.web.provider.public_url.authority();
-        request
-            .headers_mut()
-            .entry(HOST)
-            .or_insert_with(|| ours.parse().expect("a host"));
-        let (parts, body) = self.dispatcher.answer(peer, request).await.into_parts();
+        let (parts, body) = self.begin(peer, ask).await.into_parts();
         let Ok(body) = body.collect().await;
         Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,
             body: String::from_utf8(body.to_bytes().into()).expect("answers are UTF-8"),
         }
+    }
+
+    /// The answer to a request from `peer`, whose body is still to come. `Host` is ours where the
+    /// request names none.
+    pub(super) async fn begin(&self, peer: IpAddr, ask: Ask) -> Response {
+        let mut request = http::Request::new(Full::from(ask.body));
+        *request.method_mut() = ask.method;
+        *request.uri_mut() = ask.target.parse().expect("a target");
+        *request.headers_mut() = ask.headers;
+        // As hyper does for every request that wants to become something else.
+        let upgrade = hyper::upgrade::on(&mut request);
+        request.extensions_mut().insert(upgrade);
+        let ours = self.app.web.provider.public_url.authority();
+        request
+            .headers_mut()
+            .entry(HOST)
+            .or_insert_with(|| ours.parse().expect("a host"));
+        self.dispatcher.answer(peer, request).await
     }
 
     pub(super) async fn get(&self, target: &str) -> Answer {

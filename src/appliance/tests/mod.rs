@@ -40,3 +40,4 @@ mod safekeeping;
 mod sign_in;
 mod token;
 mod upstreams;
+mod watch;

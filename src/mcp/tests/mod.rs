@@ -27,6 +27,7 @@ use crate::{
     http::{
         request::{Head, Request, RequestId},
         route::Captures,
+        stream::Line,
     },
     mcp::{
         Mcp,
@@ -324,6 +325,7 @@ fn raw(method: Method, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Requ
             captures: Captures::default(),
         },
         body: body.into(),
+        line: Line::default(),
     }
 }
 
