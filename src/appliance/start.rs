@@ -50,7 +50,7 @@ use crate::{
     },
     store::{Store, StoreError, meta},
     web::{
-        Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
+        self, Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
         throttle::Throttle,
     },
 };
@@ -439,7 +439,7 @@ pub(super) fn build(
             .as_deref()
             .map(metrics::read_token)
             .transpose()?,
-        figures: Default::default(),
+        figures: web::figures::Figures::default(),
     });
     Ok(Arc::new(Appliance {
         http: Arc::new(Figures::new(ROUTES.len())),

@@ -133,8 +133,8 @@ impl Handler {
         arguments: JsonObject,
     ) -> Result<CallToolResult, ErrorData> {
         let mut counting = self.catalogue.figures().begin();
-        let called = self.count(&mut counting, caller, name, arguments).await;
-        let (outcome, answer) = called;
+        let ended = self.count(&mut counting, caller, name, arguments).await;
+        let (outcome, answer) = ended;
         counting.end(outcome);
         answer
     }
@@ -322,8 +322,12 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = caller_of(&context)?;
         let arguments = request.arguments.unwrap_or_default();
-        let result = self.call(&caller, &request.name, arguments).await?;
-        Ok(result.into())
+        let call = self.call(&caller, &request.name, arguments);
+        // The library says that nobody waits for the answer any more, and leaves the rest to us.
+        tokio::select! {
+            result = call => Ok(result?.into()),
+            () = context.ct.cancelled() => Err(ErrorData::internal_error("taken back", None)),
+        }
     }
 
     async fn on_custom_request(

@@ -50,9 +50,8 @@ impl TokenOutcome {
                 TokenError::CodeReplayed | TokenError::RefreshReplayed | TokenError::DeviceReplayed,
             )) => Self::Replayed,
             Ok(Err(TokenError::DevicePending | TokenError::DeviceTooFast { .. })) => Self::Pending,
-            Ok(Err(_)) => Self::Refused,
             Err(error) if error.is_fault() => Self::Fault,
-            Err(_) => Self::Refused,
+            Ok(Err(_)) | Err(_) => Self::Refused,
         }
     }
 }

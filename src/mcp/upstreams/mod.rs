@@ -119,8 +119,9 @@ impl UpstreamError {
     /// Which did not.
     pub(super) const fn upstream(&self) -> &UpstreamName {
         match self {
-            Self::Busy(name) | Self::Asks(name) => name,
-            Self::Unavailable { name, .. }
+            Self::Busy(name)
+            | Self::Asks(name)
+            | Self::Unavailable { name, .. }
             | Self::Resting { name, .. }
             | Self::TooSlow { name, .. }
             | Self::Ended { name, .. }
