@@ -9,10 +9,12 @@ use crate::{
         audit::{Action, AuditEntry, Object},
         id::Id,
         notification::Template,
-        user::Role,
     },
-    notifications::send::{Message, message, send},
-    store::{Read, StoreError, WriteTx, audit, clients, grants, sessions, users},
+    notifications::{
+        owners::owners,
+        send::{Message, message, send},
+    },
+    store::{Read, StoreError, WriteTx, audit, clients, grants, sessions},
 };
 
 /// Entries that one write makes at the most; what is behind them is told to nobody.
@@ -23,7 +25,8 @@ type News = Option<(Vec<Id>, Message)>;
 
 /// Tells whom it concerns what was written down after `number`, and says who they are.
 ///
-/// A full queue of pushes does not undo what is reported: the inbox has it all the same.
+/// A full queue of pushes does not undo what is reported: [`send()`] keeps it in the inbox all the
+/// same.
 pub fn react(tx: &mut WriteTx<'_>, act: Act<'_>, number: u64) -> Result<Vec<Id>, StoreError> {
     let mut told = Vec::new();
     if audit::head(tx)?.number == number {
@@ -92,10 +95,8 @@ fn of_owners(tx: &dyn Read, entry: &AuditEntry, template: Template) -> Result<Ne
     let Some(client_id) = named(entry, "client_id") else {
         return Ok(None);
     };
-    let mut owners = users::list(tx)?;
-    owners.retain(|user| user.role == Role::Owner && user.disabled_at.is_none());
     let message = message(template, &client_name(tx, client_id)?, vec![client_id]);
-    Ok(Some((owners.iter().map(|user| user.id).collect(), message)))
+    Ok(Some((owners(tx)?, message)))
 }
 
 /// A browser is new if the person has signed in before, and from none that calls itself so.
