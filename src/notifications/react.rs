@@ -9,10 +9,12 @@ use crate::{
         audit::{Action, AuditEntry, Object},
         id::Id,
         notification::Template,
-        user::Role,
     },
-    notifications::send::{Message, message, report},
-    store::{Read, StoreError, WriteTx, audit, clients, grants, sessions, users},
+    notifications::{
+        owners::owners,
+        send::{Message, message, send},
+    },
+    store::{Read, StoreError, WriteTx, audit, clients, grants, sessions},
 };
 
 /// Entries that one write makes at the most; what is behind them is told to nobody.
@@ -21,14 +23,29 @@ const ENTRIES_MAX: usize = 64;
 /// Whom an entry concerns, and what they are told.
 type News = Option<(Vec<Id>, Message)>;
 
+/// What of it anybody is told.
+const REPORTED: [Action; 5] = [
+    Action::ConsentGiven,
+    Action::TokenReplayed,
+    Action::CodeReplayed,
+    Action::SessionOpened,
+    Action::SecretRemoved,
+];
+
 /// Tells whom it concerns what this closure has written down until now.
 ///
-/// A full queue of pushes does not undo what is reported, and the inbox has it all the same.
+/// A full queue of pushes does not undo what is reported: the inbox has it all the same. Whoever
+/// does not want to hear of it, and whoever may not sign in any more, is told nothing.
 pub fn react(tx: &mut WriteTx<'_>, act: Act<'_>) -> Result<(), StoreError> {
+    // Most writes report nothing, and must not pay for those that do.
+    if !audit::has_written(tx, &REPORTED) {
+        return Ok(());
+    }
     for chained in audit::list_written(tx, ENTRIES_MAX)? {
         if let Some((readers, message)) = news(tx, &chained.entry)? {
             for reader in readers {
-                report(tx, act, reader, message.clone())?;
+                // What became of it changes nothing of what is reported.
+                drop(send(tx, act, reader, message.clone())?);
             }
         }
     }
@@ -84,10 +101,8 @@ fn of_owners(tx: &dyn Read, entry: &AuditEntry, template: Template) -> Result<Ne
     let Some(client_id) = named(entry, "client_id") else {
         return Ok(None);
     };
-    let mut owners = users::list(tx)?;
-    owners.retain(|user| user.role == Role::Owner && user.disabled_at.is_none());
     let message = message(template, &client_name(tx, client_id)?, vec![client_id]);
-    Ok(Some((owners.iter().map(|user| user.id).collect(), message)))
+    Ok(Some((owners(tx)?, message)))
 }
 
 /// A browser is new if the person has signed in before, and from none that calls itself so.

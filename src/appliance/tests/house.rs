@@ -25,7 +25,12 @@ use crate::{
     audit,
     config::{Config, flags::Flags},
     crypto::{entropy::Entropy, password},
-    http::{dispatch::Dispatcher, limits::Limits, response::Response, server::Phase},
+    http::{
+        dispatch::{Application, Dispatcher},
+        limits::Limits,
+        response::Response,
+        server::Phase,
+    },
     mcp::upstreams::{Connect, testing::Nowhere},
     model::{
         audit::{Actor, Origin},
@@ -41,7 +46,7 @@ use crate::{
     },
     store::{
         Store, StoreError, WriteTx,
-        sweep::{Pass, Step},
+        sweep::{Kept, Pass, Step},
     },
 };
 
@@ -163,33 +168,16 @@ impl House {
         self.ask_from(Ipv4Addr::LOCALHOST.into(), ask).await
     }
 
-    /// The answer to a request from `peer`, read to its end.
+    /// The answer to a request from `peer`. `Host` is ours where the request names none.
     pub(super) async fn ask_from(&self, peer: IpAddr, ask: Ask) -> Answer {
-        let (parts, body) = self.begin(peer, ask).await.into_parts();
-        let Ok(body) = body.collect().await;
-        Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: String::from_utf8(body.to_bytes().into()).expect("answers are UTF-8"),
-        }
+        let ours = self.app.web.provider.public_url.authority();
+        asked_from(&self.dispatcher, peer, ours, ask).await
     }
 
-    /// The answer to a request from `peer`, whose body is still to come. `Host` is ours where the
-    /// request names none.
+    /// The answer to a request from `peer`, whose body is still to come.
     pub(super) async fn begin(&self, peer: IpAddr, ask: Ask) -> Response {
-        let mut request = http::Request::new(Full::from(ask.body));
-        *request.method_mut() = ask.method;
-        *request.uri_mut() = ask.target.parse().expect("a target");
-        *request.headers_mut() = ask.headers;
-        // As hyper does for every request that wants to become something else.
-        let upgrade = hyper::upgrade::on(&mut request);
-        request.extensions_mut().insert(upgrade);
         let ours = self.app.web.provider.public_url.authority();
-        request
-            .headers_mut()
-            .entry(HOST)
-            .or_insert_with(|| ours.parse().expect("a host"));
-        self.dispatcher.answer(peer, request).await
+        begun_from(&self.dispatcher, peer, ours, ask).await
     }
 
     pub(super) async fn get(&self, target: &str) -> Answer {
@@ -226,7 +214,7 @@ impl House {
 
     /// One whole pass of the sweeper at `now`, in one step, with the audit log kept for good.
     pub(super) async fn sweep(&self, now: Timestamp) -> Step {
-        let pass = Pass::begin(now, Duration::MAX);
+        let pass = Pass::begin(now, Kept::FOR_GOOD);
         let swept = self
             .store
             .write(move |tx| audit::sweep(tx, now, pass, usize::MAX));
@@ -289,6 +277,51 @@ impl House {
         let tokens = Tokens::of(&self.token(&app.exchange(&code)).await);
         (ada, app, tokens)
     }
+}
+
+/// The answer of `dispatcher`, which is known as `host`, to a request from this machine.
+pub(super) async fn asked<A: Application>(
+    dispatcher: &Dispatcher<A>,
+    host: &str,
+    ask: Ask,
+) -> Answer {
+    asked_from(dispatcher, Ipv4Addr::LOCALHOST.into(), host, ask).await
+}
+
+async fn asked_from<A: Application>(
+    dispatcher: &Dispatcher<A>,
+    peer: IpAddr,
+    host: &str,
+    ask: Ask,
+) -> Answer {
+    let answer = begun_from(dispatcher, peer, host, ask).await;
+    let (parts, body) = answer.into_parts();
+    let Ok(body) = body.collect().await;
+    Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body: String::from_utf8(body.to_bytes().into()).expect("answers are UTF-8"),
+    }
+}
+
+async fn begun_from<A: Application>(
+    dispatcher: &Dispatcher<A>,
+    peer: IpAddr,
+    host: &str,
+    ask: Ask,
+) -> Response {
+    let mut request = http::Request::new(Full::from(ask.body));
+    *request.method_mut() = ask.method;
+    *request.uri_mut() = ask.target.parse().expect("a target");
+    *request.headers_mut() = ask.headers;
+    // As hyper does for every request that wants to become something else.
+    let upgrade = hyper::upgrade::on(&mut request);
+    request.extensions_mut().insert(upgrade);
+    request
+        .headers_mut()
+        .entry(HOST)
+        .or_insert_with(|| host.parse().expect("a host"));
+    dispatcher.answer(peer, request).await
 }
 
 fn in_memory(entropy: &dyn Entropy) -> Store {

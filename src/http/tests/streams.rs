@@ -71,7 +71,8 @@ async fn a_reader_that_speaks_is_told_why_it_is_over() {
         assert_eq!(next(&mut socket).await, Message::text("hello"));
         socket.send(speech).await.expect("sent");
         assert_eq!(closed(&mut socket).await.0, 1008);
-        assert!(soon(socket.next()).await.is_none(), "nothing after the end");
+        let more = soon(socket.next()).await;
+        assert!(!matches!(more, Some(Ok(_))), "{more:?} after the end");
     }
     // What every reader may say.
     let mut socket = open(&server).await;

@@ -14,12 +14,12 @@ use crate::{
         id::Id,
         user::{Role, User},
     },
-    oauth2provider::access::{self, AccessError},
+    oauth2provider::access::{self, AccessError, Opened},
     store::{Read, StoreError},
     web::{
         Web,
         api::error::ApiRefusal,
-        credentials::{BearerRefusal, bearer_of_kind, by},
+        credentials::{BearerRefusal, Caller, NO_PERSON, bearer_of_kind, by},
     },
 };
 
@@ -117,9 +117,9 @@ impl Web {
                 let resource = self.provider.resource_at("");
                 let credential = &shown.credential;
                 match access::check_access(tx, now, &self.provider, credential, &resource) {
-                    Ok(access) => Ok(access.scopes.contains(shown.scope)),
+                    Ok(Opened::Person(access)) => Ok(access.scopes.contains(shown.scope)),
                     Err(AccessError::Store(fault)) => Err(fault),
-                    Err(_) => Ok(false),
+                    Ok(Opened::Client(_)) | Err(_) => Ok(false),
                 }
             }
         }
@@ -153,11 +153,26 @@ impl Web {
             }
             Err(BearerRefusal::Missing) => self.admit_session(head, needs).await,
             Err(BearerRefusal::Wrong(why)) => Err(self.unauthorized(needs, Some(&why))),
-            Err(BearerRefusal::NoPerson) => {
-                let detail = AccessError::NoPerson.to_string();
-                Err(ApiRefusal::forbidden(detail).into_response())
-            }
+            Err(BearerRefusal::NoPerson) => Err(ApiRefusal::forbidden(NO_PERSON).into_response()),
             Err(BearerRefusal::Fault(fault)) => Err(ApiRefusal::from(fault).into_response()),
+        }
+    }
+
+    /// The same where a client may call in its own name, which is in nobody's role.
+    pub(in crate::web) async fn admit_client_to_api(
+        &self,
+        head: &Head,
+        needs: Needs,
+    ) -> Result<Caller, Response> {
+        match self.find_opened(head, "") {
+            Ok(Opened::Client(client)) if client.scopes.contains(needs.scope) => {
+                Ok(Caller::Client(Box::new(client)))
+            }
+            Ok(Opened::Client(_)) => Err(self.scope_missing(needs)),
+            _ => {
+                let caller = self.admit_to_api(head, needs).await?;
+                Ok(Caller::Api(Box::new(caller)))
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use std::{fmt::Display, sync::Arc};
 use http::StatusCode;
 use serde::Serialize;
 
-use self::item::{Format, Item};
+pub(super) use self::item::{Format, Item};
 use crate::{
     http::{
         params::Params,
