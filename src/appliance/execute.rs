@@ -280,6 +280,11 @@ fn query(tx: &dyn Read, known: &Known, command: &Command) -> Result<Option<Reply
             Reply::Resources(servers.iter().map(resource_row).collect())
         }
         Command::UpstreamList => upstreams::list(tx, known)?,
+        Command::PublicUrl => {
+            let url = known.public_url.as_ref();
+            let url = url.ok_or_else(|| Refused::because("its public URL is not known"))?;
+            Reply::PublicUrl(url.to_string())
+        }
         Command::ClientPins => pins::list(tx)?,
         Command::AuditVerify => {
             let verified = audit::verify(tx).map_err(Refused::because)?;
