@@ -15,8 +15,8 @@ use crate::{
     mcp::{self, MCP_BODY_BYTES_MAX},
     model::{
         oauth2::scope::{
-            APPS_READ, APPS_WRITE, AUDIT_READ, GRANTS_READ, GRANTS_WRITE, SESSIONS_READ,
-            SETTINGS_READ, SETTINGS_WRITE, USER_READ,
+            APPS_READ, APPS_WRITE, AUDIT_READ, GRANTS_READ, GRANTS_WRITE, NOTIFICATIONS_WRITE,
+            SESSIONS_READ, SETTINGS_READ, SETTINGS_WRITE, USER_READ,
         },
         user::Role,
     },
@@ -211,6 +211,18 @@ pub static ROUTES: &[Route<Appliance>] = &[
     api!(GET "/api/v2/experiments/available", USER_READ, Member, api::experiments::available),
     api!(GET "/api/v2/audit", AUDIT_READ, Owner, api::audit::search),
     api!(GET "/api/v2/auth/scopes", USER_READ, Member, api::scopes::list),
+    Route::new(
+        ::http::Method::POST,
+        "/api/v2/notifications/custom",
+        Access::ApiOrClient(Needs {
+            scope: NOTIFICATIONS_WRITE,
+            role: Role::Member,
+        }),
+        |app: Arc<Appliance>, request, caller| {
+            Box::pin(api::custom::post(Arc::clone(&app.web), request, caller))
+        },
+    )
+    .body_bytes_max(API_BODY_BYTES_MAX),
     web!(GET "/api/v2/buildinfo", Anyone, api::buildinfo::get),
     api!(DELETE "/oauth2/tokens", GRANTS_WRITE, Member, api::grants::remove_of_client),
     web!(GET "/healthz", Anyone, health::healthz),
@@ -249,7 +261,7 @@ async fn mcp(app: Arc<Appliance>, request: Request, caller: Caller, path: &str) 
             }
         }
         // The route asks for a bearer; if none was checked, nothing is done.
-        Caller::Anyone | Caller::Visitor(_) | Caller::Api(_) => {
+        Caller::Anyone | Caller::Visitor(_) | Caller::Api(_) | Caller::Client(_) => {
             refused(StatusCode::UNAUTHORIZED, "no credential")
         }
     }

@@ -56,6 +56,8 @@ pub enum Endpoint {
     DeviceCode,
     /// A message at the MCP endpoint.
     Mcp,
+    /// A notification that is not of Keystead itself.
+    Notification,
 }
 
 impl Endpoint {
@@ -70,6 +72,7 @@ impl Endpoint {
             Self::DeviceAuthorization => "device_authorization",
             Self::DeviceCode => "device_code",
             Self::Mcp => "mcp",
+            Self::Notification => "notification",
         }
     }
 }
@@ -87,6 +90,8 @@ pub enum Per {
     Session,
     /// Each grant, whichever of its tokens is shown: a new one is no new allowance.
     Grant,
+    /// Each who sends, for each who would read it.
+    Sender,
     /// All callers together.
     Box,
 }
@@ -100,6 +105,7 @@ impl Per {
             Self::Client => "client",
             Self::Session => "session",
             Self::Grant => "grant",
+            Self::Sender => "sender",
             Self::Box => "box",
         }
     }
@@ -203,6 +209,14 @@ pub const LIMITS: &[Limit] = &[
     ),
     // A model calls a few tools a second; a program that loops is held here.
     limit(Endpoint::Mcp, Per::Grant, 600, Duration::from_millis(20)),
+    // A client that goes on for ever takes two days to push everything else out of an inbox, and
+    // its person can mute it.
+    limit(
+        Endpoint::Notification,
+        Per::Sender,
+        30,
+        Duration::from_secs(20),
+    ),
     // Strangers alone never fill the box: what they register in `client.unapproved_ttl` is less
     // than what it holds.
     limit(
@@ -228,6 +242,8 @@ pub enum Subject<'a> {
     Session(Id),
     /// Somebody with a token of this grant.
     Grant(Id),
+    /// This client, or this person, who would tell something to that person.
+    Sender(Id, Id),
     /// Anybody.
     Everybody,
 }
@@ -240,6 +256,7 @@ impl Subject<'_> {
             Self::Client(_) | Self::PublicClient(..) => Per::Client,
             Self::Session(_) => Per::Session,
             Self::Grant(_) => Per::Grant,
+            Self::Sender(..) => Per::Sender,
             Self::Everybody => Per::Box,
         }
     }
@@ -250,6 +267,7 @@ impl Subject<'_> {
             Self::Account(name) => name.trim().to_ascii_lowercase().into_bytes(),
             Self::Address(address) => address_key(address).to_vec(),
             Self::PublicClient(id, address) => [*id.as_bytes(), address_key(address)].concat(),
+            Self::Sender(from, to) => [*from.as_bytes(), *to.as_bytes()].concat(),
             Self::Client(id) | Self::Session(id) | Self::Grant(id) => id.as_bytes().to_vec(),
             Self::Everybody => Vec::new(),
         }
@@ -468,6 +486,10 @@ mod tests {
                     (session(1), Some(session(2)))
                 }
                 Per::Grant => (Subject::Grant(id(1)), Some(Subject::Grant(id(2)))),
+                Per::Sender => {
+                    let other = Subject::Sender(id(1), id(3));
+                    (Subject::Sender(id(1), id(2)), Some(other))
+                }
                 Per::Box => (Subject::Everybody, None),
             };
             let (throttle, burst) = (throttle(), row.burst.get());
@@ -596,6 +618,7 @@ mod tests {
                 Endpoint::DeviceAuthorization => "`POST /oauth2/device_authorization`",
                 Endpoint::DeviceCode => "A try at a device's code",
                 Endpoint::Mcp => "A message at `/mcp`",
+                Endpoint::Notification => "A notification that a program sends",
             };
             let whom = match row.per {
                 Per::Account => "each account name",
@@ -603,6 +626,7 @@ mod tests {
                 Per::Client => "each client",
                 Per::Session => "each browser session",
                 Per::Grant => "each grant",
+                Per::Sender => "each sender, for each person who would read it",
                 Per::Box => "all together",
             };
             let (burst, period) = (row.burst, humantime::format_duration(row.period));

@@ -25,6 +25,7 @@ mod client_documents;
 mod codes;
 mod consent;
 mod crash;
+mod custom;
 mod device;
 mod discovery;
 mod faults;
