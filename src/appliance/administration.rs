@@ -123,6 +123,8 @@ pub enum Command {
         /// The set of tools; none for the first that is on.
         toolset: Option<String>,
     },
+    /// Say where browsers and clients reach the server.
+    PublicUrl,
     /// Check the chain of the audit log.
     AuditVerify,
     /// Search the audit log.
@@ -203,6 +205,8 @@ pub enum Reply {
     Backup,
     /// The connection speaks MCP from here on.
     Mcp,
+    /// Where browsers and clients reach the server.
+    PublicUrl(String),
     /// What is in the store, and what is wrong with it.
     Checked(CheckRow),
     /// The audit log holds together.

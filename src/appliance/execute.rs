@@ -28,7 +28,7 @@ use crate::{
             client_id::ClientId,
             resource::ResourceUri,
             resource_server::{ResourceServer, ServerIdentifier, ServerScope},
-            scope::{ScopeSet, find_definition},
+            scope::ScopeSet,
         },
         public_url::PublicUrl,
         timestamp::Timestamp,
@@ -280,6 +280,11 @@ fn query(tx: &dyn Read, known: &Known, command: &Command) -> Result<Option<Reply
             Reply::Resources(servers.iter().map(resource_row).collect())
         }
         Command::UpstreamList => upstreams::list(tx, known)?,
+        Command::PublicUrl => {
+            let url = known.public_url.as_ref();
+            let url = url.ok_or_else(|| Refused::because("its public URL is not known"))?;
+            Reply::PublicUrl(url.to_string())
+        }
         Command::ClientPins => pins::list(tx)?,
         Command::AuditVerify => {
             let verified = audit::verify(tx).map_err(Refused::because)?;
@@ -420,21 +425,8 @@ fn parse_scope(text: &str) -> Result<ScopeSet, Refused> {
 
 /// A client may be given the scopes of this box, of its upstreams and of every resource server.
 fn check_scope(tx: &dyn Read, known: &Known, scope: Option<&ScopeSet>) -> Result<(), Refused> {
-    let Some(scope) = scope else { return Ok(()) };
-    let servers = resource_servers::list(tx)?;
-    let of_upstreams = upstreams::scopes(tx, known)?;
-    let is_known = |name: &str| {
-        let of_server = servers
-            .iter()
-            .any(|server| server.find_scope(name).is_some());
-        find_definition(name).is_some() || of_server || of_upstreams.iter().any(|s| s == name)
-    };
-    match scope.iter().find(|name| !is_known(name)) {
-        None => Ok(()),
-        Some(name) => Err(Refused::because(format!(
-            "scope: expected scopes of this box or of a resource server, found {name:?}"
-        ))),
-    }
+    apps::check_scope(tx, &known.upstreams, scope)
+        .map_err(|error| Refused::because(format!("scope: {error}")))
 }
 
 fn parse_server_scopes(names: &[String], words: &[String]) -> Result<Vec<ServerScope>, Refused> {

@@ -67,6 +67,7 @@ fn json(reply: &Reply) -> Result<String, Failure> {
         | Reply::Upstreams(_)
         | Reply::Pins(_) => serde_json::to_string(reply),
         Reply::Upstream(upstream) => serde_json::to_string(upstream),
+        Reply::PublicUrl(url) => serde_json::to_string(url),
         Reply::ResourceCreated {
             resource,
             client_secret,
@@ -122,6 +123,7 @@ fn text(reply: &Reply) -> String {
             client_secret,
         } => client_list(client, client_secret.as_deref()),
         Reply::Upstreams(upstreams) => upstream_table(upstreams),
+        Reply::PublicUrl(url) => format!("{url}\n"),
         Reply::Upstream(upstream) => upstream_table(std::slice::from_ref(upstream)),
         Reply::Resources(resources) => resource_table(resources),
         Reply::ResourceCreated {

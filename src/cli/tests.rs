@@ -223,6 +223,7 @@ fn help_is_short_and_complete() {
         "client pin",
         "upstream",
         "upstream add",
+        "connect",
         "mcp",
         "backup",
         "restore",

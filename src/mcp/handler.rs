@@ -40,7 +40,7 @@ use crate::{
 /// our version.
 pub(super) const TOOLS_TTL_MS: u64 = 60_000;
 
-/// What becomes of a call over a stream that ends before it.
+/// What becomes of a call whose answer nobody waits for.
 const GIVEN_UP: &str = "the call was given up: it was cancelled, or the server is stopping";
 
 /// What a model reads before it uses any tool.
@@ -342,7 +342,7 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = caller_of(&context)?;
         let arguments = request.arguments.unwrap_or_default();
-        // Over HTTP a hang-up gives up the future itself; a stream says it with a message.
+        // The library says that nobody waits for the answer any more, and leaves the rest to us.
         let call = self.call(&caller, &request.name, arguments);
         tokio::select! {
             result = call => Ok(result?.into()),
