@@ -19,6 +19,7 @@ pub mod runtime;
 pub mod accounts;
 pub mod audit;
 pub mod experiments;
+pub mod notifications;
 pub mod oauth2provider;
 
 pub mod store;

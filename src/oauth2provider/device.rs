@@ -25,9 +25,10 @@ use crate::{
         apps::ProvenClient,
         authorize::{ConsentError, Person, add_grant, approve_client},
         resources::{self, Asked, RequestError, Resource},
+        revoke,
         tokens::{self, Entitlement, Issued, Outcome, TokenError},
     },
-    store::{Read, StoreError, WriteTx, clients, devices, grants, tokens as token_store},
+    store::{Read, StoreError, WriteTx, clients, devices, grants},
 };
 
 /// User codes that are tried before a device is told to come back: even with every place taken,
@@ -316,9 +317,7 @@ pub fn poll(
         return Ok(Err(TokenError::DeviceForeign));
     }
     if let DeviceStage::Exchanged { family_id } = device.stage {
-        token_store::remove_family(tx, family_id);
-        let object = Object::Family(family_id);
-        audit::record(tx, moment.by, Action::CodeReplayed, object, [])?;
+        revoke::end_replayed(tx, moment, Action::CodeReplayed, family_id)?;
         return Ok(Err(TokenError::DeviceReplayed));
     }
     if device.expires_at.has_passed(moment.now) {

@@ -6,7 +6,7 @@ use crate::{
         audit::{Action, Change, Object, Origin},
         credential::{Credential, CredentialKind},
         id::Id,
-        oauth2::{client::Client, grant::Grant},
+        oauth2::{client::Client, grant::Grant, token::Holder},
         timestamp::Timestamp,
     },
     oauth2provider::{Moment, rotation::is_of_family},
@@ -130,4 +130,24 @@ fn end_grant(tx: &mut WriteTx<'_>, by: &Origin, grant: &Grant) -> Result<(), Sto
         Object::Grant(grant.id),
         changes,
     )
+}
+
+/// Ends a family because something came a second time, and writes down whose it was: they are told.
+pub(super) fn end_replayed(
+    tx: &mut WriteTx<'_>,
+    moment: Moment<'_>,
+    action: Action,
+    family_id: Id,
+) -> Result<(), StoreError> {
+    let family = tokens::find_family(tx, family_id)?;
+    tokens::remove_family(tx, family_id);
+    let client_id = family.as_ref().map(|family| family.client_id);
+    let user_id = family.and_then(|family| match family.holder {
+        Holder::Person { user_id, .. } => Some(user_id),
+        Holder::Client => None,
+    });
+    let named = [("client_id", client_id), ("user_id", user_id)];
+    let changes = named.map(|(field, id)| id.map(|id| Change::to(field, &id)));
+    let object = Object::Family(family_id);
+    audit::record(tx, moment.by, action, object, changes.into_iter().flatten())
 }

@@ -26,6 +26,7 @@ use crate::{
         app_secrets::{self, LAST_USE_PRECISION},
         apps::ProvenClient,
         resources::{self, Asked, RequestError},
+        revoke,
         rotation::{Position, position, successor},
     },
     store::{Read, StoreError, WriteTx, clients, codes, tokens},
@@ -210,14 +211,7 @@ pub fn exchange_code(
         // RFC 6749 §4.1.2: "SHOULD revoke (when possible) all tokens previously issued based on
         // that authorization code". Threat 11.
         CodeStage::Exchanged { family_id } => {
-            tokens::remove_family(tx, family_id);
-            audit::record(
-                tx,
-                moment.by,
-                Action::CodeReplayed,
-                Object::Family(family_id),
-                [],
-            )?;
+            revoke::end_replayed(tx, moment, Action::CodeReplayed, family_id)?;
             return Ok(Err(TokenError::CodeReplayed));
         }
     }
@@ -511,14 +505,7 @@ pub fn refresh(
     match position {
         Position::Invented => return Ok(Err(TokenError::RefreshUnknown)),
         Position::Replayed => {
-            tokens::remove_family(tx, family.id);
-            audit::record(
-                tx,
-                moment.by,
-                Action::TokenReplayed,
-                Object::Family(family.id),
-                [],
-            )?;
+            revoke::end_replayed(tx, moment, Action::TokenReplayed, family.id)?;
             return Ok(Err(TokenError::RefreshReplayed));
         }
         Position::Current | Position::JustReplaced => {}

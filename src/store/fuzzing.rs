@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use crate::{
     model::{
         audit::{ChainEnd, ChainedEntry},
+        notification::{Notification, NotificationSettings},
         oauth2::{
             client::{Client, ClientSecret},
             client_document::PinnedDocument,
@@ -14,6 +15,7 @@ use crate::{
             resource_server::ResourceServer,
             token::{AccessToken, TokenFamily},
         },
+        push::{QueuedPush, Subscription},
         session::Session,
         upstream::AddedUpstream,
         user::User,
@@ -21,6 +23,7 @@ use crate::{
     store::{
         codec::{self, Record},
         meta::{Claim, Settings},
+        notifications::InboxCounts,
     },
 };
 
@@ -42,6 +45,11 @@ const RECORDS: &[fn(&[u8])] = &[
     of::<DeviceAuthorization>,
     of::<ResourceServer>,
     of::<AddedUpstream>,
+    of::<Notification>,
+    of::<NotificationSettings>,
+    of::<InboxCounts>,
+    of::<Subscription>,
+    of::<QueuedPush>,
 ];
 
 /// Reads `bytes` as a record of the kind that `kind` chooses. What can be read can be written, and

@@ -3,7 +3,7 @@
 use bincode::{Decode, Encode};
 
 use crate::{
-    crypto::{digest::Digest, keyed::Key},
+    crypto::{digest::Digest, keyed::Key, web_push::VapidKey},
     model::{audit::ChainEnd, timestamp::Timestamp},
     store::{
         Read, WriteTx, audit,
@@ -19,6 +19,7 @@ const CLAIM: &[u8] = b"claim";
 const SETTINGS: &[u8] = b"settings";
 const PROBE: &[u8] = b"probe";
 const CURSOR: &[u8] = b"migration";
+const VAPID: &[u8] = b"vapid";
 
 /// The link by which the box gets its owner.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -121,6 +122,16 @@ pub fn put_settings(tx: &mut WriteTx<'_>, settings: &Settings) -> Result<(), Sto
     Ok(())
 }
 
+/// The pair by which push services know this box, in PKCS #8, if it has one.
+pub fn vapid(tx: &dyn Read) -> Result<Option<Vec<u8>>, StoreError> {
+    tx.get(Table::Meta, VAPID)
+}
+
+/// Keeps the pair by which push services know this box in the place of any other.
+pub fn put_vapid(tx: &mut WriteTx<'_>, pkcs8: Vec<u8>) {
+    tx.put(Table::Meta, VAPID, pkcs8);
+}
+
 /// Writes the time, to see whether the file takes it.
 pub fn put_probe(tx: &mut WriteTx<'_>, now: Timestamp) {
     tx.put(Table::Meta, PROBE, now.millis().to_be_bytes().to_vec());
@@ -134,6 +145,12 @@ pub(super) fn check_fact(name: &[u8], bytes: &[u8]) -> Result<(), StoreError> {
         PROBE => fixed::<8>(name, bytes).map(drop),
         CLAIM => codec::decode::<Claim>(bytes).map(drop),
         SETTINGS => codec::decode::<Settings>(bytes).map(drop),
+        VAPID => VapidKey::from_pkcs8(bytes)
+            .map(drop)
+            .map_err(|error| StoreError::Corrupt {
+                table: Table::Meta.name(),
+                reason: error.to_string(),
+            }),
         audit::HEAD | audit::BASE => codec::decode::<ChainEnd>(bytes).map(drop),
         _ => Err(StoreError::Corrupt {
             table: Table::Meta.name(),

@@ -50,6 +50,20 @@ pub enum Table {
     PinnedDocuments,
     /// Other MCP servers behind this one.
     Upstreams,
+    /// What people were told.
+    Notifications,
+    /// A user's notifications in the order they came, with when each was read.
+    NotificationsByUser,
+    /// How full a user's inbox is.
+    InboxCounts,
+    /// How a user wants to be told.
+    NotificationSettings,
+    /// Browsers that want to be told.
+    Subscriptions,
+    /// The same by the digest of their endpoint.
+    SubscriptionsByEndpoint,
+    /// What is on its way to them.
+    PushQueue,
 }
 
 /// One row of [`TABLES`].
@@ -169,6 +183,48 @@ pub const TABLES: &[TableDefinition] = &[
         "PinnedDocument",
     ),
     row(Table::Upstreams, "upstreams_v1", "name", "AddedUpstream"),
+    row(
+        Table::Notifications,
+        "notifications_v1",
+        "notification id",
+        "Notification",
+    ),
+    row(
+        Table::NotificationsByUser,
+        "notifications_by_user_v1",
+        "user id, notification id",
+        "empty, or when it was read, 8 bytes",
+    ),
+    row(
+        Table::InboxCounts,
+        "inbox_counts_v1",
+        "user id",
+        "InboxCounts",
+    ),
+    row(
+        Table::NotificationSettings,
+        "notification_settings_v1",
+        "user id",
+        "NotificationSettings",
+    ),
+    row(
+        Table::Subscriptions,
+        "subscriptions_v1",
+        "user id, subscription id",
+        "Subscription",
+    ),
+    row(
+        Table::SubscriptionsByEndpoint,
+        "subscriptions_by_endpoint_v1",
+        "digest of the endpoint",
+        "user id, subscription id",
+    ),
+    row(
+        Table::PushQueue,
+        "push_queue_v1",
+        "instant, push id",
+        "QueuedPush",
+    ),
 ];
 
 impl Table {

@@ -101,6 +101,15 @@ impl Keys {
         }
     }
 
+    /// Those of them after `last`.
+    #[must_use]
+    pub fn behind(self, last: &[u8]) -> Self {
+        Self {
+            start: Bound::Excluded(last.to_vec()),
+            ..self
+        }
+    }
+
     /// The same keys from the other end.
     #[must_use]
     pub fn newest_first(self) -> Self {

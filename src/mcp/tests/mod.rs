@@ -3,6 +3,7 @@
 mod callers;
 mod eras;
 mod figures;
+mod local;
 mod owner;
 mod random;
 mod refusals;

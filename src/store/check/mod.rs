@@ -267,7 +267,8 @@ fn shown(table: Table, key: &[u8]) -> String {
         | Table::ResourceServersByIdentifier
         | Table::ClientsByDocument
         | Table::PinnedDocuments
-        | Table::Upstreams => format!("{:?}", Digest::of(key)),
+        | Table::Upstreams
+        | Table::SubscriptionsByEndpoint => format!("{:?}", Digest::of(key)),
         Table::Users
         | Table::Sessions
         | Table::SessionsByUser
@@ -282,7 +283,13 @@ fn shown(table: Table, key: &[u8]) -> String {
         | Table::AccessTokens
         | Table::Devices
         | Table::ResourceServers
-        | Table::Expiry => hex(key),
+        | Table::Expiry
+        | Table::Notifications
+        | Table::NotificationsByUser
+        | Table::InboxCounts
+        | Table::NotificationSettings
+        | Table::Subscriptions
+        | Table::PushQueue => hex(key),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{
     model::{
         audit::ChainedEntry,
         id::Id,
+        notification::{Notification, NotificationSettings},
         oauth2::{
             client::{Client, ClientSecret},
             client_document::PinnedDocument,
@@ -14,6 +15,7 @@ use crate::{
             resource_server::ResourceServer,
             token::{AccessToken, TokenFamily},
         },
+        push::Subscription,
         session::Session,
         upstream::AddedUpstream,
         user::User,
@@ -23,7 +25,9 @@ use crate::{
         check::Checker,
         clients,
         codec::{self, Record},
-        devices, grants, meta, resource_servers, sessions,
+        devices, grants, meta,
+        notifications::{self, InboxCounts, NOTIFICATIONS_PER_USER_MAX},
+        pushes, resource_servers, sessions,
         sweep::{self, Swept},
         users,
     },
@@ -108,6 +112,20 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Table, key: &[u8], value: 
                 "stands at another name than its own",
             )
         }
+        Table::Notifications => check_notification(tx, key, value),
+        Table::NotificationsByUser => check_inbox_row(tx, key, value),
+        Table::InboxCounts => check_counts(tx, key, value),
+        Table::NotificationSettings => {
+            codec::id(table, key)?;
+            decode::<NotificationSettings>(value)?;
+            Ok(())
+        }
+        Table::Subscriptions => check_subscription(tx, key, value),
+        Table::SubscriptionsByEndpoint => check_endpoint(tx, key, value),
+        Table::PushQueue => holds!(
+            pushes::key(&decode(value)?) == key,
+            "stands at another instant or id than its own",
+        ),
     }
 }
 
@@ -269,6 +287,59 @@ fn check_user_code(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     holds!(
         device.is_some_and(|device| device.user_code_digest.as_bytes() == key),
         "names no device that has it",
+    )
+}
+
+fn check_notification(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
+    let notification: Notification = decode(value)?;
+    at_its_id(key, notification.id)?;
+    let index = Table::NotificationsByUser;
+    holds!(
+        is_indexed(tx, index, notification.user_id, notification.id)?,
+        "is not found by its user",
+    )
+}
+
+fn check_inbox_row(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
+    notifications::read_at(value)?;
+    let find_owner = |tx: &dyn Read, id| {
+        let found = notifications::find(tx, id)?;
+        Ok(found.map(|notification| notification.user_id))
+    };
+    check_pair(tx, Table::NotificationsByUser, key, &[], find_owner)
+}
+
+fn check_counts(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
+    let counts: InboxCounts = decode(value)?;
+    let user_id = codec::id(Table::InboxCounts, key)?;
+    let rows = notifications::rows_before(tx, user_id, None, NOTIFICATIONS_PER_USER_MAX)?;
+    let unread = rows.iter().filter(|row| row.read_at.is_none()).count();
+    holds!(
+        counts.total == rows.len() as u64 && counts.unread == unread as u64,
+        "is not what the inbox has",
+    )
+}
+
+fn check_subscription(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
+    let subscription: Subscription = decode(value)?;
+    holds!(
+        key == codec::pair(subscription.user_id, subscription.id),
+        "stands at another id than its own",
+    )?;
+    let digest = Subscription::endpoint_digest(&subscription.endpoint);
+    let found = tx.get(Table::SubscriptionsByEndpoint, digest.as_bytes())?;
+    holds!(
+        found.as_deref() == Some(key),
+        "is not found by its endpoint",
+    )
+}
+
+fn check_endpoint(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
+    let found: Option<Subscription> = codec::find(tx, value)?;
+    let digest = found.map(|found| Subscription::endpoint_digest(&found.endpoint));
+    holds!(
+        digest.is_some_and(|digest| digest.as_bytes() == key),
+        "names no browser that is told there",
     )
 }
 

@@ -321,7 +321,13 @@ fn stays(table: Table) -> bool {
         | Table::Expiry
         | Table::ClientsByDocument
         | Table::PinnedDocuments
-        | Table::Upstreams => true,
+        | Table::Upstreams
+        | Table::Notifications
+        | Table::NotificationsByUser
+        | Table::InboxCounts
+        | Table::NotificationSettings
+        | Table::Subscriptions
+        | Table::SubscriptionsByEndpoint => true,
         Table::Sessions
         | Table::SessionsByUser
         | Table::Grants
@@ -332,7 +338,8 @@ fn stays(table: Table) -> bool {
         | Table::TokenFamilies
         | Table::AccessTokens
         | Table::Devices
-        | Table::DevicesByUserCode => false,
+        | Table::DevicesByUserCode
+        | Table::PushQueue => false,
     }
 }
 

@@ -12,7 +12,8 @@ use bincode::Encode;
 
 use super::samples::{
     access_token, added_upstream, at, audit_entry, client, client_secret, code, device,
-    document_client, family, grant, id, pinned, resource_server, session, upstream_server, user,
+    document_client, family, grant, id, notification, notification_settings, pinned, queued_push,
+    resource_server, session, subscription, upstream_server, user,
 };
 use crate::{
     crypto::digest::Digest,
@@ -30,6 +31,7 @@ use crate::{
     store::{
         codec::{Record, decode, encode},
         meta::{Claim, Settings},
+        notifications::InboxCounts,
     },
 };
 
@@ -81,6 +83,40 @@ fn a_client_of_a_document_keeps_its_layout() {
          30303042304d4f436d7539727855634d795350fbb80b06436c617564650113687474703a2f2f6c6f\
          63616c686f73742f636201020001010109757365723a72656164011168747470733a2f2f612e6578\
          616d706c65000000010173000101630000fbe803fbd0070000",
+    );
+}
+
+#[test]
+fn what_notifications_are_made_of_keeps_its_layout() {
+    let browser = subscription(id(at(7), 4), id(at(7), 1));
+    assert_golden(
+        &notification(id(at(8), 2), id(at(7), 1)),
+        "01000000001f4002020202020202020202000000001b58010101010101010101010801000000001b\
+         580101010101010101010104446f6e650d2a2a416c6c2a2a206f6620697401044c6f6f6b062f696e\
+         626f780301000000001b5801010101010101010101fbe803",
+    );
+    assert_golden(
+        &notification_settings(id(at(8), 3)),
+        "010103010001000000001f4003030303030303030303",
+    );
+    assert_golden(
+        &InboxCounts {
+            total: 300,
+            unread: 2,
+        },
+        "01fb2c0102",
+    );
+    assert_golden(
+        &browser,
+        "01000000001b5804040404040404040404000000001b58010101010101010101011668747470733a\
+         2f2f707573682e6578616d706c652f31410406060606060606060606060606060606060606060606\
+         06060606060606060606060606060606060606060606060606060606060606060606060606060606\
+         060607070707070707070707070707070707fbe803",
+    );
+    assert_golden(
+        &queued_push(id(at(9), 5), &browser, id(at(8), 2)),
+        "0100000000232805050505050505050505fbd007000000001b580101010101010101010100000000\
+         1b5804040404040404040404000000001f400202020202020202020201fbb80b",
     );
 }
 

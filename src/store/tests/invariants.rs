@@ -3,11 +3,15 @@
 
 use super::samples::{
     access_token, added_upstream, at, client, client_secret, code, device, document_client, family,
-    grant, id, pinned, read, resource_server, session, store, user, write,
+    grant, id, notification, notification_settings, pinned, queued_push, read, resource_server,
+    session, store, subscription, user, write,
 };
 use crate::{
-    crypto::digest::Digest,
-    model::audit::{Action, Actor, AuditEntry, Object},
+    crypto::{digest::Digest, web_push::VapidKey},
+    model::{
+        audit::{Action, Actor, AuditEntry, Object},
+        push::Subscription,
+    },
     store::{
         Keys, Read, Store, StoreError, TABLES, Table, WriteTx, audit,
         check::{FAULTS_MAX, check},
@@ -15,7 +19,8 @@ use crate::{
         codec::{self, Record},
         codes, devices, grants,
         meta::{self, Claim, Settings},
-        resource_servers, sessions, tokens, upstreams, users,
+        notifications::{self, InboxCounts},
+        pushes, resource_servers, sessions, tokens, upstreams, users,
     },
 };
 
@@ -58,6 +63,15 @@ pub(super) fn fill(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
         let head = audit::head(tx)?;
         audit::append(tx, &head, entry(number))?;
     }
+    notifications::add(tx, &notification(id(at(1), 12), id(at(1), 1)))?;
+    notifications::add(tx, &notification(id(at(1), 13), id(at(1), 1)))?;
+    notifications::set_read(tx, id(at(1), 1), id(at(1), 12), Some(at(2)))?;
+    let settings = notification_settings(id(at(1), 2));
+    notifications::put_settings(tx, id(at(1), 1), &settings)?;
+    let browser = subscription(id(at(1), 14), id(at(1), 1));
+    pushes::add(tx, &browser)?;
+    pushes::enqueue(tx, &queued_push(id(at(1), 15), &browser, id(at(1), 12)))?;
+    meta::put_vapid(tx, VapidKey::generate().expect("a pair"));
     meta::put_claim(
         tx,
         &Claim {
@@ -104,6 +118,78 @@ const DAMAGES: &[(&str, Damage)] = &[
     ("meta_v1 claim: expected version 1, found 7", |tx| {
         tx.put(Table::Meta, b"claim", vec![7]);
     }),
+    (
+        "meta_v1 vapid: expected a key pair of the curve P-256 in PKCS #8",
+        |tx| tx.put(Table::Meta, b"vapid", vec![7]),
+    ),
+    (
+        "notifications_v1 0000000003e80c0c0c0c0c0c0c0c0c0c: is not found by its user",
+        |tx| {
+            let user_id = id(at(1), 1);
+            let key = codec::pair(user_id, id(at(1), 12));
+            tx.remove(Table::NotificationsByUser, &key);
+            let rest = InboxCounts {
+                total: 1,
+                unread: 1,
+            };
+            let rest = codec::encode(&rest).expect("a record");
+            tx.put(Table::InboxCounts, user_id.as_bytes(), rest);
+        },
+    ),
+    (
+        "notifications_by_user_v1 0000000003e8010101010101010101010000000003e80c0c0c0c0c0c0c0c0c0c: \
+         names a record that is gone or has another owner",
+        |tx| tx.remove(Table::Notifications, id(at(1), 12).as_bytes()),
+    ),
+    (
+        "inbox_counts_v1 0000000003e801010101010101010101: is not what the inbox has",
+        |tx| {
+            tx.put(
+                Table::InboxCounts,
+                id(at(1), 1).as_bytes(),
+                codec::encode(&InboxCounts {
+                    total: 2,
+                    unread: 2,
+                })
+                .expect("a record"),
+            );
+        },
+    ),
+    (
+        "notification_settings_v1 0000000003e801010101010101010101: expected version 1, found 9",
+        |tx| {
+            tx.put(
+                Table::NotificationSettings,
+                id(at(1), 1).as_bytes(),
+                vec![9],
+            );
+        },
+    ),
+    (
+        "subscriptions_v1 0000000003e8010101010101010101010000000003e80e0e0e0e0e0e0e0e0e0e: is not \
+         found by its endpoint",
+        |tx| {
+            let browser = subscription(id(at(1), 14), id(at(1), 1));
+            let digest = Subscription::endpoint_digest(&browser.endpoint);
+            tx.remove(Table::SubscriptionsByEndpoint, digest.as_bytes());
+        },
+    ),
+    (
+        "subscriptions_by_endpoint_v1 4bb06f8e…: names no browser that is told there",
+        |tx| tx.put(Table::SubscriptionsByEndpoint, &[7; 32], vec![7; 32]),
+    ),
+    (
+        "push_queue_v1 ffff: stands at another instant or id than its own",
+        |tx| {
+            let browser = subscription(id(at(1), 14), id(at(1), 1));
+            let push = queued_push(id(at(1), 15), &browser, id(at(1), 12));
+            tx.put(
+                Table::PushQueue,
+                &[0xff, 0xff],
+                codec::encode(&push).expect("a record"),
+            );
+        },
+    ),
     ("meta_v1 other: no such fact is known", |tx| {
         tx.put(Table::Meta, b"other", Vec::new());
     }),

@@ -1,10 +1,17 @@
 //! Records and stores to test with.
 
 use crate::{
-    crypto::{digest::Digest, entropy::Entropy},
+    crypto::{
+        digest::Digest,
+        entropy::Entropy,
+        web_push::{AUTH_LEN, PUBLIC_KEY_LEN},
+    },
     model::{
         audit::{Action, Actor, AuditEntry, Change, Object},
         id::Id,
+        notification::{
+            Button, Methods, Notification, NotificationSettings, Sender, Template, Urgency,
+        },
         oauth2::{
             client::{
                 AuthMethod, Client, ClientMetadata, ClientName, ClientOrigin, ClientSecret,
@@ -19,6 +26,7 @@ use crate::{
             scope::ScopeSet,
             token::{AccessToken, Holder, Predecessor, RefreshChain, TokenFamily},
         },
+        push::{PushKeys, QueuedPush, Subscription},
         session::Session,
         timestamp::Timestamp,
         upstream::{
@@ -147,6 +155,60 @@ pub(super) fn pinned(pinned_at: Timestamp) -> PinnedDocument {
             metadata: client(id(at(1), 1), None).metadata,
         },
         pinned_at,
+    }
+}
+
+/// What somebody was told, with every part that can be there.
+pub(super) fn notification(id: Id, user_id: Id) -> Notification {
+    Notification {
+        id,
+        user_id,
+        template: Template::Custom,
+        targets: vec![user_id],
+        title: "Done".to_owned(),
+        content: "**All** of it".to_owned(),
+        actions: vec![Button {
+            label: "Look".to_owned(),
+            url: "/inbox".parse().expect("a link"),
+        }],
+        urgency: Urgency::High,
+        sender: Sender::Client(user_id),
+        created_at: at(1),
+    }
+}
+
+pub(super) fn notification_settings(muted: Id) -> NotificationSettings {
+    let methods = Methods {
+        inbox: true,
+        push: false,
+    };
+    NotificationSettings {
+        switched: vec![(Template::NewBrowser, methods)],
+        muted: vec![muted],
+    }
+}
+
+pub(super) fn subscription(id: Id, user_id: Id) -> Subscription {
+    let mut point = [6; PUBLIC_KEY_LEN];
+    point[0] = 4;
+    Subscription {
+        id,
+        user_id,
+        endpoint: "https://push.example/1".parse().expect("a URL"),
+        keys: PushKeys::new(&point, &[7; AUTH_LEN]).expect("keys"),
+        created_at: at(1),
+    }
+}
+
+pub(super) fn queued_push(id: Id, subscription: &Subscription, about: Id) -> QueuedPush {
+    QueuedPush {
+        id,
+        due_at: at(2),
+        user_id: subscription.user_id,
+        subscription_id: subscription.id,
+        notification_id: about,
+        attempts: 1,
+        expires_at: at(3),
     }
 }
 

@@ -1,0 +1,24 @@
+//! Floor 2: what people are told, in their inbox and by push, and how they want to be told.
+//!
+//! What Keystead itself tells is told in the transaction of what it reports ([`react()`]): whoever
+//! finds the one in the file finds the other.
+
+mod inbox;
+mod push;
+mod react;
+mod send;
+mod settings;
+mod templates;
+
+pub use inbox::{Filter, PAGE_LEN, Page, ReadStatus, list};
+pub use push::{
+    ATTEMPTS_MAX, Due, Endpoint, EndpointError, Outcome, PUSH_TTL, due, ensure_vapid,
+    regenerate_vapid, retry_after, settle, subscribe, subscription, unsubscribe, vapid,
+};
+pub use react::react;
+pub use send::{Message, Refused, Told, message, send};
+pub use settings::{MUTED_MAX, methods, mute, switch, unmute};
+pub use templates::{TEMPLATES, TemplateRow, row};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! Push: who wants it, what is on its way, and what becomes of it.
+//!
+//! A message leaves the queue only once its push service has answered, so that it is delivered at
+//! least once; what has lost its worth is dropped and never sent late.
+
+use std::{str::FromStr, time::Duration};
+
+use crate::{
+    audit::Act,
+    crypto::web_push::{VapidKey, WebPushError},
+    model::{
+        https_url::{HttpsUrl, HttpsUrlError},
+        id::Id,
+        notification::Notification,
+        push::{PushKeys, QueuedPush, Subscription},
+        timestamp::Timestamp,
+    },
+    store::{
+        Read, StoreError, WriteTx, meta, notifications,
+        pushes::{self, SUBSCRIPTIONS_MAX},
+    },
+};
+
+/// How long a message is worth anything: what the push service is told as its TTL, too.
+pub const PUSH_TTL: Duration = Duration::from_hours(24);
+/// How often a message is tried at the most.
+pub const ATTEMPTS_MAX: u32 = 12;
+/// The wait before the second try; it doubles with each.
+const RETRY_FIRST: Duration = Duration::from_secs(5);
+/// The longest wait between two tries, whatever the push service asks for.
+const RETRY_MAX: Duration = Duration::from_hours(1);
+
+/// Where a push service takes messages for one browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint(HttpsUrl);
+
+/// Why a text is no such place. An address that must not be called is found when it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// Longer than any push service makes them.
+    #[error("expected at most {max} bytes, found {found}", max = Endpoint::LEN_MAX)]
+    Length {
+        /// Its bytes.
+        found: usize,
+    },
+    /// Not an https URL.
+    #[error(transparent)]
+    Url(#[from] HttpsUrlError),
+    /// It names a server and no browser.
+    #[error("expected the address of one browser at its push service, found the service alone")]
+    NoPath,
+}
+
+impl Endpoint {
+    /// Bytes of an endpoint at the most.
+    pub const LEN_MAX: usize = 1_024;
+}
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        let found = text.len();
+        if found > Self::LEN_MAX {
+            return Err(EndpointError::Length { found });
+        }
+        let url: HttpsUrl = text.parse()?;
+        let parts = url.to_url();
+        if parts.path() == "/" && parts.query().is_none() {
+            return Err(EndpointError::NoPath);
+        }
+        Ok(Self(url))
+    }
+}
+
+/// A subscription of `user_id` as it will be kept; nothing is written yet, so that a test push can
+/// be sent first.
+pub fn subscription(act: Act<'_>, user_id: Id, endpoint: Endpoint, keys: PushKeys) -> Subscription {
+    Subscription {
+        id: Id::generate(act.now, act.entropy),
+        user_id,
+        endpoint: endpoint.0,
+        keys,
+        created_at: act.now,
+    }
+}
+
+/// Keeps a browser that took its test push. `false` if there is no room for another.
+///
+/// An endpoint is one browser's: whoever subscribed it before no longer is.
+pub fn subscribe(tx: &mut WriteTx<'_>, subscription: &Subscription) -> Result<bool, StoreError> {
+    let is_known = pushes::find_by_endpoint(tx, &subscription.endpoint)?.is_some();
+    if !is_known && pushes::subscriptions_len(tx)? >= SUBSCRIPTIONS_MAX as u64 {
+        return Ok(false);
+    }
+    pushes::add(tx, subscription)?;
+    Ok(true)
+}
+
+/// Forgets the browser at `endpoint`. `false` if it is not one of `user_id`.
+pub fn unsubscribe(
+    tx: &mut WriteTx<'_>,
+    user_id: Id,
+    endpoint: &Endpoint,
+) -> Result<bool, StoreError> {
+    let found = pushes::find_by_endpoint(tx, &endpoint.0)?;
+    match found.filter(|found| found.user_id == user_id) {
+        None => Ok(false),
+        Some(subscription) => {
+            pushes::remove(tx, &subscription);
+            Ok(true)
+        }
+    }
+}
+
+/// Whether a message for `browsers` more browsers has room in the queue.
+pub(super) fn has_room(tx: &dyn Read, browsers: usize) -> Result<bool, StoreError> {
+    let after = pushes::queue_len(tx)?.saturating_add(browsers as u64);
+    Ok(after <= pushes::QUEUE_MAX as u64)
+}
+
+/// Sends `notification` off to each of `browsers`.
+pub(super) fn fan_out(
+    tx: &mut WriteTx<'_>,
+    act: Act<'_>,
+    notification: &Notification,
+    browsers: &[Subscription],
+) -> Result<(), StoreError> {
+    for browser in browsers {
+        let push = QueuedPush {
+            id: Id::generate(act.now, act.entropy),
+            due_at: act.now,
+            user_id: notification.user_id,
+            subscription_id: browser.id,
+            notification_id: notification.id,
+            attempts: 0,
+            expires_at: act.now.after(PUSH_TTL),
+        };
+        pushes::enqueue(tx, &push)?;
+    }
+    Ok(())
+}
+
+/// A message that is due, with all that sending it needs.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// The message.
+    pub push: QueuedPush,
+    /// To whom, and what; none if the browser or the notification is gone, or its time over. Then
+    /// there is nothing to send and the message is to be dropped.
+    pub parts: Option<(Subscription, Notification)>,
+}
+
+/// Up to `limit` messages that are due at `now`.
+pub fn due(tx: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+    let mut found = Vec::new();
+    for push in pushes::list_due(tx, now, limit)? {
+        let parts = if push.expires_at.has_passed(now) {
+            None
+        } else {
+            let browser = pushes::find(tx, push.user_id, push.subscription_id)?;
+            browser.zip(notifications::find(tx, push.notification_id)?)
+        };
+        found.push(Due { push, parts });
+    }
+    Ok(found)
+}
+
+/// What became of a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The push service took it.
+    Delivered,
+    /// The push service no longer knows the browser (RFC 8030 §7.3).
+    Gone,
+    /// It may go better later; after that time, if the push service said so.
+    Later(Option<Duration>),
+    /// It will never go.
+    Refused,
+    /// There was nothing to send.
+    Nothing,
+}
+
+/// Writes down what became of a try. When it is tried again, if it is.
+pub fn settle(
+    tx: &mut WriteTx<'_>,
+    now: Timestamp,
+    push: &QueuedPush,
+    outcome: Outcome,
+) -> Result<Option<Timestamp>, StoreError> {
+    if !pushes::take(tx, push)? {
+        return Ok(None);
+    }
+    match outcome {
+        Outcome::Delivered | Outcome::Refused | Outcome::Nothing => Ok(None),
+        Outcome::Gone => {
+            if let Some(browser) = pushes::find(tx, push.user_id, push.subscription_id)? {
+                pushes::remove(tx, &browser);
+            }
+            Ok(None)
+        }
+        Outcome::Later(asked) => {
+            let attempts = push.attempts.saturating_add(1);
+            let due_at = now.after(retry_after(attempts, asked));
+            if attempts >= ATTEMPTS_MAX || push.expires_at.has_passed(due_at) {
+                return Ok(None);
+            }
+            let again = QueuedPush {
+                due_at,
+                attempts,
+                ..push.clone()
+            };
+            pushes::enqueue(tx, &again)?;
+            Ok(Some(due_at))
+        }
+    }
+}
+
+/// How long a message that failed `attempts` times waits: longer each time, at least as long as
+/// the push service `asked` for, and never longer than an hour.
+pub fn retry_after(attempts: u32, asked: Option<Duration>) -> Duration {
+    let doublings = attempts.saturating_sub(1).min(16);
+    let own = RETRY_FIRST.saturating_mul(1 << doublings);
+    own.max(asked.unwrap_or_default()).min(RETRY_MAX)
+}
+
+/// The pair by which push services know this box. A box without one gets `generated`, and forgets
+/// every browser, for each subscribed to another.
+pub fn ensure_vapid(tx: &mut WriteTx<'_>, generated: Vec<u8>) -> Result<(), StoreError> {
+    if meta::vapid(tx)?.is_none() {
+        regenerate_vapid(tx, generated)?;
+    }
+    Ok(())
+}
+
+/// Puts `generated` in the place of the pair, and forgets every browser. How many those were.
+pub fn regenerate_vapid(tx: &mut WriteTx<'_>, generated: Vec<u8>) -> Result<usize, StoreError> {
+    let forgotten = pushes::remove_all(tx)?;
+    meta::put_vapid(tx, generated);
+    Ok(forgotten)
+}
+
+/// The pair by which push services know this box, if it has one.
+pub fn vapid(tx: &dyn Read) -> Result<Option<Result<VapidKey, WebPushError>>, StoreError> {
+    let pkcs8 = meta::vapid(tx)?;
+    Ok(pkcs8.map(|pkcs8| VapidKey::from_pkcs8(&pkcs8)))
+}
