@@ -34,7 +34,7 @@ use crate::{
         server::{self, PeerFilter},
         tls::{CertificateError, Certificates},
     },
-    mcp::{Mcp, UnknownTool, upstreams::Upstreams},
+    mcp::{Mcp, UnknownTool, tools::Allowance, upstreams::Upstreams},
     model::{credential::Credential, public_url::PublicUrl, timestamp::Timestamp},
     oauth2provider::Provider,
     runtime::{
@@ -46,8 +46,11 @@ use crate::{
     },
     store::{Store, StoreError, meta},
     web::{
-        Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
-        throttle::Throttle,
+        Web,
+        health::Probe,
+        oauth2::metadata::RenderedDocuments,
+        passwords::PasswordDesk,
+        throttle::{Endpoint, Subject, Throttle},
     },
 };
 
@@ -364,16 +367,9 @@ pub(super) fn build(
         Arc::clone(&provider),
         ways.upstreams,
     ));
-    let mcp = Mcp::new(
-        Arc::clone(store),
-        Arc::clone(&provider),
-        experiments.clone(),
-        config.mcp_off.clone(),
-        Arc::clone(&upstreams),
-    )?;
     let web = Arc::new(Web {
         store: Arc::clone(store),
-        provider,
+        provider: Arc::clone(&provider),
         entropy: Arc::clone(entropy),
         throttle: if config.rate_limit.is_on() {
             Throttle::on(&**entropy)
@@ -385,8 +381,17 @@ pub(super) fn build(
         outbound: ways.outbound,
         probe: Probe::default(),
         rendered: RenderedDocuments::default(),
-        experiments,
+        experiments: experiments.clone(),
     });
+    let mcp = Mcp::new(
+        Arc::clone(store),
+        provider,
+        Arc::clone(entropy),
+        allowance(&web),
+        experiments,
+        config.mcp_off.clone(),
+        Arc::clone(&upstreams),
+    )?;
     Ok(Arc::new(Appliance {
         web,
         mcp,
@@ -395,6 +400,16 @@ pub(super) fn build(
         clock: Arc::clone(clock),
         trusted_proxies: config.network.trusted_proxies.clone(),
     }))
+}
+
+/// One allowance of notifications, whichever way a sender sends them.
+fn allowance(web: &Arc<Web>) -> Allowance {
+    let web = Arc::clone(web);
+    Arc::new(move |now, sender, reader| {
+        let subject = Subject::Sender(sender, reader);
+        let taken = web.throttle.check(now, Endpoint::Notification, subject);
+        taken.map_err(|wait| wait.seconds)
+    })
 }
 
 fn warn_of_what_is_off(config: &Config) {

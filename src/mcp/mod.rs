@@ -35,13 +35,14 @@ use rmcp::transport::streamable_http_server::{
 
 use crate::{
     config::McpOff,
+    crypto::entropy::Entropy,
     experiments::Experiments,
     http::{request::Request, response::Response},
     mcp::{
         catalogue::Catalogue,
         front::Refusal,
         handler::Caller,
-        tools::{Desk, TOOLS, Tool},
+        tools::{Allowance, Desk, TOOLS, Tool},
         upstreams::Upstreams,
     },
     model::{public_url::PublicUrl, upstream::UpstreamName},
@@ -106,6 +107,8 @@ impl Mcp {
     pub fn new(
         store: Arc<Store>,
         provider: Arc<Provider>,
+        entropy: Arc<dyn Entropy>,
+        allowance: Allowance,
         experiments: Experiments,
         off: McpOff,
         upstreams: Arc<Upstreams>,
@@ -113,6 +116,8 @@ impl Mcp {
         let desk = Desk {
             store,
             provider,
+            entropy,
+            allowance,
             experiments: Arc::new(experiments),
             off: Arc::new(off),
         };

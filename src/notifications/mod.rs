@@ -21,7 +21,7 @@ pub use push::{
 pub use react::react;
 pub use send::{Message, Refused, Told, hand_in, message, send};
 pub use settings::{MUTED_MAX, methods, mute, switch, unmute};
-pub use tasks::{Report, SUMMARY_LEN_MAX, Summary, SummaryError, TaskState, report};
+pub use tasks::{Report, SUMMARY_LEN_MAX, Summary, SummaryError, TaskState, report_task};
 pub use templates::{TEMPLATES, TemplateRow, row};
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ impl Report {
 
 /// Tells `user_id` how far a task is, in the place of what was said of it while it went on. The
 /// sender does not learn whether they want to hear it.
-pub fn report(
+pub fn report_task(
     tx: &mut WriteTx<'_>,
     act: Act<'_>,
     user_id: Id,

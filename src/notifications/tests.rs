@@ -532,7 +532,7 @@ fn task(state: TaskState, task: u8, summary: &str) -> Report {
 
 fn told_of(store: &Store, seconds: u64, what: Report) -> Notification {
     let told = done(store, seconds, move |tx, act| {
-        report(tx, act, id(ADA), &what)
+        report_task(tx, act, id(ADA), &what)
     });
     told.expect("told")
 }

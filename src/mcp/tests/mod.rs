@@ -2,6 +2,7 @@
 
 mod callers;
 mod eras;
+mod notifications;
 mod owner;
 mod random;
 mod refusals;
@@ -203,6 +204,8 @@ fn desk(store: &Arc<Store>, public_url: &str, off: McpOff) -> Desk {
     Desk {
         store: Arc::clone(store),
         provider: Arc::new(provider(public_url)),
+        entropy: Arc::new(OsEntropy),
+        allowance: Arc::new(|_, _, _| Ok(())),
         experiments: Arc::default(),
         off: Arc::new(off),
     }
