@@ -44,13 +44,14 @@ use crate::{
         logs::{self, LogsError},
         signals::{self, Reload, Stop},
     },
-    store::{Store, StoreError, meta},
+    store::{Store, StoreError, meta, notifications},
     web::{
         Web,
         health::Probe,
         oauth2::metadata::RenderedDocuments,
         passwords::PasswordDesk,
         throttle::{Endpoint, Subject, Throttle},
+        watchers::Watchers,
     },
 };
 
@@ -367,6 +368,7 @@ pub(super) fn build(
         Arc::clone(&provider),
         ways.upstreams,
     ));
+    let watchers = Watchers::default();
     let web = Arc::new(Web {
         store: Arc::clone(store),
         provider: Arc::clone(&provider),
@@ -382,7 +384,10 @@ pub(super) fn build(
         probe: Probe::default(),
         rendered: RenderedDocuments::default(),
         experiments: experiments.clone(),
+        watchers: watchers.clone(),
+        clock: Arc::clone(clock),
     });
+    notifications::listen(store, move |entries| watchers.tell(entries));
     let mcp = Mcp::new(
         Arc::clone(store),
         provider,

@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod console;
 mod failure;
+mod notify;
 mod password;
 mod resource;
 mod restore;
@@ -31,8 +32,8 @@ use crate::{
     },
     cli::{
         audit::AuditCommand, backup::Backup, check::Check, client::ClientCommand, console::Console,
-        failure::Failure, resource::ResourceCommand, restore::Restore, serve::Serve,
-        upstream::UpstreamCommand, upstream_exec::UpstreamExec, user::UserCommand,
+        failure::Failure, notify::Notify, resource::ResourceCommand, restore::Restore,
+        serve::Serve, upstream::UpstreamCommand, upstream_exec::UpstreamExec, user::UserCommand,
     },
     config::{
         Config,
@@ -54,6 +55,7 @@ Examples:
   keystead user add ada --owner
   keystead client add dashboard --redirect-uri https://dash.lan/callback
   keystead upstream add files -- npx -y @modelcontextprotocol/server-filesystem /srv/files
+  keystead notify ada --title 'Backup done'
   keystead backup box.backup
 
 Exit codes: 0 done, 1 failed, 2 wrong use or configuration."
@@ -105,6 +107,7 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Audit(AuditCommand),
+    Notify(Notify),
     Backup(Backup),
     Restore(Restore),
     Check(Check),
@@ -159,6 +162,7 @@ fn execute(
         Chosen::Upstream(command) => command.execute(&load(common)?, console),
         Chosen::UpstreamExec(command) => match command.execute()? {},
         Chosen::Audit(command) => command.execute(&load(common)?, console),
+        Chosen::Notify(notify) => notify.execute(&load(common)?, console),
         Chosen::Backup(backup) => backup.execute(&load(common)?, console),
         Chosen::Restore(restore) => restore.execute(&load(common)?, console),
         Chosen::Check(check) => check.execute(&load(common)?, console),

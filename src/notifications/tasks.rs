@@ -12,7 +12,7 @@ use crate::{
         id::Id,
         notification::{Button, Link, Notification, Sender, Template, Urgency},
     },
-    notifications::send::{Loudness, Message, Refused, hand_in_as},
+    notifications::send::{Delivery, Message, Refused, hand_in_as},
     store::{Read, StoreError, WriteTx, notifications},
 };
 
@@ -136,13 +136,13 @@ pub fn report_task(
     user_id: Id,
     report: &Report,
 ) -> Result<Result<Notification, Refused>, StoreError> {
-    let loudness = if report.state.urgency() == GOING_ON {
-        Loudness::Quiet
+    let delivery = if report.state.urgency() == GOING_ON {
+        Delivery::Quiet
     } else {
-        Loudness::Aloud
+        Delivery::Refusable
     };
     let earlier = earlier(tx, user_id, report)?;
-    let told = hand_in_as(tx, act, user_id, report.message(), loudness)?;
+    let told = hand_in_as(tx, act, user_id, report.message(), delivery)?;
     if let (Ok(_), Some(earlier)) = (&told, earlier) {
         notifications::remove(tx, user_id, earlier)?;
     }

@@ -25,8 +25,10 @@ use crate::store::{
     compact::{Changed, Copied, Followed},
     error::StoreError,
     handle::{Current, Handle},
+    listen::{Heard, Listeners},
     medium::Medium,
     recovery::{Pauses, Recovery},
+    tables::Table,
     transaction::{Batch, ReadTx, WriteTx},
 };
 
@@ -111,6 +113,7 @@ pub struct Store {
     compaction: Mutex<()>,
     queue: Option<SyncSender<Task>>,
     give: Arc<OnceLock<Give>>,
+    listeners: Arc<Listeners>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -142,10 +145,12 @@ impl Store {
         let recovery = Recovery::new(Arc::clone(&medium), Arc::clone(&current), pauses)?;
         let (queue, tasks) = sync_channel(QUEUE_MAX);
         let give = Arc::new(OnceLock::new());
+        let listeners = Arc::new(Listeners::default());
         let writer = Writer {
             recovery,
             tasks,
             give: Arc::clone(&give),
+            listeners: Arc::clone(&listeners),
             following: None,
         };
         let writer = std::thread::Builder::new()
@@ -158,6 +163,7 @@ impl Store {
             compaction: Mutex::new(()),
             queue: Some(queue),
             give,
+            listeners,
             writer: Some(writer),
         })
     }
@@ -170,6 +176,16 @@ impl Store {
     pub fn answer_by(&self, give: impl Fn(Answers) + Send + Sync + 'static) {
         // A second call changes nothing: there is one runtime.
         drop(self.give.set(Box::new(give)));
+    }
+
+    /// From now on `listener` is told which keys of `table` a commit changed, as soon as readers
+    /// find what it changed. It is called by the writer, which waits for it.
+    pub(super) fn listen(
+        &self,
+        table: Table,
+        listener: impl Fn(&[Vec<u8>]) + Send + Sync + 'static,
+    ) {
+        self.listeners.add(table, Box::new(listener));
     }
 
     /// Runs `work` on a snapshot, in the calling thread. Never waits for the writer.
@@ -274,6 +290,7 @@ struct Writer {
     recovery: Recovery,
     tasks: Receiver<Task>,
     give: Arc<OnceLock<Give>>,
+    listeners: Arc<Listeners>,
     /// What changed since a copy of the file was begun, while one is made.
     following: Option<Changed>,
 }
@@ -369,9 +386,11 @@ impl Writer {
         }
         // Closures are caught one by one. What arrives here is a panic of redb itself, and it must
         // not end the writer; redb keeps nothing of a transaction that a panic unwound.
-        let following = &mut self.following;
-        let written = catch_unwind(AssertUnwindSafe(|| write_batch(&handle, batch, following)))
-            .unwrap_or(Err(StoreError::Panicked));
+        let (following, mut heard) = (&mut self.following, self.listeners.listen());
+        let written = catch_unwind(AssertUnwindSafe(|| {
+            write_batch(&handle, batch, following, &mut heard)
+        }))
+        .unwrap_or(Err(StoreError::Panicked));
         handle.outdate();
         written.map_err(|error| {
                 tracing::error!(%error, writes = batch.len(), "a commit failed; all its writes are refused");
@@ -379,6 +398,7 @@ impl Writer {
                 self.recovery.fail(&error)
             })?;
         self.recovery.committed();
+        self.listeners.tell(&heard);
         Ok(())
     }
 }
@@ -387,6 +407,7 @@ fn write_batch(
     handle: &Handle,
     batch: &mut [Box<dyn Job>],
     following: &mut Option<Changed>,
+    heard: &mut Heard,
 ) -> Result<(), StoreError> {
     let transaction = handle.begin_write()?;
     let tables = Batch::new(&transaction);
@@ -397,6 +418,7 @@ fn write_batch(
             if let Some(changed) = following {
                 changed.note(&changes);
             }
+            heard.note(&changes);
             tables.apply(changes)?;
         }
     }

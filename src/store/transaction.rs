@@ -322,6 +322,12 @@ impl<'batch> WriteTx<'batch> {
         self.changes
     }
 
+    /// What this closure has put into `table` until now, in the order of the keys.
+    pub(super) fn rows_put(&self, table: Table) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let rows = self.changes.get(&table).into_iter().flatten();
+        rows.filter_map(|(key, value)| Some((key.as_slice(), value.as_deref()?)))
+    }
+
     /// Puts `value` at `key`, whatever was there.
     pub fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
         self.change(table, key, Some(value));

@@ -41,6 +41,8 @@ pub const BUCKETS_MAX: usize = u16::MAX as usize + 1;
 pub enum Endpoint {
     /// A try at a password.
     SignIn,
+    /// Telling somebody that there were too many of them.
+    SignInWarning,
     /// `POST /oauth2/token`.
     Token,
     /// `POST /oauth2/revoke`.
@@ -105,6 +107,12 @@ const fn limit(endpoint: Endpoint, per: Per, burst: u32, period: Duration) -> Li
 pub const LIMITS: &[Limit] = &[
     limit(Endpoint::SignIn, Per::Account, 10, Duration::from_secs(10)),
     limit(Endpoint::SignIn, Per::Address, 30, Duration::from_secs(2)),
+    limit(
+        Endpoint::SignInWarning,
+        Per::Account,
+        1,
+        Duration::from_hours(1),
+    ),
     limit(
         Endpoint::Token,
         Per::Address,
@@ -258,6 +266,8 @@ fn address_key(address: IpAddr) -> [u8; 16] {
 pub struct Wait {
     /// Seconds until one more may be made, at least 1.
     pub seconds: u64,
+    /// Whose allowance is used up.
+    pub per: Per,
 }
 
 /// Keeps [`LIMITS`].
@@ -323,6 +333,7 @@ impl Throttle {
                     seconds: u64::try_from(millis.div_ceil(1_000))
                         .unwrap_or(u64::MAX)
                         .max(1),
+                    per: subject.per(),
                 }
             })
         })
@@ -566,6 +577,7 @@ mod tests {
         for row in LIMITS {
             let what = match row.endpoint {
                 Endpoint::SignIn => "A try at a password",
+                Endpoint::SignInWarning => "Being told of too many tries",
                 Endpoint::Token => "`POST /oauth2/token`",
                 Endpoint::Revocation => "`POST /oauth2/revoke`",
                 Endpoint::Registration => "`POST /oauth2/register`",

@@ -227,6 +227,7 @@ fn provider(public_url: &str) -> Provider {
             claim_ttl: A_DAY,
             unapproved_client_ttl: A_DAY,
             audit_kept: A_DAY,
+            notifications_kept: A_DAY,
         },
         Registration::Open,
         Vec::new(),
