@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod console;
 mod failure;
+mod mcp;
 mod notify;
 mod password;
 mod resource;
@@ -32,7 +33,7 @@ use crate::{
     },
     cli::{
         audit::AuditCommand, backup::Backup, check::Check, client::ClientCommand, console::Console,
-        failure::Failure, notify::Notify, resource::ResourceCommand, restore::Restore,
+        failure::Failure, mcp::Mcp, notify::Notify, resource::ResourceCommand, restore::Restore,
         serve::Serve, upstream::UpstreamCommand, upstream_exec::UpstreamExec, user::UserCommand,
     },
     config::{
@@ -107,6 +108,7 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Audit(AuditCommand),
+    Mcp(Mcp),
     Notify(Notify),
     Backup(Backup),
     Restore(Restore),
@@ -162,6 +164,7 @@ fn execute(
         Chosen::Upstream(command) => command.execute(&load(common)?, console),
         Chosen::UpstreamExec(command) => match command.execute()? {},
         Chosen::Audit(command) => command.execute(&load(common)?, console),
+        Chosen::Mcp(mcp) => mcp.execute(&load(common)?, console),
         Chosen::Notify(notify) => notify.execute(&load(common)?, console),
         Chosen::Backup(backup) => backup.execute(&load(common)?, console),
         Chosen::Restore(restore) => restore.execute(&load(common)?, console),

@@ -238,7 +238,9 @@ fn deliver(
         if delivery != Delivery::Reported {
             return Ok(Err(Refused::QueueFull));
         }
-        // Nobody is there to send it again, so the inbox has it, whatever else they want.
+        // What has happened on this box can be told to nobody again, so the inbox has it at least,
+        // whatever else they want.
+        tracing::warn!(%user_id, "the queue of pushes is full: a notification is in the inbox only");
         methods.inbox = true;
         browsers.clear();
     }

@@ -19,11 +19,12 @@ use std::{
     thread::JoinHandle,
 };
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::store::{
     compact::{Changed, Copied, Followed},
     error::StoreError,
+    figures::{Actions, Fate, Figures},
     handle::{Current, Handle},
     listen::{Heard, Listeners},
     medium::Medium,
@@ -114,6 +115,7 @@ pub struct Store {
     queue: Option<SyncSender<Task>>,
     give: Arc<OnceLock<Give>>,
     listeners: Arc<Listeners>,
+    figures: Arc<Figures>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -142,7 +144,9 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let medium: Arc<dyn Medium> = medium.into();
         let current = Arc::new(Current::new(handle));
-        let recovery = Recovery::new(Arc::clone(&medium), Arc::clone(&current), pauses)?;
+        let figures = Arc::new(Figures::new());
+        let (opened, counted) = (Arc::clone(&current), Arc::clone(&figures));
+        let recovery = Recovery::new(Arc::clone(&medium), opened, pauses, counted)?;
         let (queue, tasks) = sync_channel(QUEUE_MAX);
         let give = Arc::new(OnceLock::new());
         let listeners = Arc::new(Listeners::default());
@@ -151,6 +155,7 @@ impl Store {
             tasks,
             give: Arc::clone(&give),
             listeners: Arc::clone(&listeners),
+            figures: Arc::clone(&figures),
             following: None,
         };
         let writer = std::thread::Builder::new()
@@ -164,6 +169,7 @@ impl Store {
             queue: Some(queue),
             give,
             listeners,
+            figures,
             writer: Some(writer),
         })
     }
@@ -201,6 +207,16 @@ impl Store {
             self.look();
         }
         result
+    }
+
+    /// What is counted of it.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// How large the file is.
+    pub fn file_bytes(&self) -> Result<u64, StoreError> {
+        self.handle().len()
     }
 
     pub(super) fn handle(&self) -> Arc<Handle> {
@@ -253,6 +269,7 @@ impl Store {
             result: None,
             reply,
         });
+        self.figures.queued.add_one();
         let refused = match &self.queue {
             None => Some((Task::Write(job), StoreError::Closed)),
             Some(queue) => match queue.try_send(Task::Write(job)) {
@@ -264,6 +281,8 @@ impl Store {
             },
         };
         if let Some((Task::Write(job), fault)) = refused {
+            self.figures.queued.take_one();
+            self.figures.wrote(Fate::QueueFull, 1);
             job.answer(Some(fault));
         }
         Answer(answer)
@@ -291,6 +310,7 @@ struct Writer {
     tasks: Receiver<Task>,
     give: Arc<OnceLock<Give>>,
     listeners: Arc<Listeners>,
+    figures: Arc<Figures>,
     /// What changed since a copy of the file was begun, while one is made.
     following: Option<Changed>,
 }
@@ -302,11 +322,17 @@ impl Writer {
             let tasks = std::iter::once(first).chain(self.tasks.try_iter());
             for task in tasks.take(BATCH_MAX) {
                 match task {
-                    Task::Write(job) => batch.push(job),
+                    Task::Write(job) => {
+                        self.figures.queued.take_one();
+                        batch.push(job);
+                    }
                     other => others.push(other),
                 }
             }
             let fault = self.write(&mut batch).err();
+            if fault.is_some() {
+                self.figures.wrote(Fate::Failed, batch.len());
+            }
             self.answer(batch, fault);
             for task in others {
                 self.serve(task);
@@ -386,11 +412,11 @@ impl Writer {
         }
         // Closures are caught one by one. What arrives here is a panic of redb itself, and it must
         // not end the writer; redb keeps nothing of a transaction that a panic unwound.
-        let (following, mut heard) = (&mut self.following, self.listeners.listen());
-        let written = catch_unwind(AssertUnwindSafe(|| {
-            write_batch(&handle, batch, following, &mut heard)
-        }))
-        .unwrap_or(Err(StoreError::Panicked));
+        let (following, figures) = (&mut self.following, &self.figures);
+        let mut heard = self.listeners.listen();
+        figures.batches.record(batch.len() as u64);
+        let write = || write_batch(&handle, batch, following, &mut heard, figures);
+        let written = catch_unwind(AssertUnwindSafe(write)).unwrap_or(Err(StoreError::Panicked));
         handle.outdate();
         written.map_err(|error| {
                 tracing::error!(%error, writes = batch.len(), "a commit failed; all its writes are refused");
@@ -408,12 +434,16 @@ fn write_batch(
     batch: &mut [Box<dyn Job>],
     following: &mut Option<Changed>,
     heard: &mut Heard,
+    figures: &Figures,
 ) -> Result<(), StoreError> {
+    let (mut kept, mut actions): (usize, Actions) = (0, [0; _]);
     let transaction = handle.begin_write()?;
     let tables = Batch::new(&transaction);
-    for job in batch {
+    for job in &mut *batch {
         let mut tx = WriteTx::new(&tables);
         if job.run(&mut tx) {
+            kept += 1;
+            tx.add_actions(&mut actions);
             let changes = tx.into_changes();
             if let Some(changed) = following {
                 changed.note(&changes);
@@ -423,6 +453,11 @@ fn write_batch(
         }
     }
     drop(tables);
+    let began = Instant::now();
     transaction.commit()?;
+    figures.commits.record_duration(began.elapsed());
+    figures.wrote(Fate::Committed, kept);
+    figures.wrote(Fate::Refused, batch.len() - kept);
+    figures.noted(&actions);
     Ok(())
 }

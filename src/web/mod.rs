@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod credentials;
+pub mod figures;
 pub mod headers;
 pub mod health;
 pub mod oauth2;
@@ -16,7 +17,7 @@ mod warnings;
 use std::sync::Arc;
 
 use crate::{
-    crypto::entropy::Entropy,
+    crypto::{digest::Digest, entropy::Entropy},
     experiments::Experiments,
     model::audit::Origin,
     notifications,
@@ -24,8 +25,8 @@ use crate::{
     runtime::{clock::Clock, outbound::Outbound},
     store::{Store, StoreError, WriteTx},
     web::{
-        health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
-        throttle::Throttle, watchers::Watchers,
+        figures::Figures, health::Probe, oauth2::metadata::RenderedDocuments,
+        passwords::PasswordDesk, throttle::Throttle, watchers::Watchers,
     },
 };
 
@@ -55,6 +56,10 @@ pub struct Web {
     pub watchers: Watchers,
     /// The time, for what goes on after its request was answered.
     pub clock: Arc<dyn Clock>,
+    /// What opens `/metrics`, where something does.
+    pub metrics_token: Option<Digest>,
+    /// What is counted here.
+    pub figures: Figures,
 }
 
 impl Web {

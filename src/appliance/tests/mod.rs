@@ -31,6 +31,7 @@ mod discovery;
 mod faults;
 mod headers;
 mod introspect;
+mod metrics;
 mod notifications;
 mod rate_limits;
 mod refresh;

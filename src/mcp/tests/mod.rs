@@ -2,6 +2,8 @@
 
 mod callers;
 mod eras;
+mod figures;
+mod local;
 mod notifications;
 mod owner;
 mod random;

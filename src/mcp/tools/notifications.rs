@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     audit::Act,
-    mcp::tools::{Call, ToolError, Typed, id_of, one_of},
+    mcp::{
+        person::Through,
+        tools::{Call, ToolError, Typed, id_of, one_of},
+    },
     model::{
         https_url::HttpsUrl,
         id::Id,
@@ -41,15 +44,25 @@ pub(super) struct Teller {
 
 impl Call {
     pub(super) fn teller(&self) -> Teller {
-        Teller {
-            sender: Sender::Client(self.access.client_id),
-            id: self.access.client_id,
-            task: self.access.grant_id,
+        match self.person.through {
+            Through::Client {
+                client_id,
+                grant_id,
+            } => Teller {
+                sender: Sender::Client(client_id),
+                id: client_id,
+                task: grant_id,
+            },
+            Through::Machine => Teller {
+                sender: Sender::Administrator,
+                id: self.reader(),
+                task: self.reader(),
+            },
         }
     }
 
     fn reader(&self) -> Id {
-        self.access.user.id
+        self.person.user.id
     }
 
     /// Has `work` tell the person something, if the client has not used up what it may.
