@@ -112,6 +112,19 @@ pub enum Command {
         /// Where the document is.
         url: String,
     },
+    /// Tell a user something.
+    Notify {
+        /// The user's name.
+        user: String,
+        /// One line of text.
+        title: String,
+        /// Text in a small part of Markdown.
+        body: String,
+        /// Where there is more.
+        link: Option<String>,
+        /// How soon they should know; none for the usual.
+        urgency: Option<String>,
+    },
     /// Hand over a backup: after the answer, on the same connection.
     Backup,
     /// Look through the whole store.
@@ -201,6 +214,8 @@ pub enum Reply {
     Pins(Vec<PinRow>),
     /// The copy that was pinned.
     Pin(PinRow),
+    /// What became of what a user was to be told.
+    Notified(NotifiedRow),
     /// A backup follows.
     Backup,
     /// The connection speaks MCP from here on.
@@ -336,6 +351,18 @@ pub struct PinRow {
     /// When it was pinned; none for a copy that is in the binary.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned_at: Option<String>,
+}
+
+/// A notification as `notify` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifiedRow {
+    /// The notification; none if the user does not want such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The user's name.
+    pub user: String,
+    /// The browsers that it is on its way to.
+    pub pushes: usize,
 }
 
 /// What `check` found.

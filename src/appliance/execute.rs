@@ -10,7 +10,7 @@ use crate::{
             Answer, ClientRow, Command, Password, Refused, Reply, ResourceRow, ScopeRow, UserRow,
             UserState,
         },
-        data_file, directory, pins, upstreams,
+        data_file, directory, notify, pins, upstreams,
     },
     audit::{self, Act},
     config::Config,
@@ -35,6 +35,7 @@ use crate::{
         upstream::Upstream,
         user::{NewPassword, User, UserName},
     },
+    notifications::{self, Message},
     oauth2provider::{
         apps::{self, AppError, FirstSecret},
         resources,
@@ -127,6 +128,8 @@ enum Prepared {
     ClientPin(ClientDocument),
     /// Another MCP server that may be added.
     UpstreamAdd(Box<Upstream>),
+    /// What a user is to be told.
+    Notify(UserName, Box<Message>),
     /// Nothing was slow.
     Other(Command),
 }
@@ -203,6 +206,16 @@ impl Prepared {
             Command::UpstreamAdd(words) => Self::UpstreamAdd(Box::new(
                 Upstream::try_from(*words).map_err(Refused::because)?,
             )),
+            Command::Notify {
+                user,
+                title,
+                body,
+                link,
+                urgency,
+            } => {
+                let message = notify::message(title, body, link.as_deref(), urgency.as_deref())?;
+                Self::Notify(user_name(&user)?, Box::new(message))
+            }
             other => Self::Other(other),
         })
     }
@@ -216,15 +229,14 @@ impl Prepared {
         known: &Known,
     ) -> Answer {
         let by = Origin::local(now, Actor::Administrator);
-        self.execute(
-            tx,
-            Act {
-                now,
-                entropy,
-                by: &by,
-            },
-            known,
-        )
+        let act = Act {
+            now,
+            entropy,
+            by: &by,
+        };
+        let reply = self.execute(tx, act, known)?;
+        notifications::react(tx, act)?;
+        Ok(reply)
     }
 
     /// Does it, in the writer.
@@ -258,6 +270,7 @@ impl Prepared {
             }
             Self::ClientPin(document) => pins::pin(tx, act, document),
             Self::UpstreamAdd(upstream) => upstreams::add(tx, act, known, *upstream),
+            Self::Notify(user, message) => notify::send(tx, act, &user, *message),
             Self::Other(command) => execute_quick(tx, act, known, command),
         }
     }

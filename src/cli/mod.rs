@@ -8,6 +8,7 @@ mod connect;
 mod console;
 mod failure;
 mod mcp;
+mod notify;
 mod password;
 mod resource;
 mod restore;
@@ -34,8 +35,9 @@ use crate::{
     },
     cli::{
         audit::AuditCommand, backup::Backup, check::Check, client::ClientCommand, connect::Connect,
-        console::Console, failure::Failure, mcp::Mcp, resource::ResourceCommand, restore::Restore,
-        serve::Serve, upstream::UpstreamCommand, upstream_exec::UpstreamExec, user::UserCommand,
+        console::Console, failure::Failure, mcp::Mcp, notify::Notify, resource::ResourceCommand,
+        restore::Restore, serve::Serve, upstream::UpstreamCommand, upstream_exec::UpstreamExec,
+        user::UserCommand,
     },
     config::{
         Config,
@@ -58,6 +60,7 @@ Examples:
   keystead client add dashboard --redirect-uri https://dash.lan/callback
   keystead upstream add files -- npx -y @modelcontextprotocol/server-filesystem /srv/files
   keystead connect claude-code
+  keystead notify ada --title 'Backup done'
   keystead backup box.backup
 
 Exit codes: 0 done, 1 failed, 2 wrong use or configuration."
@@ -111,6 +114,7 @@ enum Chosen {
     Audit(AuditCommand),
     Connect(Connect),
     Mcp(Mcp),
+    Notify(Notify),
     Backup(Backup),
     Restore(Restore),
     Check(Check),
@@ -167,6 +171,7 @@ fn execute(
         Chosen::Audit(command) => command.execute(&load(common)?, console),
         Chosen::Connect(connect) => connect.execute(&load(common)?, environment, console),
         Chosen::Mcp(mcp) => mcp.execute(&load(common)?, console),
+        Chosen::Notify(notify) => notify.execute(&load(common)?, console),
         Chosen::Backup(backup) => backup.execute(&load(common)?, console),
         Chosen::Restore(restore) => restore.execute(&load(common)?, console),
         Chosen::Check(check) => check.execute(&load(common)?, console),

@@ -256,6 +256,7 @@ impl Failure {
                 ToolError::Arguments(_) | ToolError::NotFound(_) => Outcome::Error,
                 ToolError::TooLong { .. } => Outcome::TooLarge,
                 ToolError::Upstream(error) => error.outcome(),
+                ToolError::Later(_) => Outcome::Refused,
                 ToolError::Store(error) if error.is_busy() => Outcome::Refused,
                 ToolError::Store(_) => Outcome::Fault,
             },

@@ -111,7 +111,8 @@ pub(super) struct Fetched {
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Metadata {
-    /// The kind of thing: person, grant, session, experiment, client or entry.
+    /// The kind of thing: person, grant, session, notification, experiment, client or
+    /// entry.
     kind: &'static str,
 }
 
