@@ -232,7 +232,7 @@ pub static ROUTES: &[Route<Appliance>] = &[
             role: Role::Member,
         }),
         |app: Arc<Appliance>, request, caller| {
-            Box::pin(api::custom::post(Arc::clone(&app.web), request, caller))
+            Box::pin(api::notifications::custom::post(Arc::clone(&app.web), request, caller))
         },
     )
     .body_bytes_max(API_BODY_BYTES_MAX),

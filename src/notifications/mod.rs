@@ -21,9 +21,9 @@ pub use push::{
     regenerate_vapid, retry_after, settle, subscribe, subscription, unsubscribe, vapid,
 };
 pub use react::react;
-pub use send::{Message, Refused, Told, hand_in, message, send};
+pub use send::{Message, Refused, Told, hand_in, message, report, send};
 pub use settings::{MUTED_MAX, methods, mute, switch, unmute};
-pub use tasks::{Report, SUMMARY_LEN_MAX, Summary, SummaryError, TaskState, report};
+pub use tasks::{Report, SUMMARY_LEN_MAX, Summary, SummaryError, TaskState, report_task};
 pub use templates::{TEMPLATES, TemplateRow, row};
 
 #[cfg(test)]

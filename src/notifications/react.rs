@@ -12,7 +12,7 @@ use crate::{
     },
     notifications::{
         owners::owners,
-        send::{Message, message, send},
+        send::{Message, message, report},
     },
     store::{Read, StoreError, WriteTx, audit, clients, grants, sessions},
 };
@@ -34,8 +34,7 @@ const REPORTED: [Action; 5] = [
 
 /// Tells whom it concerns what this closure has written down until now.
 ///
-/// A full queue of pushes does not undo what is reported: the inbox has it all the same. Whoever
-/// does not want to hear of it, and whoever may not sign in any more, is told nothing.
+/// A full queue of pushes does not undo what is reported, and the inbox has it all the same.
 pub fn react(tx: &mut WriteTx<'_>, act: Act<'_>) -> Result<(), StoreError> {
     // Most writes report nothing, and must not pay for those that do.
     if !audit::has_written(tx, &REPORTED) {
@@ -44,8 +43,7 @@ pub fn react(tx: &mut WriteTx<'_>, act: Act<'_>) -> Result<(), StoreError> {
     for chained in audit::list_written(tx, ENTRIES_MAX)? {
         if let Some((readers, message)) = news(tx, &chained.entry)? {
             for reader in readers {
-                // What became of it changes nothing of what is reported.
-                drop(send(tx, act, reader, message.clone())?);
+                report(tx, act, reader, message.clone())?;
             }
         }
     }

@@ -415,7 +415,7 @@ impl Writer {
         let (following, figures) = (&mut self.following, &self.figures);
         let mut heard = self.listeners.listen();
         figures.batches.record(batch.len() as u64);
-        let write = || write_batch(&handle, batch, following, figures, &mut heard);
+        let write = || write_batch(&handle, batch, following, &mut heard, figures);
         let written = catch_unwind(AssertUnwindSafe(write)).unwrap_or(Err(StoreError::Panicked));
         handle.outdate();
         written.map_err(|error| {
@@ -433,8 +433,8 @@ fn write_batch(
     handle: &Handle,
     batch: &mut [Box<dyn Job>],
     following: &mut Option<Changed>,
-    figures: &Figures,
     heard: &mut Heard,
+    figures: &Figures,
 ) -> Result<(), StoreError> {
     let (mut kept, mut actions): (usize, Actions) = (0, [0; _]);
     let transaction = handle.begin_write()?;

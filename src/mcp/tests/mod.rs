@@ -4,6 +4,7 @@ mod callers;
 mod eras;
 mod figures;
 mod local;
+mod notifications;
 mod owner;
 mod random;
 mod refusals;
@@ -206,6 +207,8 @@ fn desk(store: &Arc<Store>, public_url: &str, off: McpOff) -> Desk {
     Desk {
         store: Arc::clone(store),
         provider: Arc::new(provider(public_url)),
+        entropy: Arc::new(OsEntropy),
+        allowance: Arc::new(|_, _, _| Ok(())),
         experiments: Arc::default(),
         off: Arc::new(off),
     }

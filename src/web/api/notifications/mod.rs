@@ -1,5 +1,6 @@
 //! `/api/v2/notifications`: the caller's inbox, and how they want to be told.
 
+pub mod custom;
 pub mod settings;
 pub mod watch;
 

@@ -42,9 +42,10 @@ const FIELDS: [&str; 6] = [
 /// `POST`: 201, whether or not the person wants to hear it.
 pub async fn post(web: Arc<Web>, request: Request, caller: Caller) -> Response {
     let sent = send(&web, &request, &caller).await;
-    sent.map_or_else(ApiRefusal::into_response, |sent| {
+    sent.map_or_else(ApiRefusal::into_response, |notification| {
+        // Whether it counts as read is between the person and their inbox.
         let entry = InboxEntry {
-            notification: sent,
+            notification,
             read_at: None,
         };
         json(StatusCode::CREATED, &Item::new(&entry, Format::Markdown))
