@@ -9,6 +9,7 @@ pub mod socket;
 mod application;
 mod compaction;
 mod execute;
+mod local;
 mod outbound;
 mod pins;
 mod safekeeping;

@@ -17,6 +17,7 @@ use crate::{
         administration::{Answer, Command, Refused},
         compaction, data_file, directory,
         execute::{Begun, Known, begin},
+        local,
         outbound::{EgressCaError, Ways},
         safekeeping::Readers,
         socket::{self, Response},
@@ -180,7 +181,7 @@ async fn run(
     announce(&ready(config, &app.web, claim)).map_err(StartError::Output)?;
 
     let (stopping, stopped) = tokio::sync::watch::channel(());
-    let handler = administer(Arc::clone(&app.web), Arc::clone(&clock));
+    let handler = administer(Arc::clone(&app));
     let admin = tokio::spawn(socket::serve(admin, handler, until_dropped(stopped)));
     let peers = match serving.transport {
         Transport::Tls(_) => PeerFilter::Everyone,
@@ -419,29 +420,28 @@ async fn open_claim(
 
 /// What the administration socket does with a command.
 pub(super) fn administer(
-    web: Arc<Web>,
-    clock: Arc<dyn Clock>,
+    app: Arc<Appliance>,
 ) -> impl Fn(Command) -> std::pin::Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync {
     let readers = Readers::new();
     move |command| {
-        let (web, entropy) = (Arc::clone(&web), Arc::clone(&web.entropy));
-        let (now, readers) = (clock.now(), readers.clone());
+        let (app, readers) = (Arc::clone(&app), readers.clone());
+        let now = app.clock.now();
         Box::pin(async move {
+            let web = Arc::clone(&app.web);
             match command {
                 Command::Backup => readers.back_up(&web.store, now),
                 Command::Check => readers.check(&web.store),
-                quick => execute(web, entropy, now, quick).await.into(),
+                Command::Mcp { user, toolset } => {
+                    local::talk(app, user.as_deref(), toolset.as_deref())
+                }
+                quick => execute(web, now, quick).await.into(),
             }
         })
     }
 }
 
-async fn execute(
-    web: Arc<Web>,
-    entropy: Arc<dyn Entropy>,
-    now: Timestamp,
-    command: Command,
-) -> Answer {
+async fn execute(web: Arc<Web>, now: Timestamp, command: Command) -> Answer {
+    let entropy = Arc::clone(&web.entropy);
     let known = Known {
         public_url: Some(web.provider.public_url.clone()),
         upstreams: web.provider.upstreams.clone(),

@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod console;
 mod failure;
+mod mcp;
 mod password;
 mod resource;
 mod restore;
@@ -31,7 +32,7 @@ use crate::{
     },
     cli::{
         audit::AuditCommand, backup::Backup, check::Check, client::ClientCommand, console::Console,
-        failure::Failure, resource::ResourceCommand, restore::Restore, serve::Serve,
+        failure::Failure, mcp::Mcp, resource::ResourceCommand, restore::Restore, serve::Serve,
         upstream::UpstreamCommand, upstream_exec::UpstreamExec, user::UserCommand,
     },
     config::{
@@ -105,6 +106,7 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Audit(AuditCommand),
+    Mcp(Mcp),
     Backup(Backup),
     Restore(Restore),
     Check(Check),
@@ -159,6 +161,7 @@ fn execute(
         Chosen::Upstream(command) => command.execute(&load(common)?, console),
         Chosen::UpstreamExec(command) => match command.execute()? {},
         Chosen::Audit(command) => command.execute(&load(common)?, console),
+        Chosen::Mcp(mcp) => mcp.execute(&load(common)?, console),
         Chosen::Backup(backup) => backup.execute(&load(common)?, console),
         Chosen::Restore(restore) => restore.execute(&load(common)?, console),
         Chosen::Check(check) => check.execute(&load(common)?, console),

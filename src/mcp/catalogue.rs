@@ -77,11 +77,11 @@ impl Catalogue {
             None => self.upstreams.list()?,
         };
         // Who may use none of its tools does not make an upstream start.
-        let may_use = |link: &Arc<Link>| opens_some(&link.upstream().name, &caller.access.scopes);
+        let may_use = |link: &Arc<Link>| opens_some(&link.upstream().name, &caller.person.scopes);
         let links: Vec<_> = links.into_iter().filter(may_use).collect();
         let reached = upstreams::tools_of(links).await.into_iter();
         offers.extend(reached.filter_map(|reached| self.offer(caller, reached)));
-        offers.retain(|offer| offer.is_open_to(&caller.access.scopes));
+        offers.retain(|offer| offer.is_open_to(&caller.person.scopes));
         Ok(offers)
     }
 
@@ -106,7 +106,7 @@ impl Catalogue {
             return Ok(None);
         };
         // Threat 39: without a scope of its own a caller does not get near the connection.
-        if !opens_some(&upstream, &caller.access.scopes) {
+        if !opens_some(&upstream, &caller.person.scopes) {
             let reached = Reached::unknown(link);
             return Ok(Some(Offer::Upstream(reached, name.to_owned())));
         }
@@ -117,7 +117,7 @@ impl Catalogue {
     /// The tool of that name, if `caller` may know of it and its token does not open it: what a
     /// client has to ask its person for. Nothing is decided by it that is not decided again.
     pub(super) async fn find_closed(&self, caller: &Caller, name: &str) -> Option<Offer> {
-        let scopes = &caller.access.scopes;
+        let scopes = &caller.person.scopes;
         let upstream = match &caller.upstream {
             Some(only) => Some(only.clone()),
             None => UpstreamName::split(name).map(|(upstream, _)| upstream),
@@ -153,7 +153,7 @@ impl Catalogue {
     fn known_to(&self, caller: &Caller) -> impl Iterator<Item = &'static Tool> {
         self.table.iter().filter(|tool| {
             caller.upstream.is_none()
-                && tool.is_for(&caller.access, &self.off)
+                && tool.is_for(&caller.person, &self.off)
                 && tool.is_in(caller.toolset)
         })
     }

@@ -23,6 +23,7 @@ use crate::{
     mcp::{
         ARGUMENTS_DEPTH_MAX,
         catalogue::{Catalogue, Offer, Unknowable},
+        person::Person,
         tools::{Call, Desk, ToolError},
     },
     model::{
@@ -37,6 +38,9 @@ use crate::{
 /// How long a client may keep the list of tools: it changes only with the token's scopes and with
 /// our version.
 pub(super) const TOOLS_TTL_MS: u64 = 60_000;
+
+/// What becomes of a call over a stream that ends before it.
+const GIVEN_UP: &str = "the call was given up: it was cancelled, or the server is stopping";
 
 /// What a model reads before it uses any tool.
 const INSTRUCTIONS: &str = "Keystead is the box where the signed-in person keeps who may do what \
@@ -63,10 +67,10 @@ const SERVED: [&str; 5] = [
 /// Those of them that ended with the revision of 2026-07-28.
 const ENDED: [&str; 2] = ["initialize", "ping"];
 
-/// Who calls, and when: what stands beside a message that went through the front.
+/// Who calls, and when: what stands beside every message.
 #[derive(Debug)]
 pub(super) struct Caller {
-    pub(super) access: Access,
+    pub(super) person: Person,
     pub(super) toolset: Toolset,
     /// The upstream at whose path it calls; it gets nothing else there.
     pub(super) upstream: Option<UpstreamName>,
@@ -82,19 +86,30 @@ impl Caller {
         toolset: Toolset,
         upstream: Option<UpstreamName>,
     ) -> Self {
-        let by = Origin {
-            at: head.now,
-            actor: Actor::User(access.user.id),
-            address: Some(head.remote),
-            request_id: Some(head.id.to_string()),
-        };
+        let mut caller = Self::local(access.into(), toolset, head.now, head.id);
+        caller.upstream = upstream;
+        caller.by.address = Some(head.remote);
+        caller
+    }
+
+    /// A program of this machine that acts for `person`.
+    pub(super) fn local(
+        person: Person,
+        toolset: Toolset,
+        now: Timestamp,
+        request_id: RequestId,
+    ) -> Self {
+        let actor = Actor::User(person.user.id);
         Self {
-            access,
+            by: Origin {
+                request_id: Some(request_id.to_string()),
+                ..Origin::local(now, actor)
+            },
+            person,
             toolset,
-            upstream,
-            now: head.now,
-            request_id: head.id,
-            by,
+            upstream: None,
+            now,
+            request_id,
         }
     }
 }
@@ -144,7 +159,7 @@ impl Handler {
             let words = format!("expected a tool that tools/list shows, found {name:?}");
             return Err(ErrorData::invalid_params(words, None));
         };
-        if !offer.is_open_to(&caller.access.scopes) {
+        if !offer.is_open_to(&caller.person.scopes) {
             let needed = offer.scopes();
             let words = format!("expected a token with the scope {needed}, found less");
             return Err(ErrorData::invalid_params(words, None));
@@ -157,7 +172,7 @@ impl Handler {
         }
         let call = Call {
             desk: self.desk.clone(),
-            access: caller.access.clone(),
+            person: caller.person.clone(),
             now: caller.now,
             by: caller.by.clone(),
         };
@@ -235,12 +250,17 @@ fn depth(arguments: &JsonObject) -> usize {
     1 + arguments.values().map(of).max().unwrap_or(0)
 }
 
-/// Who calls. The front puts it beside every message; without it nothing is answered.
+/// Who calls. It stands beside every message, over HTTP beside the request that brought it; without
+/// it nothing is answered.
 fn caller_of(context: &RequestContext<RoleServer>) -> Result<Arc<Caller>, ErrorData> {
-    context
-        .extensions
-        .get::<http::request::Parts>()
-        .and_then(|parts| parts.extensions.get::<Arc<Caller>>())
+    let extensions = &context.extensions;
+    let of_request = || {
+        let parts = extensions.get::<http::request::Parts>()?;
+        parts.extensions.get::<Arc<Caller>>()
+    };
+    extensions
+        .get::<Arc<Caller>>()
+        .or_else(of_request)
         .cloned()
         .ok_or_else(|| ErrorData::internal_error("expected a caller, found none", None))
 }
@@ -277,8 +297,13 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = caller_of(&context)?;
         let arguments = request.arguments.unwrap_or_default();
-        let result = self.call(&caller, &request.name, arguments).await?;
-        Ok(result.into())
+        // Over HTTP a hang-up gives up the future itself; a stream says it with a message.
+        tokio::select! {
+            result = self.call(&caller, &request.name, arguments) => Ok(result?.into()),
+            () = context.ct.cancelled() => {
+                Err(ErrorData::internal_error(GIVEN_UP, None))
+            }
+        }
     }
 
     async fn on_custom_request(

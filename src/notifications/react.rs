@@ -11,7 +11,7 @@ use crate::{
         notification::Template,
         user::Role,
     },
-    notifications::send::{Message, message, send},
+    notifications::send::{Message, Told, message, send},
     store::{Read, StoreError, WriteTx, audit, clients, grants, sessions, users},
 };
 
@@ -23,7 +23,8 @@ type News = Option<(Vec<Id>, Message)>;
 
 /// Tells whom it concerns what was written down after `number`, and says who they are.
 ///
-/// A full queue of pushes does not undo what is reported: the inbox has it all the same.
+/// A full queue of pushes does not undo what is reported: the inbox has it all the same. Whoever
+/// does not want to hear of it, and whoever may not sign in any more, is not among those told.
 pub fn react(tx: &mut WriteTx<'_>, act: Act<'_>, number: u64) -> Result<Vec<Id>, StoreError> {
     let mut told = Vec::new();
     if audit::head(tx)?.number == number {
@@ -34,8 +35,7 @@ pub fn react(tx: &mut WriteTx<'_>, act: Act<'_>, number: u64) -> Result<Vec<Id>,
             continue;
         };
         for reader in readers {
-            let outcome = send(tx, act, reader, message.clone())?;
-            if outcome.is_ok() {
+            if let Ok(Told::Kept { .. }) = send(tx, act, reader, message.clone())? {
                 told.push(reader);
             }
         }

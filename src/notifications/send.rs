@@ -148,14 +148,19 @@ pub fn send(
     if is_muted || !(methods.inbox || methods.push) {
         return Ok(Ok(Told::Unwanted));
     }
-    let browsers = if methods.push {
+    let mut browsers = if methods.push {
         pushes::list_of_user(tx, user_id)?
     } else {
         Vec::new()
     };
     // Before anything is written: a refusal leaves nothing behind.
     if !push::has_room(tx, browsers.len())? {
-        return Ok(Err(Refused::QueueFull));
+        if message.sender != Sender::Keystead {
+            return Ok(Err(Refused::QueueFull));
+        }
+        // What has happened on this box can be told to nobody again, so the inbox has it at least.
+        tracing::warn!(%user_id, "the queue of pushes is full: a notification is in the inbox only");
+        browsers.clear();
     }
     let notification = Notification {
         id: Id::generate(act.now, act.entropy),

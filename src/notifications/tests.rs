@@ -12,7 +12,7 @@ use crate::{
         audit::{Action, Actor, Change, Object, Origin},
         id::Id,
         notification::{CONTENT_LEN_MAX, Methods, Sender, TITLE_LEN_MAX, Template, Urgency},
-        push::PushKeys,
+        push::{PushKeys, QueuedPush},
         session::Session,
         timestamp::Timestamp,
         user::{Role, User},
@@ -407,6 +407,33 @@ fn tries_wait_longer_each_time_and_end() {
         settle(tx, now, &push, Outcome::Later(None))
     });
     assert_eq!(last, None);
+}
+
+#[test]
+fn a_full_queue_refuses_what_others_say_and_keeps_what_keystead_reports() {
+    let store = house();
+    browser(&store, 5, ADA, 1);
+    done(&store, 6, |tx, act| {
+        for _ in 0..pushes::QUEUE_MAX {
+            let push = QueuedPush {
+                id: Id::generate(act.now, act.entropy),
+                due_at: at(1_000),
+                user_id: id(BOB),
+                subscription_id: id(3),
+                notification_id: id(4),
+                attempts: 0,
+                expires_at: at(2_000),
+            };
+            pushes::enqueue(tx, &push)?;
+        }
+        Ok(())
+    });
+    let refused = tell(&store, 10, ADA, custom("Hello"));
+    assert_eq!(refused, Err(Refused::QueueFull));
+    let reported = message(Template::NewBrowser, "Firefox", vec![]);
+    assert_eq!(told(tell(&store, 11, ADA, reported)).1, 0);
+    let page = seen(&store, |tx| list(tx, id(ADA), &Filter::default()));
+    assert_eq!((page.entries.len(), page.unread_count), (1, 1));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod callers;
 mod eras;
+mod local;
 mod owner;
 mod random;
 mod refusals;
