@@ -77,13 +77,13 @@ async fn an_entry_is_read_unread_and_deleted() {
     );
     assert!(page.contains("1 unread."), "{page}");
     let home = browser.get("/").await.expect(200).body;
-    assert!(home.contains("id=\"unread\">1<"), "{home}");
+    assert!(home.contains("class=\"badge\">1<"), "{home}");
 
     let done = press(&browser, "/inbox", id, "read").await;
     assert_eq!((done.status, done.location()), (303, "/inbox?done=read"));
     assert_eq!(is_read(&house, &ada, id), Some(true));
     let home = browser.get("/").await.expect(200).body;
-    assert!(!home.contains("id=\"unread\""), "{home}");
+    assert!(!home.contains("class=\"badge\""), "{home}");
 
     let unread_only = browser.get("/inbox?show=unread").await.expect(200).body;
     assert!(
@@ -144,7 +144,7 @@ async fn everything_is_marked_as_read_at_once() {
         tell(&house, &ada, said(&format!("Entry number {number}"), "")).await;
     }
     let page = browser.get("/inbox?template=custom").await.expect(200).body;
-    assert!(page.contains("id=\"unread\">99+<"), "{page}");
+    assert!(page.contains("class=\"badge\">99+<"), "{page}");
     let form = Form::find(&page, "/inbox/read-all");
     let done = browser.post("/inbox/read-all", &form.fields).await;
     assert_eq!(done.location(), "/inbox?template=custom&done=all-read");
