@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use crate::{
-    appliance::Appliance,
+    appliance::{Appliance, metrics},
     experiments::MCP_SERVER_HTTP,
     http::{
         request::Request,
@@ -15,8 +15,8 @@ use crate::{
     mcp::{self, MCP_BODY_BYTES_MAX},
     model::{
         oauth2::scope::{
-            APPS_READ, APPS_WRITE, AUDIT_READ, GRANTS_READ, GRANTS_WRITE, SESSIONS_READ,
-            SETTINGS_READ, SETTINGS_WRITE, USER_READ,
+            APPS_READ, APPS_WRITE, AUDIT_READ, GRANTS_READ, GRANTS_WRITE, NOTIFICATIONS_WRITE,
+            SESSIONS_READ, SETTINGS_READ, SETTINGS_WRITE, USER_READ,
         },
         user::Role,
     },
@@ -111,6 +111,9 @@ macro_rules! mcp_upstream {
         .on_hang_up(OnHangUp::Cancel)
     };
 }
+
+/// Where the metrics are, for who shows their token.
+pub const METRICS_PATH: &str = "/metrics";
 
 /// Every route.
 pub static ROUTES: &[Route<Appliance>] = &[
@@ -216,11 +219,27 @@ pub static ROUTES: &[Route<Appliance>] = &[
     api!(GET "/api/v2/experiments/available", USER_READ, Member, api::experiments::available),
     api!(GET "/api/v2/audit", AUDIT_READ, Owner, api::audit::search),
     api!(GET "/api/v2/auth/scopes", USER_READ, Member, api::scopes::list),
+    Route::new(
+        ::http::Method::POST,
+        "/api/v2/notifications/custom",
+        Access::ApiOrClient(Needs {
+            scope: NOTIFICATIONS_WRITE,
+            role: Role::Member,
+        }),
+        |app: Arc<Appliance>, request, caller| {
+            Box::pin(api::custom::post(Arc::clone(&app.web), request, caller))
+        },
+    )
+    .body_bytes_max(API_BODY_BYTES_MAX),
     web!(GET "/api/v2/buildinfo", Anyone, api::buildinfo::get),
     api!(DELETE "/oauth2/tokens", GRANTS_WRITE, Member, api::grants::remove_of_client),
     web!(GET "/healthz", Anyone, health::healthz),
     web!(GET "/readyz", Anyone, health::readyz),
     web!(GET "/favicon.ico", Anyone, home::favicon),
+    Route::new(Method::GET, METRICS_PATH, Access::Metrics, |app, _, _| {
+        Box::pin(metrics::answer(app))
+    })
+    .on_hang_up(OnHangUp::Cancel),
 ];
 
 /// The MCP endpoint of the upstream that the path names.
@@ -250,7 +269,7 @@ async fn mcp(app: Arc<Appliance>, request: Request, caller: Caller, path: &str) 
             }
         }
         // The route asks for a bearer; if none was checked, nothing is done.
-        Caller::Anyone | Caller::Visitor(_) | Caller::Api(_) => {
+        Caller::Anyone | Caller::Visitor(_) | Caller::Api(_) | Caller::Client(_) => {
             refused(StatusCode::UNAUTHORIZED, "no credential")
         }
     }

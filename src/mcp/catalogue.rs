@@ -13,6 +13,7 @@ use crate::{
     config::McpOff,
     mcp::{
         ANSWER_BYTES_MAX, CALL_TIMEOUT,
+        figures::{CallFigures, Figures},
         handler::Caller,
         tools::{Call, Tool, ToolError},
         upstreams::{self, Link, Reached, UpstreamError, Upstreams},
@@ -27,6 +28,7 @@ pub(super) struct Catalogue {
     table: &'static [Tool],
     off: Arc<McpOff>,
     upstreams: Arc<Upstreams>,
+    figures: Arc<Figures>,
 }
 
 /// A tool that a caller may know of.
@@ -58,7 +60,27 @@ impl Catalogue {
             table,
             off,
             upstreams,
+            figures: Arc::new(Figures::new(table)),
         }
+    }
+
+    /// What is counted of calls.
+    pub(super) fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// What is counted of calls of `offer`.
+    pub(super) fn calls_of<'a>(&'a self, offer: &'a Offer) -> &'a Arc<CallFigures> {
+        match offer {
+            Offer::Own(tool) => self.figures.of(tool),
+            Offer::Upstream(reached, _) => &reached.figures().calls,
+        }
+    }
+
+    /// What is counted of calls of an upstream that did not say what it has.
+    pub(super) fn calls_of_upstream(&self, name: &UpstreamName) -> Option<Arc<CallFigures>> {
+        let link = self.upstreams.known(name)?;
+        Some(Arc::clone(&link.figures().calls))
     }
 
     /// The sets of tools that are on; who asks for none gets the first.

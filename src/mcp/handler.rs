@@ -23,6 +23,7 @@ use crate::{
     mcp::{
         ARGUMENTS_DEPTH_MAX,
         catalogue::{Catalogue, Offer, Unknowable},
+        figures::{Counting, Ended, Outcome},
         person::Person,
         tools::{Call, Desk, ToolError},
     },
@@ -146,29 +147,54 @@ impl Handler {
         name: &str,
         arguments: JsonObject,
     ) -> Result<CallToolResult, ErrorData> {
+        let mut counting = self.catalogue.figures().begin();
+        let ended = self.count(&mut counting, caller, name, arguments).await;
+        let (outcome, answer) = ended;
+        counting.end(outcome);
+        answer
+    }
+
+    async fn count(
+        &self,
+        counting: &mut Counting<'_>,
+        caller: &Caller,
+        name: &str,
+        arguments: JsonObject,
+    ) -> Ended {
+        let refused = |words: String| {
+            (
+                Outcome::Refused,
+                Err(ErrorData::invalid_params(words, None)),
+            )
+        };
         let offer = match self.catalogue.find(caller, name).await {
-            Ok(offer) => offer,
+            Ok(Some(offer)) => offer,
+            Ok(None) => {
+                return refused(format!(
+                    "expected a tool that tools/list shows, found {name:?}"
+                ));
+            }
             // Its model reads why, as it would of a call.
             Err(Unknowable::Upstream(error)) => {
-                let words = ContentBlock::text(error.to_string());
-                return Ok(CallToolResult::error(vec![words]));
+                if let Some(calls) = self.catalogue.calls_of_upstream(error.upstream()) {
+                    counting.is_of(&calls);
+                }
+                return (error.outcome(), Ok(failed(error.to_string())));
             }
-            Err(error) => return Err(unknowable(&error, caller.request_id)),
+            Err(error) => return (Outcome::Fault, Err(unknowable(&error, caller.request_id))),
         };
-        let Some(offer) = offer else {
-            let words = format!("expected a tool that tools/list shows, found {name:?}");
-            return Err(ErrorData::invalid_params(words, None));
-        };
+        counting.is_of(self.catalogue.calls_of(&offer));
         if !offer.is_open_to(&caller.person.scopes) {
             let needed = offer.scopes();
-            let words = format!("expected a token with the scope {needed}, found less");
-            return Err(ErrorData::invalid_params(words, None));
+            return refused(format!(
+                "expected a token with the scope {needed}, found less"
+            ));
         }
         if depth(&arguments) > ARGUMENTS_DEPTH_MAX {
             let words = format!(
                 "arguments: expected at most {ARGUMENTS_DEPTH_MAX} levels of nesting, found more"
             );
-            return Ok(CallToolResult::error(vec![ContentBlock::text(words)]));
+            return (Outcome::Refused, Ok(failed(words)));
         }
         let call = Call {
             desk: self.desk.clone(),
@@ -177,8 +203,11 @@ impl Handler {
             by: caller.by.clone(),
         };
         match run(&offer, call, arguments).await {
-            Ok(result) => Ok(result),
-            Err(failure) => failure.into_result(&offer, caller.request_id),
+            Ok(result) => (Outcome::of(&result), Ok(result)),
+            Err(failure) => {
+                let outcome = failure.outcome();
+                (outcome, failure.into_result(&offer, caller.request_id))
+            }
         }
     }
 }
@@ -211,17 +240,33 @@ async fn run(offer: &Offer, call: Call, arguments: JsonObject) -> Result<CallToo
     }
 }
 
+/// What the caller's model reads of a call that gave nothing.
+fn failed(words: String) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(words)])
+}
+
 impl Failure {
+    const fn outcome(&self) -> Outcome {
+        match self {
+            Self::TooSlow(_) => Outcome::Timeout,
+            Self::Panicked(_) => Outcome::Fault,
+            Self::Tool(error) => match error {
+                ToolError::Arguments(_) | ToolError::NotFound(_) => Outcome::Error,
+                ToolError::TooLong { .. } => Outcome::TooLarge,
+                ToolError::Upstream(error) => error.outcome(),
+                ToolError::Store(error) if error.is_busy() => Outcome::Refused,
+                ToolError::Store(_) => Outcome::Fault,
+            },
+        }
+    }
+
     /// What the caller can do something about is a result that its model reads; a fault of ours is
     /// an error of the protocol, and a line of the log.
     fn into_result(self, offer: &Offer, request: RequestId) -> Result<CallToolResult, ErrorData> {
         let error = match self {
             Self::Tool(ToolError::Store(error)) if !error.is_busy() => error.to_string(),
             Self::Panicked(error) => error.to_string(),
-            Self::Tool(_) | Self::TooSlow(_) => {
-                let words = ContentBlock::text(self.to_string());
-                return Ok(CallToolResult::error(vec![words]));
-            }
+            Self::Tool(_) | Self::TooSlow(_) => return Ok(failed(self.to_string())),
         };
         tracing::error!(tool = offer.name(), %request, error, "a tool failed");
         let words =
@@ -298,11 +343,10 @@ impl ServerHandler for Handler {
         let caller = caller_of(&context)?;
         let arguments = request.arguments.unwrap_or_default();
         // Over HTTP a hang-up gives up the future itself; a stream says it with a message.
+        let call = self.call(&caller, &request.name, arguments);
         tokio::select! {
-            result = self.call(&caller, &request.name, arguments) => Ok(result?.into()),
-            () = context.ct.cancelled() => {
-                Err(ErrorData::internal_error(GIVEN_UP, None))
-            }
+            result = call => Ok(result?.into()),
+            () = context.ct.cancelled() => Err(ErrorData::internal_error(GIVEN_UP, None)),
         }
     }
 

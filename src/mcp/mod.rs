@@ -9,9 +9,9 @@
 //! # Source
 //! Model Context Protocol 2025-03-26 to 2025-11-25 (with `initialize`) and 2026-07-28 (stateless).
 
+pub mod figures;
 pub mod local;
 pub mod tools;
-
 pub mod upstreams;
 
 mod catalogue;
@@ -43,6 +43,7 @@ use crate::{
     http::{request::Request, response::Response},
     mcp::{
         catalogue::Catalogue,
+        figures::Figures,
         front::Refusal,
         handler::Caller,
         tools::{Desk, TOOLS, Tool},
@@ -151,6 +152,11 @@ impl Mcp {
         }
     }
 
+    /// What is counted of calls.
+    pub fn figures(&self) -> &Figures {
+        self.catalogue.figures()
+    }
+
     /// Answers `request` to `path`, whose credential opened `access`.
     pub async fn answer(&self, request: Request, access: Access, path: &str) -> Response {
         match self.try_answer(request, access, path).await {
@@ -171,6 +177,7 @@ impl Mcp {
         if let Some(name) = &asked.tool
             && let Some(offer) = self.catalogue.find_closed(&caller, name).await
         {
+            self.catalogue.calls_of(&offer).refused();
             return Err(asked.lacks(&offer));
         }
         let response = self.service.handle(forwarded(request, caller)).await;

@@ -4,20 +4,24 @@
 //! finds the one in the file finds the other.
 
 mod inbox;
+mod owners;
 mod push;
 mod react;
 mod send;
 mod settings;
+mod tasks;
 mod templates;
 
 pub use inbox::{Filter, PAGE_LEN, Page, ReadStatus, list};
+pub use owners::tell_owners;
 pub use push::{
     ATTEMPTS_MAX, Due, Endpoint, EndpointError, Outcome, PUSH_TTL, due, ensure_vapid,
     regenerate_vapid, retry_after, settle, subscribe, subscription, unsubscribe, vapid,
 };
 pub use react::react;
-pub use send::{Message, Refused, Told, message, send};
+pub use send::{Message, Refused, Told, hand_in, message, send};
 pub use settings::{MUTED_MAX, methods, mute, switch, unmute};
+pub use tasks::{Report, SUMMARY_LEN_MAX, Summary, SummaryError, TaskState, report};
 pub use templates::{TEMPLATES, TemplateRow, row};
 
 #[cfg(test)]

@@ -9,10 +9,12 @@ use crate::{
         audit::{Action, AuditEntry, Object},
         id::Id,
         notification::Template,
-        user::Role,
     },
-    notifications::send::{Message, Told, message, send},
-    store::{Read, StoreError, WriteTx, audit, clients, grants, sessions, users},
+    notifications::{
+        owners::owners,
+        send::{Message, Told, message, send},
+    },
+    store::{Read, StoreError, WriteTx, audit, clients, grants, sessions},
 };
 
 /// Entries that one write makes at the most; what is behind them is told to nobody.
@@ -92,10 +94,8 @@ fn of_owners(tx: &dyn Read, entry: &AuditEntry, template: Template) -> Result<Ne
     let Some(client_id) = named(entry, "client_id") else {
         return Ok(None);
     };
-    let mut owners = users::list(tx)?;
-    owners.retain(|user| user.role == Role::Owner && user.disabled_at.is_none());
     let message = message(template, &client_name(tx, client_id)?, vec![client_id]);
-    Ok(Some((owners.iter().map(|user| user.id).collect(), message)))
+    Ok(Some((owners(tx)?, message)))
 }
 
 /// A browser is new if the person has signed in before, and from none that calls itself so.

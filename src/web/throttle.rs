@@ -26,6 +26,7 @@ use crate::{
         digest::Digest,
         entropy::{Entropy, random},
     },
+    metrics::{Counter, counters},
     model::{id::Id, timestamp::Timestamp},
 };
 
@@ -55,6 +56,25 @@ pub enum Endpoint {
     DeviceCode,
     /// A message at the MCP endpoint.
     Mcp,
+    /// A notification that is not of Keystead itself.
+    Notification,
+}
+
+impl Endpoint {
+    /// What it is called where it is counted.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign_in",
+            Self::Token => "token",
+            Self::Revocation => "revocation",
+            Self::Registration => "registration",
+            Self::Introspection => "introspection",
+            Self::DeviceAuthorization => "device_authorization",
+            Self::DeviceCode => "device_code",
+            Self::Mcp => "mcp",
+            Self::Notification => "notification",
+        }
+    }
 }
 
 /// Who has an allowance of their own.
@@ -70,8 +90,25 @@ pub enum Per {
     Session,
     /// Each grant, whichever of its tokens is shown: a new one is no new allowance.
     Grant,
+    /// Each who sends, for each who would read it.
+    Sender,
     /// All callers together.
     Box,
+}
+
+impl Per {
+    /// What it is called where it is counted.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Address => "address",
+            Self::Client => "client",
+            Self::Session => "session",
+            Self::Grant => "grant",
+            Self::Sender => "sender",
+            Self::Box => "box",
+        }
+    }
 }
 
 /// One row of [`LIMITS`].
@@ -172,6 +209,14 @@ pub const LIMITS: &[Limit] = &[
     ),
     // A model calls a few tools a second; a program that loops is held here.
     limit(Endpoint::Mcp, Per::Grant, 600, Duration::from_millis(20)),
+    // A client that goes on for ever takes two days to push everything else out of an inbox, and
+    // its person can mute it.
+    limit(
+        Endpoint::Notification,
+        Per::Sender,
+        30,
+        Duration::from_secs(20),
+    ),
     // Strangers alone never fill the box: what they register in `client.unapproved_ttl` is less
     // than what it holds.
     limit(
@@ -197,6 +242,8 @@ pub enum Subject<'a> {
     Session(Id),
     /// Somebody with a token of this grant.
     Grant(Id),
+    /// This client, or this person, who would tell something to that person.
+    Sender(Id, Id),
     /// Anybody.
     Everybody,
 }
@@ -209,6 +256,7 @@ impl Subject<'_> {
             Self::Client(_) | Self::PublicClient(..) => Per::Client,
             Self::Session(_) => Per::Session,
             Self::Grant(_) => Per::Grant,
+            Self::Sender(..) => Per::Sender,
             Self::Everybody => Per::Box,
         }
     }
@@ -219,6 +267,7 @@ impl Subject<'_> {
             Self::Account(name) => name.trim().to_ascii_lowercase().into_bytes(),
             Self::Address(address) => address_key(address).to_vec(),
             Self::PublicClient(id, address) => [*id.as_bytes(), address_key(address)].concat(),
+            Self::Sender(from, to) => [*from.as_bytes(), *to.as_bytes()].concat(),
             Self::Client(id) | Self::Session(id) | Self::Grant(id) => id.as_bytes().to_vec(),
             Self::Everybody => Vec::new(),
         }
@@ -251,7 +300,9 @@ struct Buckets {
     /// Keeps to itself who shares a bucket with whom.
     seed: [u8; 16],
     clock: RequestClock,
+    /// In the order of [`LIMITS`].
     limiters: Vec<(Limit, Limiter)>,
+    refused: [Counter; LIMITS.len()],
 }
 
 type Limiter = RateLimiter<u16, DefaultKeyedStateStore<u16>, RequestClock, NoOpMiddleware<Nanos>>;
@@ -275,6 +326,7 @@ impl Throttle {
         Self(Some(Buckets {
             seed: random(entropy),
             limiters: LIMITS.iter().map(limiter).collect(),
+            refused: counters(),
             clock: clock.clone(),
         }))
     }
@@ -296,9 +348,11 @@ impl Throttle {
         };
         buckets.clock.advance_to(now);
         let is_meant = |limit: &Limit| limit.endpoint == endpoint && limit.per == subject.per();
-        let mut meant = buckets.limiters.iter().filter(|(limit, _)| is_meant(limit));
-        meant.try_for_each(|(_, limiter)| {
+        let rows = buckets.limiters.iter().zip(&buckets.refused);
+        let mut meant = rows.filter(|((limit, _), _)| is_meant(limit));
+        meant.try_for_each(|((_, limiter), refused)| {
             limiter.check_key(&buckets.place(subject)).map_err(|until| {
+                refused.add_one();
                 let wait = until
                     .earliest_possible()
                     .duration_since(buckets.clock.now());
@@ -310,6 +364,13 @@ impl Throttle {
                 }
             })
         })
+    }
+
+    /// How many calls each row of [`LIMITS`] has refused.
+    pub fn refusals(&self) -> Vec<(&'static Limit, u64)> {
+        let refused = |place: usize| self.0.as_ref().map_or(0, |on| on.refused[place].get());
+        let rows = LIMITS.iter().enumerate();
+        rows.map(|(place, limit)| (limit, refused(place))).collect()
     }
 
     /// Takes one try at the password of `account` from `address`.
@@ -425,6 +486,10 @@ mod tests {
                     (session(1), Some(session(2)))
                 }
                 Per::Grant => (Subject::Grant(id(1)), Some(Subject::Grant(id(2)))),
+                Per::Sender => {
+                    let other = Subject::Sender(id(1), id(3));
+                    (Subject::Sender(id(1), id(2)), Some(other))
+                }
                 Per::Box => (Subject::Everybody, None),
             };
             let (throttle, burst) = (throttle(), row.burst.get());
@@ -553,6 +618,7 @@ mod tests {
                 Endpoint::DeviceAuthorization => "`POST /oauth2/device_authorization`",
                 Endpoint::DeviceCode => "A try at a device's code",
                 Endpoint::Mcp => "A message at `/mcp`",
+                Endpoint::Notification => "A notification that a program sends",
             };
             let whom = match row.per {
                 Per::Account => "each account name",
@@ -560,6 +626,7 @@ mod tests {
                 Per::Client => "each client",
                 Per::Session => "each browser session",
                 Per::Grant => "each grant",
+                Per::Sender => "each sender, for each person who would read it",
                 Per::Box => "all together",
             };
             let (burst, period) = (row.burst, humantime::format_duration(row.period));

@@ -2,6 +2,7 @@
 
 mod callers;
 mod eras;
+mod figures;
 mod local;
 mod owner;
 mod random;

@@ -66,6 +66,11 @@ pub const GRANTS_WRITE: &str = "grants:write";
 pub const SESSIONS_READ: &str = "sessions:read";
 /// Ending the person's browser sessions.
 pub const SESSIONS_WRITE: &str = "sessions:write";
+/// The person's inbox.
+pub const NOTIFICATIONS_READ: &str = "notifications:read";
+/// Putting something into the person's inbox, marking and removing what is there; for an owner,
+/// putting something into anybody's.
+pub const NOTIFICATIONS_WRITE: &str = "notifications:write";
 /// The apps of the box.
 pub const APPS_READ: &str = "apps:read";
 /// Making, changing and removing the apps of the box, and their secrets; for an owner.
@@ -117,6 +122,23 @@ pub const SCOPES: &[ScopeDefinition] = &[
         about: About::Person,
         effect: Effect::Destroys,
         words: "sign you out of any browser in which you are signed in",
+        minimal: Minimal::No,
+        opens: Opens::McpAndApi,
+    },
+    ScopeDefinition {
+        name: NOTIFICATIONS_READ,
+        about: About::Person,
+        effect: Effect::Reads,
+        words: "read your notifications",
+        minimal: Minimal::No,
+        opens: Opens::McpAndApi,
+    },
+    ScopeDefinition {
+        name: NOTIFICATIONS_WRITE,
+        about: About::Person,
+        effect: Effect::Destroys,
+        words: "send you notifications, mark and delete those that you have and, if you own this \
+                box, send them to anybody on it",
         minimal: Minimal::No,
         opens: Opens::McpAndApi,
     },

@@ -6,6 +6,7 @@ pub mod apps;
 pub mod audit;
 pub mod buildinfo;
 pub mod caller;
+pub mod custom;
 pub mod error;
 pub mod experiments;
 pub mod grants;

@@ -1,0 +1,30 @@
+//! What concerns the box and nobody in particular: its owners hear of it.
+
+use crate::{
+    audit::Act,
+    model::{id::Id, user::Role},
+    notifications::send::{Message, send},
+    store::{Read, StoreError, WriteTx, users},
+};
+
+/// Tells every owner, and says who they are.
+pub fn tell_owners(
+    tx: &mut WriteTx<'_>,
+    act: Act<'_>,
+    message: &Message,
+) -> Result<Vec<Id>, StoreError> {
+    let mut told = Vec::new();
+    for owner in owners(tx)? {
+        if send(tx, act, owner, message.clone())?.is_ok() {
+            told.push(owner);
+        }
+    }
+    Ok(told)
+}
+
+/// The owners who may sign in.
+pub(super) fn owners(tx: &dyn Read) -> Result<Vec<Id>, StoreError> {
+    let mut users = users::list(tx)?;
+    users.retain(|user| user.role == Role::Owner && user.disabled_at.is_none());
+    Ok(users.iter().map(|user| user.id).collect())
+}
