@@ -49,7 +49,7 @@ use crate::{
         logs::{self, LogsError},
         signals::{self, Reload, Stop},
     },
-    store::{Store, StoreError, meta, notifications},
+    store::{Store, StoreError, meta, notifications, sweep::Kept},
     web::{
         self, Web,
         health::Probe,
@@ -186,7 +186,10 @@ async fn run(
         &app.upstreams,
         &store,
         &clock,
-        config.lifetimes.audit_kept,
+        Kept {
+            audit: config.lifetimes.audit_kept,
+            notifications: config.lifetimes.notifications_kept,
+        },
         reload,
         certificates.clone(),
     );
@@ -540,7 +543,7 @@ impl Background {
         upstreams: &Arc<Upstreams>,
         store: &Arc<Store>,
         clock: &Arc<dyn Clock>,
-        audit_kept: Duration,
+        kept: Kept,
         reload: Reload,
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
@@ -550,7 +553,7 @@ impl Background {
             tokio::spawn(sweeper::sweep_for_ever(
                 Arc::clone(store),
                 Arc::clone(clock),
-                audit_kept,
+                kept,
             )),
             tokio::spawn(compaction::compact_for_ever(Arc::clone(store))),
             tokio::spawn(reload_on_signal(
