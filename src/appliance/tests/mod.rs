@@ -9,6 +9,7 @@ mod administered;
 mod browser;
 mod client_app;
 mod house;
+mod inbox;
 mod wire;
 
 mod account;
