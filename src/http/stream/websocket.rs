@@ -8,7 +8,7 @@ use http::{
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use tokio::{io::AsyncReadExt as _, time::timeout};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -164,8 +164,19 @@ impl Reader for Socket {
             return;
         }
         // What it still sends is read: closed over unread bytes, the connection would be reset, and
-        // the reason be lost on its way.
-        let rest = async { while let Some(Ok(_)) = self.stream.next().await {} };
+        // the reason be lost on its way. A reader whose frames are none is read byte by byte.
+        let rest = async {
+            let last = loop {
+                match self.stream.next().await {
+                    Some(Ok(_)) => {}
+                    last => break last,
+                }
+            };
+            if last.is_some() {
+                let (mut io, mut nowhere) = (self.stream.into_inner(), [0; STREAM_BUFFER_BYTES]);
+                while let Ok(1..) = io.read(&mut nowhere).await {}
+            }
+        };
         drop(timeout(CLOSE_TIMEOUT, rest).await);
     }
 }
