@@ -33,6 +33,7 @@ use crate::{
     store::{
         Read, StoreError, WriteTx, clients,
         notifications::{self as kept, InboxEntry},
+        users,
     },
     web::{
         Web,
@@ -129,6 +130,9 @@ fn row(
     let sender = match notification.sender {
         Sender::Keystead => SenderView::Keystead,
         Sender::Administrator => SenderView::Administrator,
+        Sender::Person(id) => SenderView::Person {
+            name: person_name(tx, id)?,
+        },
         Sender::Client(id) => SenderView::App {
             name: app_name(tx, id)?,
             is_muted: settings.muted.contains(&id),
@@ -158,6 +162,12 @@ fn action(button: &Button) -> ActionView {
 fn app_name(tx: &dyn Read, id: Id) -> Result<String, StoreError> {
     let client = clients::find(tx, id)?;
     Ok(client.map_or_else(|| id.to_string(), |client| client.metadata.name.to_string()))
+}
+
+/// A person's name; one who is gone by their id.
+fn person_name(tx: &dyn Read, id: Id) -> Result<String, StoreError> {
+    let user = users::find(tx, id)?;
+    Ok(user.map_or_else(|| id.to_string(), |user| user.name.to_string()))
 }
 
 /// What one of the buttons below an entry does.
@@ -206,7 +216,7 @@ fn mute_sender(tx: &mut WriteTx<'_>, user_id: Id, id: Id) -> Result<&'static str
             Ok(if muted { "muted" } else { "too-many" })
         }
         // What is not an app's has no such button.
-        Some(Sender::Keystead | Sender::Administrator) | None => Ok("gone"),
+        Some(Sender::Keystead | Sender::Administrator | Sender::Person(_)) | None => Ok("gone"),
     }
 }
 

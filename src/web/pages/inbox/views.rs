@@ -92,6 +92,11 @@ pub(in crate::web::pages) enum SenderView {
     },
     /// Whoever administers the box.
     Administrator,
+    /// Somebody of this box.
+    Person {
+        /// Their name.
+        name: String,
+    },
 }
 
 /// A button that leads somewhere.
