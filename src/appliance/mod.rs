@@ -11,6 +11,7 @@ mod compaction;
 mod execute;
 mod local;
 mod metrics;
+mod notify;
 mod outbound;
 mod pins;
 mod safekeeping;

@@ -15,8 +15,8 @@ use crate::{
     mcp::{self, MCP_BODY_BYTES_MAX},
     model::{
         oauth2::scope::{
-            APPS_READ, APPS_WRITE, AUDIT_READ, GRANTS_READ, GRANTS_WRITE, NOTIFICATIONS_WRITE,
-            SESSIONS_READ, SETTINGS_READ, SETTINGS_WRITE, USER_READ,
+            APPS_READ, APPS_WRITE, AUDIT_READ, GRANTS_READ, GRANTS_WRITE, NOTIFICATIONS_READ,
+            NOTIFICATIONS_WRITE, SESSIONS_READ, SETTINGS_READ, SETTINGS_WRITE, USER_READ,
         },
         user::Role,
     },
@@ -215,6 +215,18 @@ pub static ROUTES: &[Route<Appliance>] = &[
     api!(GET "/api/v2/users/me/grants", GRANTS_READ, Member, api::grants::list),
     api!(DELETE "/api/v2/users/me/grants/{id}", GRANTS_WRITE, Member, api::grants::remove),
     api!(GET "/api/v2/users/me/sessions", SESSIONS_READ, Member, api::sessions::list),
+    api!(GET "/api/v2/notifications/inbox", NOTIFICATIONS_READ, Member, api::notifications::list),
+    api!(PUT "/api/v2/notifications/inbox/mark-all-as-read", NOTIFICATIONS_WRITE, Member, api::notifications::mark_all_as_read)
+        .body_bytes_max(API_BODY_BYTES_MAX),
+    api!(PUT "/api/v2/notifications/inbox/{id}/read-status", NOTIFICATIONS_WRITE, Member, api::notifications::set_read)
+        .body_bytes_max(API_BODY_BYTES_MAX),
+    api!(DELETE "/api/v2/notifications/inbox/{id}", NOTIFICATIONS_WRITE, Member, api::notifications::remove),
+    api!(GET "/api/v2/notifications/settings", NOTIFICATIONS_READ, Member, api::notifications::settings::get),
+    api!(PUT "/api/v2/notifications/settings", NOTIFICATIONS_WRITE, Member, api::notifications::settings::switch)
+        .body_bytes_max(API_BODY_BYTES_MAX),
+    api!(PUT "/api/v2/notifications/settings/muted/{client_id}", NOTIFICATIONS_WRITE, Member, api::notifications::settings::mute)
+        .body_bytes_max(API_BODY_BYTES_MAX),
+    api!(DELETE "/api/v2/notifications/settings/muted/{client_id}", NOTIFICATIONS_WRITE, Member, api::notifications::settings::unmute),
     api!(GET "/api/v2/experiments", USER_READ, Member, api::experiments::list),
     api!(GET "/api/v2/experiments/available", USER_READ, Member, api::experiments::available),
     api!(GET "/api/v2/audit", AUDIT_READ, Owner, api::audit::search),
@@ -227,7 +239,7 @@ pub static ROUTES: &[Route<Appliance>] = &[
             role: Role::Member,
         }),
         |app: Arc<Appliance>, request, caller| {
-            Box::pin(api::custom::post(Arc::clone(&app.web), request, caller))
+            Box::pin(api::notifications::custom::post(Arc::clone(&app.web), request, caller))
         },
     )
     .body_bytes_max(API_BODY_BYTES_MAX),

@@ -39,7 +39,7 @@ use crate::{
         server::{self, PeerFilter},
         tls::{CertificateError, Certificates},
     },
-    mcp::{Mcp, UnknownTool, upstreams::Upstreams},
+    mcp::{Mcp, UnknownTool, tools::Allowance, upstreams::Upstreams},
     model::{credential::Credential, public_url::PublicUrl, timestamp::Timestamp},
     oauth2provider::Provider,
     runtime::{
@@ -49,10 +49,14 @@ use crate::{
         logs::{self, LogsError},
         signals::{self, Reload, Stop},
     },
-    store::{Store, StoreError, meta},
+    store::{Store, StoreError, meta, notifications},
     web::{
-        self, Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
-        throttle::Throttle,
+        self, Web,
+        health::Probe,
+        oauth2::metadata::RenderedDocuments,
+        passwords::PasswordDesk,
+        throttle::{Endpoint, Subject, Throttle},
+        watchers::Watchers,
     },
 };
 
@@ -412,16 +416,10 @@ pub(super) fn build(
         Arc::clone(&provider),
         ways.upstreams,
     ));
-    let mcp = Mcp::new(
-        Arc::clone(store),
-        Arc::clone(&provider),
-        experiments.clone(),
-        config.mcp_off.clone(),
-        Arc::clone(&upstreams),
-    )?;
+    let watchers = Watchers::default();
     let web = Arc::new(Web {
         store: Arc::clone(store),
-        provider,
+        provider: Arc::clone(&provider),
         entropy: Arc::clone(entropy),
         throttle: if config.rate_limit.is_on() {
             Throttle::on(&**entropy)
@@ -433,7 +431,9 @@ pub(super) fn build(
         outbound: ways.outbound,
         probe: Probe::default(),
         rendered: RenderedDocuments::default(),
-        experiments,
+        experiments: experiments.clone(),
+        watchers: watchers.clone(),
+        clock: Arc::clone(clock),
         metrics_token: config
             .metrics
             .token_file
@@ -442,6 +442,16 @@ pub(super) fn build(
             .transpose()?,
         figures: web::figures::Figures::default(),
     });
+    notifications::listen(store, move |entries| watchers.tell(entries));
+    let mcp = Mcp::new(
+        Arc::clone(store),
+        provider,
+        Arc::clone(entropy),
+        allowance(&web),
+        experiments,
+        config.mcp_off.clone(),
+        Arc::clone(&upstreams),
+    )?;
     Ok(Arc::new(Appliance {
         http: Arc::new(Figures::new(ROUTES.len())),
         started_at: clock.now(),
@@ -452,6 +462,16 @@ pub(super) fn build(
         clock: Arc::clone(clock),
         trusted_proxies: config.network.trusted_proxies.clone(),
     }))
+}
+
+/// One allowance of notifications, whichever way a sender sends them.
+fn allowance(web: &Arc<Web>) -> Allowance {
+    let web = Arc::clone(web);
+    Arc::new(move |now, sender, reader| {
+        let subject = Subject::Sender(sender, reader);
+        let taken = web.throttle.check(now, Endpoint::Notification, subject);
+        taken.map_err(|wait| wait.seconds)
+    })
 }
 
 fn warn_of_what_is_off(config: &Config) {

@@ -3,23 +3,19 @@
 use crate::{
     audit::Act,
     model::{id::Id, user::Role},
-    notifications::send::{Message, send},
+    notifications::send::{Message, report},
     store::{Read, StoreError, WriteTx, users},
 };
 
-/// Tells every owner, and says who they are.
+/// Tells every owner.
 pub fn tell_owners(
     tx: &mut WriteTx<'_>,
     act: Act<'_>,
     message: &Message,
-) -> Result<Vec<Id>, StoreError> {
-    let mut told = Vec::new();
-    for owner in owners(tx)? {
-        if send(tx, act, owner, message.clone())?.is_ok() {
-            told.push(owner);
-        }
-    }
-    Ok(told)
+) -> Result<(), StoreError> {
+    owners(tx)?
+        .into_iter()
+        .try_for_each(|owner| report(tx, act, owner, message.clone()))
 }
 
 /// The owners who may sign in.

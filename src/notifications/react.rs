@@ -12,7 +12,7 @@ use crate::{
     },
     notifications::{
         owners::owners,
-        send::{Message, Told, message, send},
+        send::{Message, message, report},
     },
     store::{Read, StoreError, WriteTx, audit, clients, grants, sessions},
 };
@@ -23,26 +23,18 @@ const ENTRIES_MAX: usize = 64;
 /// Whom an entry concerns, and what they are told.
 type News = Option<(Vec<Id>, Message)>;
 
-/// Tells whom it concerns what was written down after `number`, and says who they are.
+/// Tells whom it concerns what this closure has written down until now.
 ///
-/// A full queue of pushes does not undo what is reported: the inbox has it all the same. Whoever
-/// does not want to hear of it, and whoever may not sign in any more, is not among those told.
-pub fn react(tx: &mut WriteTx<'_>, act: Act<'_>, number: u64) -> Result<Vec<Id>, StoreError> {
-    let mut told = Vec::new();
-    if audit::head(tx)?.number == number {
-        return Ok(told);
-    }
-    for chained in audit::list_after(tx, number, ENTRIES_MAX)? {
-        let Some((readers, message)) = news(tx, &chained.entry)? else {
-            continue;
-        };
-        for reader in readers {
-            if let Ok(Told::Kept { .. }) = send(tx, act, reader, message.clone())? {
-                told.push(reader);
+/// A full queue of pushes does not undo what is reported, and the inbox has it all the same.
+pub fn react(tx: &mut WriteTx<'_>, act: Act<'_>) -> Result<(), StoreError> {
+    for chained in audit::list_written(tx, ENTRIES_MAX)? {
+        if let Some((readers, message)) = news(tx, &chained.entry)? {
+            for reader in readers {
+                report(tx, act, reader, message.clone())?;
             }
         }
     }
-    Ok(told)
+    Ok(())
 }
 
 fn news(tx: &dyn Read, entry: &AuditEntry) -> Result<News, StoreError> {

@@ -129,7 +129,7 @@ pub fn message(template: Template, about: &str, targets: Vec<Id>) -> Message {
 }
 
 /// `text` in Markdown that shows it and nothing else: a client chooses its own name.
-fn as_text(text: &str) -> String {
+pub(super) fn as_text(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         // CommonMark §2.4: any ASCII punctuation may be escaped.
@@ -148,7 +148,20 @@ pub fn send(
     user_id: Id,
     message: Message,
 ) -> Result<Result<Told, Refused>, StoreError> {
-    deliver(tx, act, user_id, message, Loudness::Aloud)
+    deliver(tx, act, user_id, message, Delivery::Refusable)
+}
+
+/// Tells `user_id` what Keystead itself reports; in the inbox at least, whatever the queue has.
+///
+/// Whom it cannot be told, such as a user who may not sign in, is not told: it has happened all the
+/// same.
+pub fn report(
+    tx: &mut WriteTx<'_>,
+    act: Act<'_>,
+    user_id: Id,
+    message: Message,
+) -> Result<(), StoreError> {
+    deliver(tx, act, user_id, message, Delivery::Reported).map(drop)
 }
 
 /// As [`send()`], for a sender that does not learn whether the person wants to hear it: what they
@@ -159,7 +172,7 @@ pub fn hand_in(
     user_id: Id,
     message: Message,
 ) -> Result<Result<Notification, Refused>, StoreError> {
-    hand_in_as(tx, act, user_id, message, Loudness::Aloud)
+    hand_in_as(tx, act, user_id, message, Delivery::Refusable)
 }
 
 pub(super) fn hand_in_as(
@@ -167,21 +180,24 @@ pub(super) fn hand_in_as(
     act: Act<'_>,
     user_id: Id,
     message: Message,
-    loudness: Loudness,
+    delivery: Delivery,
 ) -> Result<Result<Notification, Refused>, StoreError> {
-    let outcome = deliver(tx, act, user_id, message.clone(), loudness)?;
+    let outcome = deliver(tx, act, user_id, message.clone(), delivery)?;
     Ok(outcome.map(|told| match told {
         Told::Kept { notification, .. } => *notification,
         Told::Unwanted => entry(act, user_id, message),
     }))
 }
 
-/// Whether a message calls its reader.
+/// How a message gets to its reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Loudness {
-    /// As they want to be called.
-    Aloud,
-    /// It stands in the inbox as if they had read it.
+pub(super) enum Delivery {
+    /// As they want; without room in the queue of pushes nothing is kept, and whoever sends it is
+    /// told.
+    Refusable,
+    /// As they want; without room in the queue of pushes the inbox has it.
+    Reported,
+    /// It stands in the inbox as if they had read it, and calls nobody.
     Quiet,
 }
 
@@ -190,7 +206,7 @@ fn deliver(
     act: Act<'_>,
     user_id: Id,
     message: Message,
-    loudness: Loudness,
+    delivery: Delivery,
 ) -> Result<Result<Told, Refused>, StoreError> {
     if let Err(refused) = check(&message) {
         return Ok(Err(refused));
@@ -202,9 +218,9 @@ fn deliver(
     let settings = notifications::settings(tx, user_id)?;
     let is_muted = matches!(message.sender, Sender::Client(id) if settings.muted.contains(&id));
     let wanted = settings::methods(&settings, message.template);
-    let mut methods = match loudness {
-        Loudness::Aloud => wanted,
-        Loudness::Quiet => Methods {
+    let mut methods = match delivery {
+        Delivery::Refusable | Delivery::Reported => wanted,
+        Delivery::Quiet => Methods {
             push: false,
             ..wanted
         },
@@ -219,7 +235,7 @@ fn deliver(
     };
     // Before anything is written: a refusal leaves nothing behind.
     if !push::has_room(tx, browsers.len())? {
-        if message.sender != Sender::Keystead {
+        if delivery != Delivery::Reported {
             return Ok(Err(Refused::QueueFull));
         }
         // What has happened on this box can be told to nobody again, so the inbox has it at least,
@@ -230,7 +246,7 @@ fn deliver(
     }
     let notification = entry(act, user_id, message);
     notifications::add(tx, &notification)?;
-    if !methods.inbox || loudness == Loudness::Quiet {
+    if !methods.inbox || delivery == Delivery::Quiet {
         // A push is made from the entry when it is due, so there is one; it waits for nobody.
         notifications::set_read(tx, user_id, notification.id, Some(act.now))?;
     }

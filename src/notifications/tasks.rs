@@ -12,7 +12,7 @@ use crate::{
         id::Id,
         notification::{Button, Link, Notification, Sender, Template, Urgency},
     },
-    notifications::send::{Loudness, Message, Refused, hand_in_as},
+    notifications::send::{Delivery, Message, Refused, hand_in_as},
     store::{Read, StoreError, WriteTx, notifications},
 };
 
@@ -130,19 +130,19 @@ impl Report {
 
 /// Tells `user_id` how far a task is, in the place of what was said of it while it went on. The
 /// sender does not learn whether they want to hear it.
-pub fn report(
+pub fn report_task(
     tx: &mut WriteTx<'_>,
     act: Act<'_>,
     user_id: Id,
     report: &Report,
 ) -> Result<Result<Notification, Refused>, StoreError> {
-    let loudness = if report.state.urgency() == GOING_ON {
-        Loudness::Quiet
+    let delivery = if report.state.urgency() == GOING_ON {
+        Delivery::Quiet
     } else {
-        Loudness::Aloud
+        Delivery::Refusable
     };
     let earlier = earlier(tx, user_id, report)?;
-    let told = hand_in_as(tx, act, user_id, report.message(), loudness)?;
+    let told = hand_in_as(tx, act, user_id, report.message(), delivery)?;
     if let (Ok(_), Some(earlier)) = (&told, earlier) {
         notifications::remove(tx, user_id, earlier)?;
     }

@@ -26,8 +26,10 @@ use crate::store::{
     error::StoreError,
     figures::{Actions, Fate, Figures},
     handle::{Current, Handle},
+    listen::{Heard, Listeners},
     medium::Medium,
     recovery::{Pauses, Recovery},
+    tables::Table,
     transaction::{Batch, ReadTx, WriteTx},
 };
 
@@ -112,6 +114,7 @@ pub struct Store {
     compaction: Mutex<()>,
     queue: Option<SyncSender<Task>>,
     give: Arc<OnceLock<Give>>,
+    listeners: Arc<Listeners>,
     figures: Arc<Figures>,
     writer: Option<JoinHandle<()>>,
 }
@@ -146,10 +149,12 @@ impl Store {
         let recovery = Recovery::new(Arc::clone(&medium), opened, pauses, counted)?;
         let (queue, tasks) = sync_channel(QUEUE_MAX);
         let give = Arc::new(OnceLock::new());
+        let listeners = Arc::new(Listeners::default());
         let writer = Writer {
             recovery,
             tasks,
             give: Arc::clone(&give),
+            listeners: Arc::clone(&listeners),
             figures: Arc::clone(&figures),
             following: None,
         };
@@ -163,6 +168,7 @@ impl Store {
             compaction: Mutex::new(()),
             queue: Some(queue),
             give,
+            listeners,
             figures,
             writer: Some(writer),
         })
@@ -176,6 +182,16 @@ impl Store {
     pub fn answer_by(&self, give: impl Fn(Answers) + Send + Sync + 'static) {
         // A second call changes nothing: there is one runtime.
         drop(self.give.set(Box::new(give)));
+    }
+
+    /// From now on `listener` is told which keys of `table` a commit changed, as soon as readers
+    /// find what it changed. It is called by the writer, which waits for it.
+    pub(super) fn listen(
+        &self,
+        table: Table,
+        listener: impl Fn(&[Vec<u8>]) + Send + Sync + 'static,
+    ) {
+        self.listeners.add(table, Box::new(listener));
     }
 
     /// Runs `work` on a snapshot, in the calling thread. Never waits for the writer.
@@ -293,6 +309,7 @@ struct Writer {
     recovery: Recovery,
     tasks: Receiver<Task>,
     give: Arc<OnceLock<Give>>,
+    listeners: Arc<Listeners>,
     figures: Arc<Figures>,
     /// What changed since a copy of the file was begun, while one is made.
     following: Option<Changed>,
@@ -396,8 +413,9 @@ impl Writer {
         // Closures are caught one by one. What arrives here is a panic of redb itself, and it must
         // not end the writer; redb keeps nothing of a transaction that a panic unwound.
         let (following, figures) = (&mut self.following, &self.figures);
+        let mut heard = self.listeners.listen();
         figures.batches.record(batch.len() as u64);
-        let write = || write_batch(&handle, batch, following, figures);
+        let write = || write_batch(&handle, batch, following, &mut heard, figures);
         let written = catch_unwind(AssertUnwindSafe(write)).unwrap_or(Err(StoreError::Panicked));
         handle.outdate();
         written.map_err(|error| {
@@ -406,6 +424,7 @@ impl Writer {
                 self.recovery.fail(&error)
             })?;
         self.recovery.committed();
+        self.listeners.tell(&heard);
         Ok(())
     }
 }
@@ -414,6 +433,7 @@ fn write_batch(
     handle: &Handle,
     batch: &mut [Box<dyn Job>],
     following: &mut Option<Changed>,
+    heard: &mut Heard,
     figures: &Figures,
 ) -> Result<(), StoreError> {
     let (mut kept, mut actions): (usize, Actions) = (0, [0; _]);
@@ -428,6 +448,7 @@ fn write_batch(
             if let Some(changed) = following {
                 changed.note(&changes);
             }
+            heard.note(&changes);
             tables.apply(changes)?;
         }
     }

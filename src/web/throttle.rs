@@ -42,6 +42,8 @@ pub const BUCKETS_MAX: usize = u16::MAX as usize + 1;
 pub enum Endpoint {
     /// A try at a password.
     SignIn,
+    /// Telling somebody that there were too many of them.
+    SignInWarning,
     /// `POST /oauth2/token`.
     Token,
     /// `POST /oauth2/revoke`.
@@ -65,6 +67,7 @@ impl Endpoint {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SignIn => "sign_in",
+            Self::SignInWarning => "sign_in_warning",
             Self::Token => "token",
             Self::Revocation => "revocation",
             Self::Registration => "registration",
@@ -138,6 +141,12 @@ const fn limit(endpoint: Endpoint, per: Per, burst: u32, period: Duration) -> Li
 pub const LIMITS: &[Limit] = &[
     limit(Endpoint::SignIn, Per::Account, 10, Duration::from_secs(10)),
     limit(Endpoint::SignIn, Per::Address, 30, Duration::from_secs(2)),
+    limit(
+        Endpoint::SignInWarning,
+        Per::Account,
+        1,
+        Duration::from_hours(1),
+    ),
     limit(
         Endpoint::Token,
         Per::Address,
@@ -291,6 +300,8 @@ fn address_key(address: IpAddr) -> [u8; 16] {
 pub struct Wait {
     /// Seconds until one more may be made, at least 1.
     pub seconds: u64,
+    /// Whose allowance is used up.
+    pub per: Per,
 }
 
 /// Keeps [`LIMITS`].
@@ -361,6 +372,7 @@ impl Throttle {
                     seconds: u64::try_from(millis.div_ceil(1_000))
                         .unwrap_or(u64::MAX)
                         .max(1),
+                    per: subject.per(),
                 }
             })
         })
@@ -611,6 +623,7 @@ mod tests {
         for row in LIMITS {
             let what = match row.endpoint {
                 Endpoint::SignIn => "A try at a password",
+                Endpoint::SignInWarning => "Being told of too many tries",
                 Endpoint::Token => "`POST /oauth2/token`",
                 Endpoint::Revocation => "`POST /oauth2/revoke`",
                 Endpoint::Registration => "`POST /oauth2/register`",

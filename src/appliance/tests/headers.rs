@@ -6,7 +6,7 @@ use super::{
     house::{House, list_tools},
     wire::{Answer, Ask},
 };
-use crate::{appliance::routes::ROUTES, http::route::Cors};
+use crate::{appliance::routes::ROUTES, http::route::Cors, web::credentials::Access};
 
 /// A path of every route, where nothing has to exist.
 fn example(pattern: &str) -> String {
@@ -227,7 +227,13 @@ async fn an_unknown_method_is_told_the_known_ones() {
         let path = example(route.path);
         for method in ["PATCH", "TRACE", "PROPFIND"] {
             let ask = Ask::new(method.parse().expect("a method"), &path);
-            let answer = house.ask(ask).await.expect(405);
+            let answer = house.ask(ask).await;
+            if route.access == Access::Metrics {
+                // Nobody opened that page in this house, so there is none.
+                answer.expect(404);
+                continue;
+            }
+            let answer = answer.expect(405);
             let allow = answer.header("allow").expect("RFC 9110 §15.5.6");
             let known: Vec<_> = allow.split(", ").collect();
             assert!(known.contains(&route.method.as_str()), "{path}: {allow}");

@@ -33,6 +33,7 @@ mod faults;
 mod headers;
 mod introspect;
 mod metrics;
+mod notifications;
 mod rate_limits;
 mod refresh;
 mod registration;

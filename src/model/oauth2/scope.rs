@@ -66,11 +66,6 @@ pub const GRANTS_WRITE: &str = "grants:write";
 pub const SESSIONS_READ: &str = "sessions:read";
 /// Ending the person's browser sessions.
 pub const SESSIONS_WRITE: &str = "sessions:write";
-/// The person's inbox.
-pub const NOTIFICATIONS_READ: &str = "notifications:read";
-/// Putting something into the person's inbox, marking and removing what is there; for an owner,
-/// putting something into anybody's.
-pub const NOTIFICATIONS_WRITE: &str = "notifications:write";
 /// The apps of the box.
 pub const APPS_READ: &str = "apps:read";
 /// Making, changing and removing the apps of the box, and their secrets; for an owner.
@@ -79,7 +74,10 @@ pub const APPS_WRITE: &str = "apps:write";
 pub const SETTINGS_READ: &str = "settings:read";
 /// Changing the settings of the box; for an owner.
 pub const SETTINGS_WRITE: &str = "settings:write";
-
+/// The person's inbox.
+pub const NOTIFICATIONS_READ: &str = "notifications:read";
+/// Telling the person something, and marking and removing what is in their inbox.
+pub const NOTIFICATIONS_WRITE: &str = "notifications:write";
 /// The log of what was done on the box; for an owner.
 pub const AUDIT_READ: &str = "audit:read";
 
@@ -129,7 +127,7 @@ pub const SCOPES: &[ScopeDefinition] = &[
         name: NOTIFICATIONS_READ,
         about: About::Person,
         effect: Effect::Reads,
-        words: "read your notifications",
+        words: "read the notifications in your inbox",
         minimal: Minimal::No,
         opens: Opens::McpAndApi,
     },
@@ -137,7 +135,7 @@ pub const SCOPES: &[ScopeDefinition] = &[
         name: NOTIFICATIONS_WRITE,
         about: About::Person,
         effect: Effect::Destroys,
-        words: "send you notifications, mark and delete those that you have and, if you own this \
+        words: "send you notifications, mark and remove those in your inbox and, if you own this \
                 box, send them to anybody on it",
         minimal: Minimal::No,
         opens: Opens::McpAndApi,

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use http::{StatusCode, header::CONTENT_TYPE};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -119,6 +120,23 @@ impl Fields {
             .ok_or_else(|| format!("expected a list of at most {max} {kind}"))
             .and_then(|list| list.iter().map(parse).collect());
         parsed.map_err(|detail| self.refuse(name, detail)).ok()
+    }
+
+    /// A list of at most `max` of what `T` reads, which has to be there; empty if it was refused.
+    pub(super) fn required_list<T: DeserializeOwned>(&mut self, name: &str, max: usize) -> Vec<T> {
+        let list = self.members.get(name).and_then(Value::as_array);
+        let read = match list.filter(|list| list.len() <= max) {
+            None => Err(format!("expected a list of at most {max}")),
+            Some(list) => {
+                let read = |value| T::deserialize(value);
+                let read: Result<_, serde_json::Error> = list.iter().map(read).collect();
+                read.map_err(|error| quoted(&error.to_string()))
+            }
+        };
+        read.unwrap_or_else(|detail| {
+            self.refuse(name, detail);
+            Vec::new()
+        })
     }
 
     /// Whether a field is there.

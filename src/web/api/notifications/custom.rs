@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -18,9 +17,15 @@ use crate::{
         user::Role,
     },
     notifications::{self, Message, Refused},
+    store::notifications::InboxEntry,
     web::{
         Web,
-        api::{caller::ShownBy, error::ApiRefusal, fields::Fields},
+        api::{
+            caller::ShownBy,
+            error::ApiRefusal,
+            fields::Fields,
+            notifications::{Format, Item},
+        },
         credentials::{Caller, by},
         throttle::{Endpoint, Subject},
     },
@@ -34,49 +39,16 @@ const FIELDS: [&str; 6] = [
     "user_id", "title", "content", "actions", "targets", "urgency",
 ];
 
-/// The notification, as the inbox has it.
-#[derive(Serialize)]
-struct Sent {
-    id: String,
-    user_id: String,
-    template_id: &'static str,
-    targets: Vec<String>,
-    title: String,
-    content: String,
-    actions: Vec<SentAction>,
-    created_at: String,
-}
-
-#[derive(Serialize)]
-struct SentAction {
-    label: String,
-    url: String,
-}
-
-impl From<Notification> for Sent {
-    fn from(sent: Notification) -> Self {
-        let action = |button: Button| SentAction {
-            label: button.label,
-            url: button.url.to_string(),
-        };
-        Self {
-            id: sent.id.to_string(),
-            user_id: sent.user_id.to_string(),
-            template_id: sent.template.as_str(),
-            targets: sent.targets.iter().map(ToString::to_string).collect(),
-            title: sent.title,
-            content: sent.content,
-            actions: sent.actions.into_iter().map(action).collect(),
-            created_at: sent.created_at.to_string(),
-        }
-    }
-}
-
 /// `POST`: 201, whether or not the person wants to hear it.
 pub async fn post(web: Arc<Web>, request: Request, caller: Caller) -> Response {
     let sent = send(&web, &request, &caller).await;
-    sent.map_or_else(ApiRefusal::into_response, |sent| {
-        json(StatusCode::CREATED, &Sent::from(sent))
+    sent.map_or_else(ApiRefusal::into_response, |notification| {
+        // Whether it counts as read is between the person and their inbox.
+        let entry = InboxEntry {
+            notification,
+            read_at: None,
+        };
+        json(StatusCode::CREATED, &Item::new(&entry, Format::Markdown))
     })
 }
 
