@@ -42,10 +42,14 @@ function watch() {
     refresh();
   });
   opened.addEventListener('close', () => {
-    if (socket !== opened) return;
-    timer = setTimeout(watch, wait);
+    if (socket === opened) timer = setTimeout(again, wait);
     wait = Math.min(2 * wait, AGAIN_MS_MAX);
   });
+}
+
+/** Opens the stream again, unless it broke because the session is over. */
+async function again() {
+  if (await refresh()) watch();
 }
 
 /** The number on the app's icon, where a device has one. */
@@ -62,17 +66,23 @@ async function badge(unread) {
 let isRefreshing = false;
 let isStale = false;
 
-/** Shows what the server shows now; what comes meanwhile is asked for once, afterwards. */
+/**
+ * Shows what the server shows now; what comes meanwhile is asked for once, afterwards. Whether the
+ * person is still signed in, as far as it is known.
+ */
 async function refresh() {
   isStale = true;
-  if (isRefreshing) return;
+  if (isRefreshing) return true;
   isRefreshing = true;
   try {
     while (isStale) {
       isStale = false;
       const answer = await fetch(location.href);
       // Signed out: the page itself leads to where one signs in, and back.
-      if (answer.redirected) return location.reload();
+      if (answer.redirected) {
+        location.reload();
+        return false;
+      }
       if (answer.ok) show(new DOMParser().parseFromString(await answer.text(), 'text/html'));
     }
   } catch (fault) {
@@ -81,6 +91,7 @@ async function refresh() {
   } finally {
     isRefreshing = false;
   }
+  return true;
 }
 
 /** Takes over what may have changed, and keeps the focus where it is. */

@@ -49,9 +49,9 @@ pub const TARGETS: &[Target] = &[
     target("client_metadata", client_metadata),
     target("metadata_documents", metadata_documents),
     target("basic_credentials", basic_credentials),
-    target("markdown", markdown),
     target("upstream_words", upstream_words),
     target("stdio_messages", stdio_messages),
+    target("markdown", markdown),
     target("records", records),
 ];
 
@@ -188,49 +188,6 @@ pub fn basic_credentials(bytes: &[u8]) {
     assert!(Presented::from_basic(&printed).ok() == Some(presented));
 }
 
-/// The content of a notification: nothing but what may pass stands in the HTML, every tag ends in
-/// its order, and a link leads to the box or to https.
-///
-/// # Panics
-/// If it does not.
-pub fn markdown(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return;
-    };
-    let html = markdown::html(text);
-    let mut open = Vec::new();
-    for tag in html.split('<').skip(1) {
-        let (tag, _) = tag.split_once('>').expect("a tag that ends");
-        let (name, rest) = tag.split_once(' ').unwrap_or((tag, ""));
-        match (name, rest) {
-            ("br", "/") => {}
-            ("p" | "em" | "strong" | "code" | "pre" | "ul" | "ol" | "li", "") => open.push(name),
-            ("ol", start) => {
-                let number = start
-                    .strip_prefix("start=\"")
-                    .and_then(|rest| rest.strip_suffix('"'));
-                assert!(
-                    number.is_some_and(|number| number.parse::<u64>().is_ok()),
-                    "{html}"
-                );
-                open.push(name);
-            }
-            ("a", target) => {
-                let href = target
-                    .strip_prefix("href=\"")
-                    .and_then(|rest| rest.strip_suffix('"'));
-                let href = href.unwrap_or_else(|| panic!("a link without a target: {html}"));
-                let is_own = href.starts_with('/') && !href.starts_with("//");
-                assert!(is_own || href.starts_with("https://"), "{html}");
-                assert!(!href.contains('"') && !open.contains(&"a"), "{html}");
-                open.push(name);
-            }
-            _ => assert_eq!(name.strip_prefix('/'), open.pop(), "{html}"),
-        }
-    }
-    assert_eq!(open, Vec::<&str>::new(), "{html}");
-}
-
 /// An upstream as it is named on the administration socket: printed again, its words are the same;
 /// where it can be one, its scopes and the names of its tools lead back to it.
 ///
@@ -285,6 +242,49 @@ pub fn stdio_messages(bytes: &[u8]) {
             }
         }
     }
+}
+
+/// The content of a notification: nothing but what may pass stands in the HTML, every tag ends in
+/// its order, and a link leads to the box or to https.
+///
+/// # Panics
+/// If it does not.
+pub fn markdown(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let html = markdown::html(text);
+    let mut open = Vec::new();
+    for tag in html.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').expect("a tag that ends");
+        let (name, rest) = tag.split_once(' ').unwrap_or((tag, ""));
+        match (name, rest) {
+            ("br", "/") => {}
+            ("p" | "em" | "strong" | "code" | "pre" | "ul" | "ol" | "li", "") => open.push(name),
+            ("ol", start) => {
+                let number = start
+                    .strip_prefix("start=\"")
+                    .and_then(|rest| rest.strip_suffix('"'));
+                assert!(
+                    number.is_some_and(|number| number.parse::<u64>().is_ok()),
+                    "{html}"
+                );
+                open.push(name);
+            }
+            ("a", target) => {
+                let href = target
+                    .strip_prefix("href=\"")
+                    .and_then(|rest| rest.strip_suffix('"'));
+                let href = href.unwrap_or_else(|| panic!("a link without a target: {html}"));
+                let is_own = href.starts_with('/') && !href.starts_with("//");
+                assert!(is_own || href.starts_with("https://"), "{html}");
+                assert!(!href.contains('"') && !open.contains(&"a"), "{html}");
+                open.push(name);
+            }
+            _ => assert_eq!(name.strip_prefix('/'), open.pop(), "{html}"),
+        }
+    }
+    assert_eq!(open, Vec::<&str>::new(), "{html}");
 }
 
 /// The table that the first byte chooses, and a record of it: what was read can be written and is

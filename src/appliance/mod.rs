@@ -9,6 +9,7 @@ pub mod socket;
 mod application;
 mod compaction;
 mod execute;
+mod failing;
 mod local;
 mod metrics;
 mod notify;

@@ -216,6 +216,7 @@ pub static ROUTES: &[Route<Appliance>] = &[
     api!(DELETE "/api/v2/users/me/grants/{id}", GRANTS_WRITE, Member, api::grants::remove),
     api!(GET "/api/v2/users/me/sessions", SESSIONS_READ, Member, api::sessions::list),
     api!(GET "/api/v2/notifications/inbox", NOTIFICATIONS_READ, Member, api::notifications::list),
+    api!(GET "/api/v2/notifications/inbox/watch", NOTIFICATIONS_READ, Member, api::notifications::watch::watch),
     api!(PUT "/api/v2/notifications/inbox/mark-all-as-read", NOTIFICATIONS_WRITE, Member, api::notifications::mark_all_as_read)
         .body_bytes_max(API_BODY_BYTES_MAX),
     api!(PUT "/api/v2/notifications/inbox/{id}/read-status", NOTIFICATIONS_WRITE, Member, api::notifications::set_read)

@@ -17,8 +17,9 @@ use crate::{
         administration::{Answer, Command, Refused},
         compaction, data_file, directory,
         execute::{Begun, Known, begin},
-        local,
+        failing, local,
         metrics::{self, MetricsTokenError},
+        notify,
         outbound::{EgressCaError, Ways},
         routes::ROUTES,
         safekeeping::Readers,
@@ -39,7 +40,7 @@ use crate::{
         server::{self, PeerFilter},
         tls::{CertificateError, Certificates},
     },
-    mcp::{Mcp, UnknownTool, tools::Allowance, upstreams::Upstreams},
+    mcp::{Mcp, UnknownTool, upstreams::Upstreams},
     model::{credential::Credential, public_url::PublicUrl, timestamp::Timestamp},
     oauth2provider::Provider,
     runtime::{
@@ -49,14 +50,10 @@ use crate::{
         logs::{self, LogsError},
         signals::{self, Reload, Stop},
     },
-    store::{Store, StoreError, meta, notifications},
+    store::{Store, StoreError, meta, notifications, sweep::Kept},
     web::{
-        self, Web,
-        health::Probe,
-        oauth2::metadata::RenderedDocuments,
-        passwords::PasswordDesk,
-        throttle::{Endpoint, Subject, Throttle},
-        watchers::Watchers,
+        self, Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
+        throttle::Throttle, watchers::Watchers,
     },
 };
 
@@ -183,10 +180,13 @@ async fn run(
     let url = &app.web.provider.public_url;
     tracing::info!(%url, data = %config.data_dir.display(), "serving");
     let background = Background::start(
-        &app.upstreams,
+        &app,
         &store,
         &clock,
-        config.lifetimes.audit_kept,
+        Kept {
+            audit: config.lifetimes.audit_kept,
+            notifications: config.lifetimes.notifications_kept,
+        },
         reload,
         certificates.clone(),
     );
@@ -447,7 +447,7 @@ pub(super) fn build(
         Arc::clone(store),
         provider,
         Arc::clone(entropy),
-        allowance(&web),
+        notify::allowance(&web),
         experiments,
         config.mcp_off.clone(),
         Arc::clone(&upstreams),
@@ -462,16 +462,6 @@ pub(super) fn build(
         clock: Arc::clone(clock),
         trusted_proxies: config.network.trusted_proxies.clone(),
     }))
-}
-
-/// One allowance of notifications, whichever way a sender sends them.
-fn allowance(web: &Arc<Web>) -> Allowance {
-    let web = Arc::clone(web);
-    Arc::new(move |now, sender, reader| {
-        let subject = Subject::Sender(sender, reader);
-        let taken = web.throttle.check(now, Endpoint::Notification, subject);
-        taken.map_err(|wait| wait.seconds)
-    })
 }
 
 fn warn_of_what_is_off(config: &Config) {
@@ -537,20 +527,21 @@ struct Background {
 
 impl Background {
     fn start(
-        upstreams: &Arc<Upstreams>,
+        app: &Arc<Appliance>,
         store: &Arc<Store>,
         clock: &Arc<dyn Clock>,
-        audit_kept: Duration,
+        kept: Kept,
         reload: Reload,
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
-        let tended = Arc::clone(upstreams);
+        let tended = Arc::clone(&app.upstreams);
         let mut tasks = vec![
             tokio::spawn(async move { tended.tend().await }),
+            tokio::spawn(failing::tell_for_ever(Arc::clone(app))),
             tokio::spawn(sweeper::sweep_for_ever(
                 Arc::clone(store),
                 Arc::clone(clock),
-                audit_kept,
+                kept,
             )),
             tokio::spawn(compaction::compact_for_ever(Arc::clone(store))),
             tokio::spawn(reload_on_signal(
@@ -566,7 +557,7 @@ impl Background {
         }
         Self {
             tasks,
-            upstreams: Arc::clone(upstreams),
+            upstreams: Arc::clone(&app.upstreams),
         }
     }
 

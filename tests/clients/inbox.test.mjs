@@ -9,6 +9,8 @@ import { obtainTokens, register } from './oauth.mjs';
 
 /** What one entry takes to be shown in a page that is open. */
 const LIVE_MS_MAX = 5_000;
+/** What it takes until a page notices that its session is over. */
+const SIGNED_OUT_MS_MAX = 60_000;
 
 /** A box with ada on it, and her browser at `path`. */
 async function atInbox(t, path = '/inbox', { args, ...options } = {}) {
@@ -51,7 +53,7 @@ $ keystead check --data /srv/keystead --a-very-long-flag=${'long'.repeat(30)}
 
 <img src=x onerror=alert(1)> ![a picture](https://evil.example/x.png) [a trap](javascript:alert(1))`;
 
-const entry = (page, title) => page.getByRole('listitem').filter({ has: page.getByRole('heading', { name: title }) });
+const entry = (page, title) => page.getByRole('listitem').filter({ has: page.locator('h2').getByText(title, { exact: true }) });
 const button = (page, title, name) => entry(page, title).getByRole('button', { name });
 
 describe('the inbox', () => {
@@ -200,18 +202,30 @@ describe('with JavaScript', () => {
   });
 
   test('a stream that broke goes on by itself, with what came meanwhile', async (t) => {
-    const server = await Server.start(t);
-    const ada = await server.person('ada');
-    const page = await visitor(t, server);
-    await page.goto('/inbox');
-    await signIn(page);
-    await page.getByText('Nothing here yet.').waitFor();
+    const { ada, page } = await atInbox(t);
     const tell = await speaker(ada);
-    await page.context().setOffline(true);
-    await tell('Desk');
-    assert.equal(await entry(page, 'Desk').count(), 0);
-    await page.context().setOffline(false);
-    await entry(page, 'Desk').waitFor();
+    const streams = [];
+    await page.routeWebSocket('**/inbox/watch', (stream) => {
+      stream.connectToServer();
+      streams.push(stream);
+    });
+    await page.goto('/inbox');
+    await tell('Before');
+    await entry(page, 'Before').waitFor({ timeout: LIVE_MS_MAX });
+    // As a box that stops closes it (RFC 6455 §7.4.1).
+    await streams[0].close({ code: 1001 });
+    await tell('Meanwhile');
+    assert.equal(await entry(page, 'Meanwhile').count(), 0);
+    await entry(page, 'Meanwhile').waitFor({ timeout: LIVE_MS_MAX });
+    assert.equal(streams.length, 2);
+  });
+
+  test('somebody who is signed out meanwhile is asked to sign in', async (t) => {
+    const { page } = await atInbox(t);
+    const other = await page.context().newPage();
+    await other.goto('/inbox');
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await other.waitForURL('**/sign-in?**', { timeout: SIGNED_OUT_MS_MAX });
   });
 });
 
@@ -274,7 +288,7 @@ describe('this device', () => {
         return opened[0];
       }, action);
     assert.equal(await press(''), `${server.url}/account#grants`);
-    await page.getByText('Nothing unread.').waitFor({ timeout: LIVE_MS_MAX });
+    await button(page, 'Desk', /Mark as unread/).waitFor({ timeout: LIVE_MS_MAX });
     assert.equal((await shown(page)).length, 0, 'it is closed');
     await deliver(JSON.stringify({ id, title: 'Again', actions: [{ label: 'Bad', url: 'http://evil.example/' }] }));
     await untilShown(page, 1);

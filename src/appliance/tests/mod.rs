@@ -43,3 +43,4 @@ mod safekeeping;
 mod sign_in;
 mod token;
 mod upstreams;
+mod watch;

@@ -130,9 +130,7 @@ fn row(
     let sender = match notification.sender {
         Sender::Keystead => SenderView::Keystead,
         Sender::Administrator => SenderView::Administrator,
-        Sender::Person(id) => SenderView::Person {
-            name: person_name(tx, id)?,
-        },
+        Sender::Person(id) => SenderView::Person(person_name(tx, id)?),
         Sender::Client(id) => SenderView::App {
             name: app_name(tx, id)?,
             is_muted: settings.muted.contains(&id),
@@ -164,10 +162,12 @@ fn app_name(tx: &dyn Read, id: Id) -> Result<String, StoreError> {
     Ok(client.map_or_else(|| id.to_string(), |client| client.metadata.name.to_string()))
 }
 
-/// A person's name; one who is gone by their id.
 fn person_name(tx: &dyn Read, id: Id) -> Result<String, StoreError> {
-    let user = users::find(tx, id)?;
-    Ok(user.map_or_else(|| id.to_string(), |user| user.name.to_string()))
+    let person = users::find(tx, id)?;
+    Ok(person.map_or_else(
+        || "Somebody who is gone".to_owned(),
+        |person| person.name.to_string(),
+    ))
 }
 
 /// What one of the buttons below an entry does.

@@ -72,9 +72,7 @@ fn inbox(theirs: &str) -> InboxPage {
     };
     let persons = EntryRow {
         id: "034Shhzc9y4MuEEMErdqDY".into(),
-        sender: SenderView::Person {
-            name: theirs.to_owned(),
-        },
+        sender: SenderView::Person(theirs.to_owned()),
         ..entry(theirs)
     };
     InboxPage {

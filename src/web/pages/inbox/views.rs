@@ -92,11 +92,8 @@ pub(in crate::web::pages) enum SenderView {
     },
     /// Whoever administers the box.
     Administrator,
-    /// Somebody of this box.
-    Person {
-        /// Their name.
-        name: String,
-    },
+    /// Somebody of this box, by name.
+    Person(String),
 }
 
 /// A button that leads somewhere.
