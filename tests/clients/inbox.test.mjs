@@ -280,19 +280,21 @@ describe('this device', () => {
     const [worker] = page.context().serviceWorkers();
     const press = (action) =>
       worker.evaluate(async (action) => {
-        const opened = [];
-        self.clients.openWindow = async (url) => void opened.push(url);
         const [notification] = await self.registration.getNotifications();
-        self.dispatchEvent(new NotificationEvent('notificationclick', { action, notification }));
-        while (opened.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
-        return opened[0];
+        return new Promise((resolve) => {
+          self.clients.openWindow = async (url) => resolve(['opened', url]);
+          WindowClient.prototype.focus = async function () {
+            resolve(['focused', this.url]);
+          };
+          self.dispatchEvent(new NotificationEvent('notificationclick', { action, notification }));
+        });
       }, action);
-    assert.equal(await press(''), `${server.url}/account#grants`);
+    assert.deepEqual(await press(''), ['opened', `${server.url}/account#grants`]);
     await button(page, 'Desk', /Mark as unread/).waitFor({ timeout: LIVE_MS_MAX });
     assert.equal((await shown(page)).length, 0, 'it is closed');
     await deliver(JSON.stringify({ id, title: 'Again', actions: [{ label: 'Bad', url: 'http://evil.example/' }] }));
     await untilShown(page, 1);
-    assert.equal(await press('0'), `${server.url}/inbox`, 'neither https nor of the box');
+    assert.deepEqual(await press('0'), ['focused', `${server.url}/inbox`], 'neither https nor of the box');
   });
 
   test('shows something even of what it cannot read', async (t) => {
