@@ -182,7 +182,8 @@ async function device(part) {
     // The browser forgets it in any case: then nothing can reach it, whatever the box knows.
     await subscription?.unsubscribe();
     state(null);
-    if (subscription) await done(call('DELETE', '/users/me/webpush/subscription', told(subscription)));
+    // 404: the box had forgotten it before.
+    if (subscription) await done(call('DELETE', '/users/me/webpush/subscription', told(subscription)), 404);
   });
   when(test, async () => {
     await done(call('POST', '/users/me/webpush/test'));
@@ -220,10 +221,10 @@ function told(subscription) {
   return { endpoint, auth_key: keys.auth, p256dh_key: keys.p256dh };
 }
 
-/** Waits for an answer of the API; one that refuses becomes an error with its reason. */
-async function done(answering) {
+/** Waits for an answer of the API; one that refuses becomes an error with its reason, but for one status. */
+async function done(answering, fine) {
   const answer = await answering;
-  if (answer.ok) return;
+  if (answer.ok || answer.status === fine) return;
   const said = answer.headers.get('content-type') === 'application/json' ? await answer.json() : {};
   const reasons = (said.validations ?? []).map(({ detail }) => detail);
   throw new Error(`This box refused: ${[said.detail ?? said.message ?? `status ${answer.status}`, ...reasons].join(' ')}`);
