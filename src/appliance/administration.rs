@@ -113,18 +113,7 @@ pub enum Command {
         url: String,
     },
     /// Tell a user something.
-    Notify {
-        /// The user's name.
-        user: String,
-        /// One line of text.
-        title: String,
-        /// Text in a small part of Markdown.
-        body: String,
-        /// Where there is more.
-        link: Option<String>,
-        /// How soon they should know; none for the usual.
-        urgency: Option<String>,
-    },
+    Notify(Notice),
     /// Hand over a backup: after the answer, on the same connection.
     Backup,
     /// Look through the whole store.
@@ -136,6 +125,8 @@ pub enum Command {
         /// The set of tools; none for the first that is on.
         toolset: Option<String>,
     },
+    /// Say where browsers and clients reach the server.
+    PublicUrl,
     /// Check the chain of the audit log.
     AuditVerify,
     /// Search the audit log.
@@ -147,6 +138,22 @@ pub enum Command {
         /// How many to leave out first.
         offset: usize,
     },
+}
+
+/// What a user is to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notice {
+    /// The user's name.
+    pub user: String,
+    /// One line of text.
+    pub title: String,
+    /// Text in a small part of Markdown.
+    pub body: String,
+    /// Where there is more.
+    pub link: Option<String>,
+    /// How soon they should know; none for the usual.
+    pub urgency: Option<String>,
 }
 
 /// A password on its way to be hashed. It is written out in full only on the administration
@@ -218,6 +225,8 @@ pub enum Reply {
     Backup,
     /// The connection speaks MCP from here on.
     Mcp,
+    /// Where browsers and clients reach the server.
+    PublicUrl(String),
     /// What is in the store, and what is wrong with it.
     Checked(CheckRow),
     /// The audit log holds together.

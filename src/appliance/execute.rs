@@ -28,14 +28,14 @@ use crate::{
             client_id::ClientId,
             resource::ResourceUri,
             resource_server::{ResourceServer, ServerIdentifier, ServerScope},
-            scope::{ScopeSet, find_definition},
+            scope::ScopeSet,
         },
         public_url::PublicUrl,
         timestamp::Timestamp,
         upstream::Upstream,
         user::{NewPassword, User, UserName},
     },
-    notifications::{self, Message},
+    notifications,
     oauth2provider::{
         apps::{self, AppError, FirstSecret},
         resources,
@@ -128,8 +128,6 @@ enum Prepared {
     ClientPin(ClientDocument),
     /// Another MCP server that may be added.
     UpstreamAdd(Box<Upstream>),
-    /// What a user is to be told.
-    Notify(UserName, Box<Message>),
     /// Nothing was slow.
     Other(Command),
 }
@@ -206,16 +204,6 @@ impl Prepared {
             Command::UpstreamAdd(words) => Self::UpstreamAdd(Box::new(
                 Upstream::try_from(*words).map_err(Refused::because)?,
             )),
-            Command::Notify {
-                user,
-                title,
-                body,
-                link,
-                urgency,
-            } => {
-                let message = notify::message(title, body, link.as_deref(), urgency.as_deref())?;
-                Self::Notify(user_name(&user)?, Box::new(message))
-            }
             other => Self::Other(other),
         })
     }
@@ -270,7 +258,6 @@ impl Prepared {
             }
             Self::ClientPin(document) => pins::pin(tx, act, document),
             Self::UpstreamAdd(upstream) => upstreams::add(tx, act, known, *upstream),
-            Self::Notify(user, message) => notify::send(tx, act, &user, *message),
             Self::Other(command) => execute_quick(tx, act, known, command),
         }
     }
@@ -293,6 +280,11 @@ fn query(tx: &dyn Read, known: &Known, command: &Command) -> Result<Option<Reply
             Reply::Resources(servers.iter().map(resource_row).collect())
         }
         Command::UpstreamList => upstreams::list(tx, known)?,
+        Command::PublicUrl => {
+            let url = known.public_url.as_ref();
+            let url = url.ok_or_else(|| Refused::because("its public URL is not known"))?;
+            Reply::PublicUrl(url.to_string())
+        }
         Command::ClientPins => pins::list(tx)?,
         Command::AuditVerify => {
             let verified = audit::verify(tx).map_err(Refused::because)?;
@@ -339,6 +331,7 @@ fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, known: &Known, command: Com
         Command::ResourceRemove { identifier } => remove_resource(tx, act, &identifier)?,
         Command::UpstreamRemove { name } => upstreams::remove(tx, act, known, &name)?,
         Command::ClientUnpin { url } => pins::unpin(tx, act, &url)?,
+        Command::Notify(notice) => return notify::send(tx, act, notice),
         prepared => {
             let name = std::mem::discriminant(&prepared);
             return Err(Refused::because(format!(
@@ -367,7 +360,7 @@ fn hash(name: &UserName, password: &Password, entropy: &dyn Entropy) -> Result<S
     Ok(password::hash(password.as_str(), &random(entropy)))
 }
 
-fn user_name(text: &str) -> Result<UserName, Refused> {
+pub(super) fn user_name(text: &str) -> Result<UserName, Refused> {
     text.parse()
         .map_err(|error| Refused::because(format!("name: {error}")))
 }
@@ -433,21 +426,8 @@ fn parse_scope(text: &str) -> Result<ScopeSet, Refused> {
 
 /// A client may be given the scopes of this box, of its upstreams and of every resource server.
 fn check_scope(tx: &dyn Read, known: &Known, scope: Option<&ScopeSet>) -> Result<(), Refused> {
-    let Some(scope) = scope else { return Ok(()) };
-    let servers = resource_servers::list(tx)?;
-    let of_upstreams = upstreams::scopes(tx, known)?;
-    let is_known = |name: &str| {
-        let of_server = servers
-            .iter()
-            .any(|server| server.find_scope(name).is_some());
-        find_definition(name).is_some() || of_server || of_upstreams.iter().any(|s| s == name)
-    };
-    match scope.iter().find(|name| !is_known(name)) {
-        None => Ok(()),
-        Some(name) => Err(Refused::because(format!(
-            "scope: expected scopes of this box or of a resource server, found {name:?}"
-        ))),
-    }
+    apps::check_scope(tx, &known.upstreams, scope)
+        .map_err(|error| Refused::because(format!("scope: {error}")))
 }
 
 fn parse_server_scopes(names: &[String], words: &[String]) -> Result<Vec<ServerScope>, Refused> {

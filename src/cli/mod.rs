@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod check;
 mod client;
+mod connect;
 mod console;
 mod failure;
 mod mcp;
@@ -13,6 +14,7 @@ mod resource;
 mod restore;
 mod rows;
 mod serve;
+mod unnamed;
 mod upstream;
 mod upstream_exec;
 mod user;
@@ -32,9 +34,10 @@ use crate::{
         socket::{self, CallError},
     },
     cli::{
-        audit::AuditCommand, backup::Backup, check::Check, client::ClientCommand, console::Console,
-        failure::Failure, mcp::Mcp, notify::Notify, resource::ResourceCommand, restore::Restore,
-        serve::Serve, upstream::UpstreamCommand, upstream_exec::UpstreamExec, user::UserCommand,
+        audit::AuditCommand, backup::Backup, check::Check, client::ClientCommand, connect::Connect,
+        console::Console, failure::Failure, mcp::Mcp, notify::Notify, resource::ResourceCommand,
+        restore::Restore, serve::Serve, upstream::UpstreamCommand, upstream_exec::UpstreamExec,
+        user::UserCommand,
     },
     config::{
         Config,
@@ -56,6 +59,7 @@ Examples:
   keystead user add ada --owner
   keystead client add dashboard --redirect-uri https://dash.lan/callback
   keystead upstream add files -- npx -y @modelcontextprotocol/server-filesystem /srv/files
+  keystead connect claude-code
   keystead notify ada --title 'Backup done'
   keystead backup box.backup
 
@@ -108,6 +112,7 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Audit(AuditCommand),
+    Connect(Connect),
     Mcp(Mcp),
     Notify(Notify),
     Backup(Backup),
@@ -164,6 +169,7 @@ fn execute(
         Chosen::Upstream(command) => command.execute(&load(common)?, console),
         Chosen::UpstreamExec(command) => match command.execute()? {},
         Chosen::Audit(command) => command.execute(&load(common)?, console),
+        Chosen::Connect(connect) => connect.execute(&load(common)?, environment, console),
         Chosen::Mcp(mcp) => mcp.execute(&load(common)?, console),
         Chosen::Notify(notify) => notify.execute(&load(common)?, console),
         Chosen::Backup(backup) => backup.execute(&load(common)?, console),

@@ -73,6 +73,7 @@ fn json(reply: &Reply) -> Result<String, Failure> {
         | Reply::Upstreams(_)
         | Reply::Pins(_) => serde_json::to_string(reply),
         Reply::Upstream(upstream) => serde_json::to_string(upstream),
+        Reply::PublicUrl(url) => serde_json::to_string(url),
         Reply::Notified(notified) => serde_json::to_string(notified),
         Reply::ResourceCreated {
             resource,
@@ -130,6 +131,7 @@ fn text(reply: &Reply) -> String {
         } => client_list(client, client_secret.as_deref()),
         Reply::Notified(notified) => notified_table(notified),
         Reply::Upstreams(upstreams) => upstream_table(upstreams),
+        Reply::PublicUrl(url) => format!("{url}\n"),
         Reply::Upstream(upstream) => upstream_table(std::slice::from_ref(upstream)),
         Reply::Resources(resources) => resource_table(resources),
         Reply::ResourceCreated {

@@ -6,6 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{
+    administered,
     browser::Browser,
     client_app::{ClientApp, every_scope},
     house::{House, LOCAL, Tokens},
@@ -676,6 +677,39 @@ async fn experiments_scopes_and_the_build_are_told() {
     let info = house.get("/api/v2/buildinfo").await.expect(200);
     assert_eq!(info.text("version"), env!("CARGO_PKG_VERSION"));
     assert_eq!(info.header("cache-control"), Some("no-store"));
+}
+
+/// What a command can give an app, the API can.
+#[tokio::test]
+async fn scopes_of_upstreams_and_of_resource_servers_are_known_while_they_are_there() {
+    let house = House::open();
+    let world = World::of(&house).await;
+    let names = async || -> Vec<String> {
+        let scopes = world.owner.get("/api/v2/auth/scopes").await.json();
+        let scopes = scopes["scopes"].as_array().expect("a list");
+        scopes.iter().map(|scope| text(&scope["name"])).collect()
+    };
+    let mut app = app_body();
+    app["scope"] = json!("user:read upstream:files:read files:read");
+    let before = names().await;
+    let refused = owner_asks(&world, Ask::json(APPS, &app)).await.expect(400);
+    let expected = "found files:read upstream:files:read";
+    assert!(refused.body.contains(expected), "{}", refused.body);
+    administered::upstream(&house, "files").await;
+    administered::resource(&house, administered::FILES, &["files:read"]).await;
+    let after = names().await;
+    let added: Vec<_> = after.iter().filter(|name| !before.contains(name)).collect();
+    let expected = ["upstream:files", "upstream:files:read", "files:read"];
+    assert_eq!(added, expected);
+    let made = owner_asks(&world, Ask::json(APPS, &app))
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(made["scope"], "files:read upstream:files:read user:read");
+    let path = format!("{APPS}/{}", text(&made["id"]));
+    administered::remove_upstream(&house, "files").await;
+    let ask = with_method(Method::PUT, &path, &app);
+    owner_asks(&world, ask).await.expect(400);
 }
 
 /// What the MCP endpoint asks a client to want does not grow with the API, and a client that wants
