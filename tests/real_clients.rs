@@ -61,6 +61,11 @@ fn a_person_with_a_browser_gets_through() {
 }
 
 #[test]
+fn the_inbox_is_live_and_tells_the_device() {
+    run("inbox");
+}
+
+#[test]
 fn a_killed_server_loses_no_answered_token() {
     run("crash");
 }

@@ -50,7 +50,7 @@ use crate::{
         logs::{self, LogsError},
         signals::{self, Reload, Stop},
     },
-    store::{Store, StoreError, meta, notifications},
+    store::{Store, StoreError, meta, notifications, sweep::Kept},
     web::{
         self, Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
         throttle::Throttle, watchers::Watchers,
@@ -183,7 +183,10 @@ async fn run(
         &app,
         &store,
         &clock,
-        config.lifetimes.audit_kept,
+        Kept {
+            audit: config.lifetimes.audit_kept,
+            notifications: config.lifetimes.notifications_kept,
+        },
         reload,
         certificates.clone(),
     );
@@ -527,7 +530,7 @@ impl Background {
         app: &Arc<Appliance>,
         store: &Arc<Store>,
         clock: &Arc<dyn Clock>,
-        audit_kept: Duration,
+        kept: Kept,
         reload: Reload,
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
@@ -538,7 +541,7 @@ impl Background {
             tokio::spawn(sweeper::sweep_for_ever(
                 Arc::clone(store),
                 Arc::clone(clock),
-                audit_kept,
+                kept,
             )),
             tokio::spawn(compaction::compact_for_ever(Arc::clone(store))),
             tokio::spawn(reload_on_signal(

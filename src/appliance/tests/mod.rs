@@ -9,6 +9,7 @@ mod administered;
 mod browser;
 mod client_app;
 mod house;
+mod inbox;
 mod wire;
 
 mod account;
@@ -42,3 +43,4 @@ mod safekeeping;
 mod sign_in;
 mod token;
 mod upstreams;
+mod watch;

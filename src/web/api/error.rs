@@ -21,7 +21,7 @@ pub struct ApiRefusal {
     message: &'static str,
     detail: Option<String>,
     validations: Vec<Validation>,
-    header: Option<(HeaderName, HeaderValue)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ApiRefusal {
@@ -32,7 +32,7 @@ impl ApiRefusal {
             message,
             detail: None,
             validations: Vec::new(),
-            header: None,
+            headers: Vec::new(),
         }
     }
 
@@ -48,10 +48,14 @@ impl ApiRefusal {
     /// The same with what a client needs to know to get another token (RFC 6750 §3).
     #[must_use]
     pub fn challenged(self, challenge: HeaderValue) -> Self {
-        Self {
-            header: Some((WWW_AUTHENTICATE, challenge)),
-            ..self
-        }
+        self.with(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// The same with another header, which its status asks for.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// 403: who calls is known, and may not.
@@ -72,10 +76,9 @@ impl ApiRefusal {
     /// 429: it is to be asked again after so many seconds.
     pub fn too_often(seconds: u64, detail: impl Into<String>) -> Self {
         let message = "Too many requests; try again later.";
-        Self {
-            header: Some((RETRY_AFTER, HeaderValue::from(seconds))),
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, message).because(detail)
-        }
+        Self::new(StatusCode::TOO_MANY_REQUESTS, message)
+            .because(detail)
+            .with(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     /// 400 for one field.
@@ -102,7 +105,7 @@ impl ApiRefusal {
             validations: &self.validations,
         };
         let mut response = json(self.status, &body);
-        response.headers_mut().extend(self.header);
+        response.headers_mut().extend(self.headers);
         response
     }
 }
@@ -116,10 +119,8 @@ impl From<StoreError> for ApiRefusal {
             return Self::new(status, "Something failed here; nothing was changed.");
         }
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self {
-            header: Some((RETRY_AFTER, HeaderValue::from_static("1"))),
-            ..Self::new(status, "The server is busy; try again in a moment.")
-        }
+        Self::new(status, "The server is busy; try again in a moment.")
+            .with(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 }
 
