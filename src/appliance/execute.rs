@@ -35,7 +35,7 @@ use crate::{
         upstream::Upstream,
         user::{NewPassword, User, UserName},
     },
-    notifications::{self, Message},
+    notifications,
     oauth2provider::{
         apps::{self, AppError, FirstSecret},
         resources,
@@ -128,8 +128,6 @@ enum Prepared {
     ClientPin(ClientDocument),
     /// Another MCP server that may be added.
     UpstreamAdd(Box<Upstream>),
-    /// What a user is to be told.
-    Notify(UserName, Box<Message>),
     /// Nothing was slow.
     Other(Command),
 }
@@ -206,16 +204,6 @@ impl Prepared {
             Command::UpstreamAdd(words) => Self::UpstreamAdd(Box::new(
                 Upstream::try_from(*words).map_err(Refused::because)?,
             )),
-            Command::Notify {
-                user,
-                title,
-                body,
-                link,
-                urgency,
-            } => {
-                let message = notify::message(title, body, link.as_deref(), urgency.as_deref())?;
-                Self::Notify(user_name(&user)?, Box::new(message))
-            }
             other => Self::Other(other),
         })
     }
@@ -270,7 +258,6 @@ impl Prepared {
             }
             Self::ClientPin(document) => pins::pin(tx, act, document),
             Self::UpstreamAdd(upstream) => upstreams::add(tx, act, known, *upstream),
-            Self::Notify(user, message) => notify::send(tx, act, &user, *message),
             Self::Other(command) => execute_quick(tx, act, known, command),
         }
     }
@@ -344,6 +331,7 @@ fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, known: &Known, command: Com
         Command::ResourceRemove { identifier } => remove_resource(tx, act, &identifier)?,
         Command::UpstreamRemove { name } => upstreams::remove(tx, act, known, &name)?,
         Command::ClientUnpin { url } => pins::unpin(tx, act, &url)?,
+        Command::Notify(notice) => return notify::send(tx, act, notice),
         prepared => {
             let name = std::mem::discriminant(&prepared);
             return Err(Refused::because(format!(
@@ -372,7 +360,7 @@ fn hash(name: &UserName, password: &Password, entropy: &dyn Entropy) -> Result<S
     Ok(password::hash(password.as_str(), &random(entropy)))
 }
 
-fn user_name(text: &str) -> Result<UserName, Refused> {
+pub(super) fn user_name(text: &str) -> Result<UserName, Refused> {
     text.parse()
         .map_err(|error| Refused::because(format!("name: {error}")))
 }
