@@ -42,10 +42,14 @@ function watch() {
     refresh();
   });
   opened.addEventListener('close', () => {
-    if (socket !== opened) return;
-    timer = setTimeout(watch, wait);
+    if (socket === opened) timer = setTimeout(again, wait);
     wait = Math.min(2 * wait, AGAIN_MS_MAX);
   });
+}
+
+/** Opens the stream again, unless it broke because the session is over. */
+async function again() {
+  if (await refresh()) watch();
 }
 
 /** The number on the app's icon, where a device has one. */
@@ -62,17 +66,23 @@ async function badge(unread) {
 let isRefreshing = false;
 let isStale = false;
 
-/** Shows what the server shows now; what comes meanwhile is asked for once, afterwards. */
+/**
+ * Shows what the server shows now; what comes meanwhile is asked for once, afterwards. Whether the
+ * person is still signed in, as far as it is known.
+ */
 async function refresh() {
   isStale = true;
-  if (isRefreshing) return;
+  if (isRefreshing) return true;
   isRefreshing = true;
   try {
     while (isStale) {
       isStale = false;
       const answer = await fetch(location.href);
       // Signed out: the page itself leads to where one signs in, and back.
-      if (answer.redirected) return location.reload();
+      if (answer.redirected) {
+        location.reload();
+        return false;
+      }
       if (answer.ok) show(new DOMParser().parseFromString(await answer.text(), 'text/html'));
     }
   } catch (fault) {
@@ -81,6 +91,7 @@ async function refresh() {
   } finally {
     isRefreshing = false;
   }
+  return true;
 }
 
 /** Takes over what may have changed, and keeps the focus where it is. */
@@ -171,7 +182,8 @@ async function device(part) {
     // The browser forgets it in any case: then nothing can reach it, whatever the box knows.
     await subscription?.unsubscribe();
     state(null);
-    if (subscription) await done(call('DELETE', '/users/me/webpush/subscription', told(subscription)));
+    // 404: the box had forgotten it before.
+    if (subscription) await done(call('DELETE', '/users/me/webpush/subscription', told(subscription)), 404);
   });
   when(test, async () => {
     await done(call('POST', '/users/me/webpush/test'));
@@ -209,10 +221,10 @@ function told(subscription) {
   return { endpoint, auth_key: keys.auth, p256dh_key: keys.p256dh };
 }
 
-/** Waits for an answer of the API; one that refuses becomes an error with its reason. */
-async function done(answering) {
+/** Waits for an answer of the API; one that refuses becomes an error with its reason, but for one status. */
+async function done(answering, fine) {
   const answer = await answering;
-  if (answer.ok) return;
+  if (answer.ok || answer.status === fine) return;
   const said = answer.headers.get('content-type') === 'application/json' ? await answer.json() : {};
   const reasons = (said.validations ?? []).map(({ detail }) => detail);
   throw new Error(`This box refused: ${[said.detail ?? said.message ?? `status ${answer.status}`, ...reasons].join(' ')}`);

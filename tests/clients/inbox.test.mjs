@@ -5,10 +5,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { PHONE, accessible, signIn, visitor, whole } from './browser.mjs';
 import { Server } from './harness.mjs';
-import { obtainCode, register } from './oauth.mjs';
+import { obtainTokens, register } from './oauth.mjs';
 
 /** What one entry takes to be shown in a page that is open. */
 const LIVE_MS_MAX = 5_000;
+/** What it takes until a page notices that its session is over. */
+const SIGNED_OUT_MS_MAX = 60_000;
 
 /** A box with ada on it, and her browser at `path`. */
 async function atInbox(t, path = '/inbox', { args, ...options } = {}) {
@@ -21,13 +23,37 @@ async function atInbox(t, path = '/inbox', { args, ...options } = {}) {
   return { server, ada, page };
 }
 
-/** Has `ada` allow an app of that name, which this box tells her of. */
-async function connected(ada, name) {
+/** An app of that name that may tell `ada` things, and how it does. */
+async function speaker(ada, name = 'Desk & Chair') {
   const client = await register(ada.server, { client_name: name });
-  await obtainCode(ada, client);
+  const scope = 'notifications:write';
+  const tokens = await obtainTokens(ada, client, { scope, resource: ada.server.url });
+  return async (title, more = {}) => {
+    const response = await fetch(`${ada.server.url}/api/v2/notifications/custom`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${tokens.access_token}` },
+      body: JSON.stringify({ title, content: '', ...more }),
+    });
+    const text = await response.text();
+    assert.equal(response.status, 201, text);
+    return JSON.parse(text).id;
+  };
 }
 
-const entry = (page, title) => page.getByRole('listitem').filter({ has: page.getByRole('heading', { name: title }) });
+/** What an app may say at its longest, and all the Markdown that it may say it in. */
+const RICH = `The **nightly** backup took *two* minutes; \`keystead check\` found [nothing wrong](/account) and [the report](https://reports.example/2026/11/22?full=1) has more.
+
+1. 12,480 records
+2. 3 indexes
+   - none stale
+
+\`\`\`
+$ keystead check --data /srv/keystead --a-very-long-flag=${'long'.repeat(30)}
+\`\`\`
+
+<img src=x onerror=alert(1)> ![a picture](https://evil.example/x.png) [a trap](javascript:alert(1))`;
+
+const entry = (page, title) => page.getByRole('listitem').filter({ has: page.locator('h2').getByText(title, { exact: true }) });
 const button = (page, title, name) => entry(page, title).getByRole('button', { name });
 
 describe('the inbox', () => {
@@ -37,55 +63,79 @@ describe('the inbox', () => {
     await whole(page, 'inbox-empty');
   });
 
-  test('shows what happened, and keeps the words of others to themselves', async (t) => {
+  test('shows what an app says, and keeps its words to themselves', async (t) => {
     const { ada, page } = await atInbox(t);
-    await connected(ada, '**Desk** <b>& [Chair](https://evil.example)');
+    const tell = await speaker(ada, '</bdi><script>alert(1)</script>');
+    const title = '**Done** <b>& [Chair](https://evil.example)';
+    await tell(title, { content: RICH, actions: [{ label: 'Read the report', url: 'https://reports.example/' }, { label: 'Your account', url: '/account' }] });
     await page.reload();
-    const title = '**Desk** <b>& [Chair](https://evil.example) was connected';
     await entry(page, title).waitFor();
-    assert.equal(await entry(page, title).locator('b, a[href*=evil]').count(), 0);
-    await page.getByRole('link', { name: 'See what it may do' }).click();
-    await page.waitForURL('**/account#grants');
+    assert.equal(await page.locator('#entries').locator('img, b, script, [onerror], a[href*=evil], a[href^=javascript]').count(), 0);
+    assert.ok((await entry(page, title).innerText()).includes('<img src=x onerror=alert(1)> a picture a trap'));
+    await entry(page, title).getByRole('link', { name: 'Your account' }).click();
+    await page.waitForURL('**/account');
   });
 
   test('is read, kept as unread, filtered and deleted without JavaScript', async (t) => {
     const { ada, page } = await atInbox(t, '/inbox', { javaScriptEnabled: false });
-    for (const name of ['Desk', 'Chair', 'Lamp']) await connected(ada, name);
+    const tell = await speaker(ada);
+    for (const title of ['First', 'Second', 'Third']) await tell(title);
     await page.goto('/inbox');
     const inbox = page.getByRole('banner').getByRole('link', { name: /Inbox/ });
-    const unread = async () => (await inbox.innerText()).replace(/\D+/g, '');
-    const before = Number(await unread());
+    const unread = async () => Number((await inbox.innerText()).replace(/\D+/g, ''));
+    const before = await unread();
     assert.ok(before >= 3, `${before}`);
 
-    await button(page, 'Desk was connected', /Mark as read/).click();
+    await button(page, 'First', /Mark as read/).click();
     await page.getByText('Marked as read.').waitFor();
-    assert.equal(await unread(), String(before - 1));
+    assert.equal(await unread(), before - 1);
     await page.getByRole('navigation').getByRole('link', { name: 'Unread' }).click();
-    assert.equal(await entry(page, 'Desk was connected').count(), 0);
-    await button(page, 'Chair was connected', /Delete/).click();
+    assert.equal(await entry(page, 'First').count(), 0);
+    await button(page, 'Second', /Delete/).click();
     await page.waitForURL('**/inbox?show=unread&done=removed');
-    assert.equal(await entry(page, 'Chair was connected').count(), 0);
+    assert.equal(await entry(page, 'Second').count(), 0);
     await page.getByLabel('About').selectOption('sign-in-throttled');
     await page.getByRole('button', { name: 'Show' }).click();
     await page.getByText('Nothing here that you asked for.').waitFor();
     await page.goto('/inbox');
     await page.getByRole('button', { name: 'Mark all as read' }).click();
     await page.getByText('Everything is marked as read.').waitFor();
-    assert.equal(await unread(), '');
-    await button(page, 'Lamp was connected', /Mark as unread/).click();
-    assert.equal(await unread(), '1');
+    assert.equal(await unread(), 0);
+    await button(page, 'Third', /Mark as unread/).click();
+    await page.getByText('Marked as unread.').waitFor();
+    assert.equal(await unread(), 1);
+  });
 
+  test('lets its reader choose what they hear, and from whom, without JavaScript', async (t) => {
+    const { ada, page } = await atInbox(t, '/inbox', { javaScriptEnabled: false });
+    const tell = await speaker(ada);
+    await tell('Before');
+    await page.goto('/inbox');
+    await button(page, 'Before', /Mute this app/).click();
+    await page.getByText('The app is muted').waitFor();
+    await tell('While muted');
     await page.getByRole('link', { name: 'How you are told' }).click();
-    const box = page.getByLabel('A new app was connected: in the inbox');
-    await box.uncheck();
+    await page.getByRole('button', { name: /Let it speak/ }).click();
+    await page.getByText('The app can tell you things again.').waitFor();
+    const box = page.getByLabel('What apps tell you: in the inbox');
+    const devices = page.getByLabel('What apps tell you: on your devices');
+    for (const each of [box, devices]) await each.uncheck();
     await page.getByRole('button', { name: 'Save' }).click();
     await page.getByText('That is how you are told from now on.').waitFor();
     assert.equal(await box.isChecked(), false);
+    await tell('While switched off');
+    await box.check();
+    await page.getByRole('button', { name: 'Save' }).click();
+    await tell('After');
+    await page.goto('/inbox');
+    await entry(page, 'After').waitFor();
+    for (const title of ['While muted', 'While switched off']) assert.equal(await entry(page, title).count(), 0, title);
   });
 
   test('works with the keyboard alone, and the focus can be seen', async (t) => {
     const { ada, page } = await atInbox(t);
-    await connected(ada, 'Desk');
+    const tell = await speaker(ada);
+    await tell('Desk');
     await page.reload();
     const tabTo = async (locator) => {
       for (let presses = 0; presses < 40; presses++) {
@@ -97,13 +147,13 @@ describe('the inbox', () => {
       }
       assert.fail(`not reached by Tab: ${locator}`);
     };
-    await tabTo(button(page, 'Desk was connected', /Mark as read/));
+    await tabTo(button(page, 'Desk', /Mark as read/));
     await page.keyboard.press('Enter');
     await page.getByText('Marked as read.').waitFor();
-    await tabTo(button(page, 'Desk was connected', /Delete/));
+    await tabTo(button(page, 'Desk', /Delete/));
     await page.keyboard.press('Enter');
     await page.getByText('The entry is deleted.').waitFor();
-    assert.equal(await entry(page, 'Desk was connected').count(), 0);
+    assert.equal(await entry(page, 'Desk').count(), 0);
   });
 
   for (const [name, options] of [
@@ -115,15 +165,16 @@ describe('the inbox', () => {
     test(`is whole and accessible: ${name}`, async (t) => {
       const { ada, page } = await atInbox(t, '/inbox', options);
       await whole(page, `inbox-empty-${name}`);
-      for (const app of ['Desk & Chair', 'W'.repeat(128)]) await connected(ada, app);
+      const [tell, shout] = [await speaker(ada), await speaker(ada, 'W'.repeat(128))];
+      await tell('Backup done', { content: RICH, actions: [{ label: 'Read the report', url: 'https://reports.example/' }] });
+      await tell('Lamp is on');
+      await shout('W'.repeat(200), { content: 'W'.repeat(400), actions: [{ label: 'W'.repeat(64), url: '/account' }] });
       await page.reload();
-      await button(page, 'Desk & Chair was connected', /Mark as read/).click();
+      await button(page, 'Lamp is on', /Mark as read/).click();
       await page.waitForURL('**/inbox?done=read');
       await whole(page, `inbox-${name}`);
       await page.goto('/inbox/settings');
       await whole(page, `inbox-settings-${name}`);
-      await page.goto('/account');
-      await whole(page, `account-inbox-${name}`);
     });
   }
 });
@@ -133,14 +184,15 @@ describe('with JavaScript', () => {
     const { ada, page } = await atInbox(t);
     const other = await page.context().newPage();
     await other.goto('/inbox');
-    await connected(ada, 'Desk');
-    for (const tab of [page, other]) await entry(tab, 'Desk was connected').waitFor({ timeout: LIVE_MS_MAX });
+    const tell = await speaker(ada);
+    await tell('Desk');
+    for (const tab of [page, other]) await entry(tab, 'Desk').waitFor({ timeout: LIVE_MS_MAX });
     await accessible(other);
     // The focus stays where it is although what is around it was replaced.
-    const focused = button(other, 'Desk was connected', /Delete/);
+    const focused = button(other, 'Desk', /Delete/);
     await focused.focus();
-    await connected(ada, 'Chair');
-    await entry(other, 'Chair was connected').waitFor({ timeout: LIVE_MS_MAX });
+    await tell('Chair');
+    await entry(other, 'Chair').waitFor({ timeout: LIVE_MS_MAX });
     assert.ok(await focused.evaluate((element) => element === document.activeElement));
 
     await page.getByRole('button', { name: 'Mark all as read' }).click();
@@ -150,17 +202,30 @@ describe('with JavaScript', () => {
   });
 
   test('a stream that broke goes on by itself, with what came meanwhile', async (t) => {
-    const server = await Server.start(t);
-    const ada = await server.person('ada');
-    const page = await visitor(t, server);
+    const { ada, page } = await atInbox(t);
+    const tell = await speaker(ada);
+    const streams = [];
+    await page.routeWebSocket('**/inbox/watch', (stream) => {
+      stream.connectToServer();
+      streams.push(stream);
+    });
     await page.goto('/inbox');
-    await signIn(page);
-    await page.getByText('Nothing here yet.').waitFor();
-    await page.context().setOffline(true);
-    await connected(ada, 'Desk');
-    assert.equal(await entry(page, 'Desk was connected').count(), 0);
-    await page.context().setOffline(false);
-    await entry(page, 'Desk was connected').waitFor();
+    await tell('Before');
+    await entry(page, 'Before').waitFor({ timeout: LIVE_MS_MAX });
+    // As a box that stops closes it (RFC 6455 §7.4.1).
+    await streams[0].close({ code: 1001 });
+    await tell('Meanwhile');
+    assert.equal(await entry(page, 'Meanwhile').count(), 0);
+    await entry(page, 'Meanwhile').waitFor({ timeout: LIVE_MS_MAX });
+    assert.equal(streams.length, 2);
+  });
+
+  test('somebody who is signed out meanwhile is asked to sign in', async (t) => {
+    const { page } = await atInbox(t);
+    const other = await page.context().newPage();
+    await other.goto('/inbox');
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await other.waitForURL('**/sign-in?**', { timeout: SIGNED_OUT_MS_MAX });
   });
 });
 
@@ -191,22 +256,21 @@ describe('this device', () => {
   test('shows what is pushed, opens where it leads, and marks it as read', async (t) => {
     const { server, ada, page } = await atInbox(t);
     await page.context().grantPermissions(['notifications'], { origin: server.url });
-    await connected(ada, 'Desk');
-    await entry(page, 'Desk was connected').waitFor();
-    const id = (await entry(page, 'Desk was connected').getAttribute('id')).replace('entry-', '');
+    const tell = await speaker(ada);
+    const id = await tell('Desk');
     const { scopeURL, deliver } = await registration(page);
     assert.equal(scopeURL, `${server.url}/`);
     await deliver(JSON.stringify({
       id,
-      title: 'Desk was connected',
-      body: 'You allowed Desk.',
+      title: 'Desk',
+      body: 'It is there.',
       icon: 'https://evil.example/track.png',
       actions: [{ label: 'See', url: '/account' }, { label: 'Elsewhere', url: 'javascript:alert(1)' }],
       url: '/account#grants',
     }));
     const [notification] = await untilShown(page, 1);
-    assert.equal(notification.title, 'Desk was connected');
-    assert.equal(notification.body, 'You allowed Desk.');
+    assert.equal(notification.title, 'Desk');
+    assert.equal(notification.body, 'It is there.');
     assert.equal(notification.tag, id);
     assert.equal(notification.icon, `${server.url}/assets/icon-192.png`, 'a picture from elsewhere is not asked for');
     assert.deepEqual(notification.data.links, [`${server.url}/account`, undefined]);
@@ -216,19 +280,21 @@ describe('this device', () => {
     const [worker] = page.context().serviceWorkers();
     const press = (action) =>
       worker.evaluate(async (action) => {
-        const opened = [];
-        self.clients.openWindow = async (url) => void opened.push(url);
         const [notification] = await self.registration.getNotifications();
-        self.dispatchEvent(new NotificationEvent('notificationclick', { action, notification }));
-        while (opened.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
-        return opened[0];
+        return new Promise((resolve) => {
+          self.clients.openWindow = async (url) => resolve(['opened', url]);
+          WindowClient.prototype.focus = async function () {
+            resolve(['focused', this.url]);
+          };
+          self.dispatchEvent(new NotificationEvent('notificationclick', { action, notification }));
+        });
       }, action);
-    assert.equal(await press(''), `${server.url}/account#grants`);
-    await page.getByText('Nothing unread.').waitFor({ timeout: LIVE_MS_MAX });
+    assert.deepEqual(await press(''), ['opened', `${server.url}/account#grants`]);
+    await button(page, 'Desk', /Mark as unread/).waitFor({ timeout: LIVE_MS_MAX });
     assert.equal((await shown(page)).length, 0, 'it is closed');
     await deliver(JSON.stringify({ id, title: 'Again', actions: [{ label: 'Bad', url: 'http://evil.example/' }] }));
     await untilShown(page, 1);
-    assert.equal(await press('0'), `${server.url}/inbox`, 'neither https nor of the box');
+    assert.deepEqual(await press('0'), ['focused', `${server.url}/inbox`], 'neither https nor of the box');
   });
 
   test('shows something even of what it cannot read', async (t) => {

@@ -70,10 +70,15 @@ fn inbox(theirs: &str) -> InboxPage {
         sender: SenderView::Administrator,
         ..entry(theirs)
     };
+    let persons = EntryRow {
+        id: "034Shhzc9y4MuEEMErdqDY".into(),
+        sender: SenderView::Person(theirs.to_owned()),
+        ..entry(theirs)
+    };
     InboxPage {
         frame: signed_in(),
         csrf_token: "csrf".into(),
-        entries: vec![entry(theirs), own, muted, administrators],
+        entries: vec![entry(theirs), own, muted, administrators, persons],
         unread: 3,
         sieve: SieveView {
             unread_only: true,
