@@ -183,10 +183,7 @@ async fn run(
         &app,
         &store,
         &clock,
-        Kept {
-            audit: config.lifetimes.audit_kept,
-            notifications: config.lifetimes.notifications_kept,
-        },
+        kept(config),
         reload,
         certificates.clone(),
     );
@@ -225,6 +222,13 @@ async fn run(
     }
     background.stop().await;
     Ok(())
+}
+
+fn kept(config: &Config) -> Kept {
+    Kept {
+        audit: config.lifetimes.audit_kept,
+        notifications: config.lifetimes.notifications_kept,
+    }
 }
 
 fn ready(config: &Config, web: &Web, claim: Option<Credential>) -> Ready {
