@@ -378,10 +378,13 @@ impl Readers {
         let (sender, receiver) = mpsc::channel(PIECES_WAITING);
         let store = Arc::clone(store);
         spawn_blocking(move || {
-            if let Err(error) = work(&store, &mut Pieces(sender)) {
+            let mut pieces = Pieces(sender);
+            if let Err(error) = work(&store, &mut pieces) {
                 tracing::warn!(%error, "a backup or a check was not brought to its end");
             }
+            // Before the peer sees the end: it may come with the next command at once.
             drop(permit);
+            drop(pieces);
         });
         Response::Stream(receiver)
     }
