@@ -112,6 +112,8 @@ pub enum Command {
         /// Where the document is.
         url: String,
     },
+    /// Make another pair of keys for web push.
+    VapidRegenerate,
     /// Hand over a backup: after the answer, on the same connection.
     Backup,
     /// Look through the whole store.
@@ -192,6 +194,11 @@ pub enum Reply {
     Pins(Vec<PinRow>),
     /// The copy that was pinned.
     Pin(PinRow),
+    /// Push services know the box by another pair of keys.
+    VapidRegenerated {
+        /// Browsers that were forgotten.
+        subscriptions_removed: usize,
+    },
     /// A backup follows.
     Backup,
     /// What is in the store, and what is wrong with it.

@@ -17,6 +17,7 @@ use crate::{
     crypto::{
         entropy::{Entropy, random},
         password,
+        web_push::VapidKey,
     },
     model::{
         audit::{Actor, Origin},
@@ -35,6 +36,7 @@ use crate::{
         upstream::Upstream,
         user::{NewPassword, User, UserName},
     },
+    notifications::regenerate_vapid,
     oauth2provider::{
         apps::{self, AppError, FirstSecret},
         resources,
@@ -127,6 +129,8 @@ enum Prepared {
     ClientPin(ClientDocument),
     /// Another MCP server that may be added.
     UpstreamAdd(Box<Upstream>),
+    /// Another pair of keys for web push.
+    VapidRegenerate(Vec<u8>),
     /// Nothing was slow.
     Other(Command),
 }
@@ -203,6 +207,9 @@ impl Prepared {
             Command::UpstreamAdd(words) => Self::UpstreamAdd(Box::new(
                 Upstream::try_from(*words).map_err(Refused::because)?,
             )),
+            Command::VapidRegenerate => {
+                Self::VapidRegenerate(VapidKey::generate().map_err(Refused::because)?)
+            }
             other => Self::Other(other),
         })
     }
@@ -258,6 +265,12 @@ impl Prepared {
             }
             Self::ClientPin(document) => pins::pin(tx, act, document),
             Self::UpstreamAdd(upstream) => upstreams::add(tx, act, known, *upstream),
+            Self::VapidRegenerate(generated) => {
+                let subscriptions_removed = regenerate_vapid(tx, act.by, generated)?;
+                Ok(Reply::VapidRegenerated {
+                    subscriptions_removed,
+                })
+            }
             Self::Other(command) => execute_quick(tx, act, known, command),
         }
     }

@@ -8,6 +8,7 @@ pub mod socket;
 
 mod application;
 mod compaction;
+mod deliverer;
 mod execute;
 mod outbound;
 mod pins;

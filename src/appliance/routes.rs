@@ -16,7 +16,7 @@ use crate::{
     model::{
         oauth2::scope::{
             APPS_READ, APPS_WRITE, AUDIT_READ, GRANTS_READ, GRANTS_WRITE, SESSIONS_READ,
-            SETTINGS_READ, SETTINGS_WRITE, USER_READ,
+            SETTINGS_READ, SETTINGS_WRITE, USER_READ, WEBPUSH_WRITE,
         },
         user::Role,
     },
@@ -24,7 +24,7 @@ use crate::{
         MCP_EXPERIMENT_PATH, MCP_PATH, MCP_READONLY_PATH, MCP_SEARCH_PATH, MCP_STANDARD_PATH,
     },
     web::{
-        api::{self, API_BODY_BYTES_MAX, caller::Needs},
+        api::{self, API_BODY_BYTES_MAX, caller::Needs, webpush::WEBPUSH_BODY_BYTES_MAX},
         credentials::{Access, Caller},
         health,
         oauth2::{
@@ -204,6 +204,11 @@ pub static ROUTES: &[Route<Appliance>] = &[
     api!(GET "/api/v2/users/me/grants", GRANTS_READ, Member, api::grants::list),
     api!(DELETE "/api/v2/users/me/grants/{id}", GRANTS_WRITE, Member, api::grants::remove),
     api!(GET "/api/v2/users/me/sessions", SESSIONS_READ, Member, api::sessions::list),
+    api!(POST "/api/v2/users/{user}/webpush/subscription", WEBPUSH_WRITE, Member, api::webpush::subscribe)
+        .body_bytes_max(WEBPUSH_BODY_BYTES_MAX),
+    api!(DELETE "/api/v2/users/{user}/webpush/subscription", WEBPUSH_WRITE, Member, api::webpush::unsubscribe)
+        .body_bytes_max(WEBPUSH_BODY_BYTES_MAX),
+    api!(POST "/api/v2/users/{user}/webpush/test", WEBPUSH_WRITE, Member, api::webpush::test),
     api!(GET "/api/v2/experiments", USER_READ, Member, api::experiments::list),
     api!(GET "/api/v2/experiments/available", USER_READ, Member, api::experiments::available),
     api!(GET "/api/v2/audit", AUDIT_READ, Owner, api::audit::search),

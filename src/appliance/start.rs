@@ -15,7 +15,7 @@ use crate::{
     appliance::{
         Appliance, DATA_FILE,
         administration::{Answer, Command, Refused},
-        compaction, data_file, directory,
+        compaction, data_file, deliverer, directory,
         execute::{Begun, Known, begin},
         outbound::{EgressCaError, Ways},
         safekeeping::Readers,
@@ -47,7 +47,7 @@ use crate::{
     store::{Store, StoreError, meta},
     web::{
         Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
-        throttle::Throttle,
+        push::Vouchers, throttle::Throttle,
     },
 };
 
@@ -166,13 +166,12 @@ async fn run(
     let admin = socket::Listener::bind(&config.data_dir)?;
 
     let claim = open_claim(config, &store, &entropy, &*clock).await?;
+    deliverer::prepare(&app.web).await?;
     warn_of_what_is_off(config);
     let url = &app.web.provider.public_url;
     tracing::info!(%url, data = %config.data_dir.display(), "serving");
     let background = Background::start(
-        &app.upstreams,
-        &store,
-        &clock,
+        &app,
         config.lifetimes.audit_kept,
         reload,
         certificates.clone(),
@@ -371,8 +370,10 @@ pub(super) fn build(
         config.mcp_off.clone(),
         Arc::clone(&upstreams),
     )?;
+    let contact = config.webpush_contact.clone();
     let web = Arc::new(Web {
         store: Arc::clone(store),
+        vouchers: Vouchers::new(contact, &provider.public_url),
         provider,
         entropy: Arc::clone(entropy),
         throttle: if config.rate_limit.is_on() {
@@ -461,14 +462,13 @@ struct Background {
 
 impl Background {
     fn start(
-        upstreams: &Arc<Upstreams>,
-        store: &Arc<Store>,
-        clock: &Arc<dyn Clock>,
+        app: &Appliance,
         audit_kept: Duration,
         reload: Reload,
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
-        let tended = Arc::clone(upstreams);
+        let (clock, store) = (&app.clock, &app.web.store);
+        let tended = Arc::clone(&app.upstreams);
         let mut tasks = vec![
             tokio::spawn(async move { tended.tend().await }),
             tokio::spawn(sweeper::sweep_for_ever(
@@ -483,6 +483,10 @@ impl Background {
                 Arc::clone(clock),
             )),
         ];
+        if app.web.push_off().is_none() {
+            let (web, clock) = (Arc::clone(&app.web), Arc::clone(clock));
+            tasks.push(tokio::spawn(deliverer::deliver_for_ever(web, clock)));
+        }
         if let Some(certificates) = certificates {
             let clock = Arc::clone(clock);
             let renewal = async move { certificates.keep_renewed(|| clock.now()).await };
@@ -490,7 +494,7 @@ impl Background {
         }
         Self {
             tasks,
-            upstreams: Arc::clone(upstreams),
+            upstreams: Arc::clone(&app.upstreams),
         }
     }
 

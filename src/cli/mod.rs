@@ -14,6 +14,7 @@ mod serve;
 mod upstream;
 mod upstream_exec;
 mod user;
+mod vapid;
 
 use std::{
     ffi::OsString,
@@ -33,6 +34,7 @@ use crate::{
         audit::AuditCommand, backup::Backup, check::Check, client::ClientCommand, console::Console,
         failure::Failure, resource::ResourceCommand, restore::Restore, serve::Serve,
         upstream::UpstreamCommand, upstream_exec::UpstreamExec, user::UserCommand,
+        vapid::VapidCommand,
     },
     config::{
         Config,
@@ -105,6 +107,13 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Audit(AuditCommand),
+    /// Manage the keys by which push services know this box
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = EITHER_WAY
+    )]
+    Vapid(VapidCommand),
     Backup(Backup),
     Restore(Restore),
     Check(Check),
@@ -159,6 +168,7 @@ fn execute(
         Chosen::Upstream(command) => command.execute(&load(common)?, console),
         Chosen::UpstreamExec(command) => match command.execute()? {},
         Chosen::Audit(command) => command.execute(&load(common)?, console),
+        Chosen::Vapid(command) => command.execute(&load(common)?, console),
         Chosen::Backup(backup) => backup.execute(&load(common)?, console),
         Chosen::Restore(restore) => restore.execute(&load(common)?, console),
         Chosen::Check(check) => check.execute(&load(common)?, console),

@@ -12,8 +12,9 @@ mod templates;
 
 pub use inbox::{Filter, PAGE_LEN, Page, ReadStatus, list};
 pub use push::{
-    ATTEMPTS_MAX, Due, Endpoint, EndpointError, Outcome, PUSH_TTL, due, ensure_vapid,
-    regenerate_vapid, retry_after, settle, subscribe, subscription, unsubscribe, vapid,
+    ATTEMPTS_MAX, Endpoint, EndpointError, Outcome, PUSH_TTL, due, ensure_vapid, is_on,
+    next_due_at, parts, postpone, regenerate_vapid, retry_after, settle, subscribe, subscription,
+    switch_push, unsubscribe, vapid,
 };
 pub use react::react;
 pub use send::{Message, Refused, Told, message, send};

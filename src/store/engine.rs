@@ -27,6 +27,7 @@ use crate::store::{
     handle::{Current, Handle},
     medium::Medium,
     recovery::{Pauses, Recovery},
+    tables::Table,
     transaction::{Batch, ReadTx, WriteTx},
 };
 
@@ -111,7 +112,14 @@ pub struct Store {
     compaction: Mutex<()>,
     queue: Option<SyncSender<Task>>,
     give: Arc<OnceLock<Give>>,
+    bell: Arc<OnceLock<Bell>>,
     writer: Option<JoinHandle<()>>,
+}
+
+/// Whom to call when a table has changed.
+struct Bell {
+    table: Table,
+    ring: Box<dyn Fn() + Send + Sync>,
 }
 
 /// What the writer is asked for.
@@ -141,11 +149,12 @@ impl Store {
         let current = Arc::new(Current::new(handle));
         let recovery = Recovery::new(Arc::clone(&medium), Arc::clone(&current), pauses)?;
         let (queue, tasks) = sync_channel(QUEUE_MAX);
-        let give = Arc::new(OnceLock::new());
+        let (give, bell) = (Arc::default(), Arc::default());
         let writer = Writer {
             recovery,
             tasks,
             give: Arc::clone(&give),
+            bell: Arc::clone(&bell),
             following: None,
         };
         let writer = std::thread::Builder::new()
@@ -158,6 +167,7 @@ impl Store {
             compaction: Mutex::new(()),
             queue: Some(queue),
             give,
+            bell,
             writer: Some(writer),
         })
     }
@@ -170,6 +180,14 @@ impl Store {
     pub fn answer_by(&self, give: impl Fn(Answers) + Send + Sync + 'static) {
         // A second call changes nothing: there is one runtime.
         drop(self.give.set(Box::new(give)));
+    }
+
+    /// From now on `ring` is called in the writer's thread after each commit that changed `table`,
+    /// whoever asked for it. There is one such table.
+    pub fn ring_on(&self, table: Table, ring: impl Fn() + Send + Sync + 'static) {
+        let ring = Box::new(ring);
+        // A second call changes nothing: one task delivers what is queued.
+        drop(self.bell.set(Bell { table, ring }));
     }
 
     /// Runs `work` on a snapshot, in the calling thread. Never waits for the writer.
@@ -274,6 +292,7 @@ struct Writer {
     recovery: Recovery,
     tasks: Receiver<Task>,
     give: Arc<OnceLock<Give>>,
+    bell: Arc<OnceLock<Bell>>,
     /// What changed since a copy of the file was begun, while one is made.
     following: Option<Changed>,
 }
@@ -369,27 +388,35 @@ impl Writer {
         }
         // Closures are caught one by one. What arrives here is a panic of redb itself, and it must
         // not end the writer; redb keeps nothing of a transaction that a panic unwound.
-        let following = &mut self.following;
-        let written = catch_unwind(AssertUnwindSafe(|| write_batch(&handle, batch, following)))
-            .unwrap_or(Err(StoreError::Panicked));
+        let (following, bell) = (&mut self.following, self.bell.get());
+        let written = catch_unwind(AssertUnwindSafe(|| {
+            write_batch(&handle, batch, following, bell)
+        }))
+        .unwrap_or(Err(StoreError::Panicked));
         handle.outdate();
-        written.map_err(|error| {
+        let rings = written.map_err(|error| {
                 tracing::error!(%error, writes = batch.len(), "a commit failed; all its writes are refused");
                 drop(handle);
                 self.recovery.fail(&error)
             })?;
         self.recovery.committed();
+        if let Some(bell) = bell.filter(|_| rings) {
+            (bell.ring)();
+        }
         Ok(())
     }
 }
 
+/// Whether the table of `bell` changed.
 fn write_batch(
     handle: &Handle,
     batch: &mut [Box<dyn Job>],
     following: &mut Option<Changed>,
-) -> Result<(), StoreError> {
+    bell: Option<&Bell>,
+) -> Result<bool, StoreError> {
     let transaction = handle.begin_write()?;
     let tables = Batch::new(&transaction);
+    let mut rings = false;
     for job in batch {
         let mut tx = WriteTx::new(&tables);
         if job.run(&mut tx) {
@@ -397,10 +424,11 @@ fn write_batch(
             if let Some(changed) = following {
                 changed.note(&changes);
             }
+            rings |= bell.is_some_and(|bell| changes.contains_key(&bell.table));
             tables.apply(changes)?;
         }
     }
     drop(tables);
     transaction.commit()?;
-    Ok(())
+    Ok(rings)
 }

@@ -128,9 +128,10 @@ pub fn list_due(
     codec::list(tx, &Keys::before(&end), limit)
 }
 
-/// When the next message is due, if there is one.
-pub fn next_due_at(tx: &dyn Read) -> Result<Option<Timestamp>, StoreError> {
-    let first: Vec<QueuedPush> = codec::list(tx, &Keys::ALL, 1)?;
+/// When the first message is due that is not at `now`.
+pub fn next_due_at(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let begin = now.millis().saturating_add(1).to_be_bytes();
+    let first: Vec<QueuedPush> = codec::list(tx, &Keys::from(&begin), 1)?;
     Ok(first.first().map(|push| push.due_at))
 }
 

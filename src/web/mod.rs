@@ -7,6 +7,7 @@ pub mod health;
 pub mod oauth2;
 pub mod pages;
 pub mod passwords;
+pub mod push;
 pub mod refusals;
 pub mod throttle;
 
@@ -21,7 +22,7 @@ use crate::{
     store::{Store, StoreError, WriteTx},
     web::{
         health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
-        throttle::Throttle,
+        push::Vouchers, throttle::Throttle,
     },
 };
 
@@ -41,6 +42,8 @@ pub struct Web {
     pub ca_pem: Option<String>,
     /// The way to other servers, where there is one.
     pub outbound: Outbound,
+    /// By which push services know this box.
+    pub vouchers: Vouchers,
     /// When the store last answered a write.
     pub probe: Probe,
     /// Discovery documents that were asked for.

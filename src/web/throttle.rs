@@ -53,6 +53,8 @@ pub enum Endpoint {
     DeviceAuthorization,
     /// A try at the code that a device shows (RFC 8628 §5.1; threat 14).
     DeviceCode,
+    /// A browser that is to be pushed to, or a test push: for each a server is called.
+    WebPush,
     /// A message at the MCP endpoint.
     Mcp,
 }
@@ -170,6 +172,7 @@ pub const LIMITS: &[Limit] = &[
         30,
         Duration::from_secs(10),
     ),
+    limit(Endpoint::WebPush, Per::Account, 20, Duration::from_secs(10)),
     // A model calls a few tools a second; a program that loops is held here.
     limit(Endpoint::Mcp, Per::Grant, 600, Duration::from_millis(20)),
     // Strangers alone never fill the box: what they register in `client.unapproved_ttl` is less
@@ -552,6 +555,7 @@ mod tests {
                 Endpoint::Introspection => "`POST /oauth2/introspect`",
                 Endpoint::DeviceAuthorization => "`POST /oauth2/device_authorization`",
                 Endpoint::DeviceCode => "A try at a device's code",
+                Endpoint::WebPush => "A browser that is to be pushed to, or a test push",
                 Endpoint::Mcp => "A message at `/mcp`",
             };
             let whom = match row.per {

@@ -66,13 +66,18 @@ const OWNER_MAKE: [u16; 9] = [401, 401, 401, 403, 403, 403, 403, 201, 201];
 const OWNER_CHANGE: [u16; 9] = [401, 401, 401, 403, 403, 403, 403, 200, 200];
 const OWNER_END: [u16; 9] = [401, 401, 401, 403, 403, 403, 403, 204, 204];
 
+/// What is behind an experiment: for nobody here, which is said to whoever is somebody.
+const EXPERIMENT_OFF: [u16; 9] = [401, 401, 401, 403, 403, 403, 403, 403, 403];
+
 const APP: &str = "/api/v2/oauth2-provider/apps/{id}";
 const SECRETS: &str = "/api/v2/oauth2-provider/apps/{id}/secrets";
 const SECRET: &str = "/api/v2/oauth2-provider/apps/{id}/secrets/{sid}";
+const SUBSCRIPTION: &str = "/api/v2/users/{user}/webpush/subscription";
+const TEST_PUSH: &str = "/api/v2/users/{user}/webpush/test";
 const MY_GRANT: &str = "/api/v2/users/me/grants/{id}";
 
 /// Method, path, the scope that a token needs, and what each caller is answered.
-const EXPECTED: [Row; 19] = [
+const EXPECTED: [Row; 22] = [
     ("GET", APPS, "apps:read", READ),
     ("POST", APPS, "apps:write", OWNER_MAKE),
     ("GET", APP, "apps:read", READ),
@@ -87,6 +92,9 @@ const EXPECTED: [Row; 19] = [
     ("GET", "/api/v2/users/me/grants", "grants:read", READ),
     ("DELETE", MY_GRANT, "grants:write", END),
     ("GET", "/api/v2/users/me/sessions", "sessions:read", READ),
+    ("POST", SUBSCRIPTION, "webpush:write", EXPERIMENT_OFF),
+    ("DELETE", SUBSCRIPTION, "webpush:write", EXPERIMENT_OFF),
+    ("POST", TEST_PUSH, "webpush:write", EXPERIMENT_OFF),
     ("GET", "/api/v2/experiments", "user:read", READ),
     ("GET", "/api/v2/experiments/available", "user:read", READ),
     ("GET", "/api/v2/audit", "audit:read", OWNER_READ),
@@ -204,6 +212,7 @@ impl<'house> World<'house> {
             _ => made.id.clone(),
         };
         let target = path
+            .replace("{user}", "me")
             .replace("{id}", &grant)
             .replace("{sid}", &made.secret_id);
         let target = match path {
@@ -633,7 +642,10 @@ async fn experiments_scopes_and_the_build_are_told() {
         "a hidden one is not listed"
     );
     let available = ada.get("/api/v2/experiments/available").await.json();
-    assert_eq!(available, json!({ "safe": ["mcp-server-http"] }));
+    assert_eq!(
+        available,
+        json!({ "safe": ["mcp-server-http", "web-push"] })
+    );
     let scopes = ada.get("/api/v2/auth/scopes").await.json();
     let scopes = scopes["scopes"].as_array().expect("a list").clone();
     let default = scopes.iter().filter(|scope| scope["default"] == true);

@@ -39,3 +39,4 @@ mod safekeeping;
 mod sign_in;
 mod token;
 mod upstreams;
+mod webpush;
