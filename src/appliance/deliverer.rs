@@ -29,7 +29,7 @@ use crate::{
     },
     notifications::{self, Outcome},
     runtime::{clock::Clock, outbound::POSTS_MAX},
-    store::{StoreError, Table},
+    store::StoreError,
     web::{
         Web,
         push::{Parcel, PushOff, SealError, Sealed, outcome},
@@ -82,8 +82,7 @@ pub(super) async fn prepare(web: &Web) -> Result<(), StartError> {
 pub(super) async fn deliver_for_ever(web: Arc<Web>, clock: Arc<dyn Clock>) {
     let woken = Arc::new(Notify::new());
     let bell = Arc::clone(&woken);
-    web.store
-        .ring_on(Table::PushQueue, move || bell.notify_one());
+    web.store.ring_for_pushes(move || bell.notify_one());
     let mut deliverer = Deliverer::new(web, clock);
     loop {
         let rest = deliverer.start_due();

@@ -208,7 +208,8 @@ pub static ROUTES: &[Route<Appliance>] = &[
         .body_bytes_max(WEBPUSH_BODY_BYTES_MAX),
     api!(DELETE "/api/v2/users/{user}/webpush/subscription", WEBPUSH_WRITE, Member, api::webpush::unsubscribe)
         .body_bytes_max(WEBPUSH_BODY_BYTES_MAX),
-    api!(POST "/api/v2/users/{user}/webpush/test", WEBPUSH_WRITE, Member, api::webpush::test),
+    api!(POST "/api/v2/users/{user}/webpush/test", WEBPUSH_WRITE, Member, api::webpush::test)
+        .body_bytes_max(WEBPUSH_BODY_BYTES_MAX),
     api!(GET "/api/v2/experiments", USER_READ, Member, api::experiments::list),
     api!(GET "/api/v2/experiments/available", USER_READ, Member, api::experiments::available),
     api!(GET "/api/v2/audit", AUDIT_READ, Owner, api::audit::search),

@@ -116,11 +116,11 @@ pub struct Store {
     writer: Option<JoinHandle<()>>,
 }
 
-/// Whom to call when a table has changed.
-struct Bell {
-    table: Table,
-    ring: Box<dyn Fn() + Send + Sync>,
-}
+/// Whom to call when [`RUNG_FOR`] has changed.
+type Bell = Box<dyn Fn() + Send + Sync>;
+
+/// Somebody waits for what is put there, whoever puts it.
+const RUNG_FOR: Table = Table::PushQueue;
 
 /// What the writer is asked for.
 pub(super) enum Task {
@@ -182,12 +182,11 @@ impl Store {
         drop(self.give.set(Box::new(give)));
     }
 
-    /// From now on `ring` is called in the writer's thread after each commit that changed `table`,
-    /// whoever asked for it. There is one such table.
-    pub fn ring_on(&self, table: Table, ring: impl Fn() + Send + Sync + 'static) {
-        let ring = Box::new(ring);
+    /// From now on `ring` is called in the writer's thread after each commit that changed the queue
+    /// of pushes. Who reads after this call misses nothing.
+    pub fn ring_for_pushes(&self, ring: impl Fn() + Send + Sync + 'static) {
         // A second call changes nothing: one task delivers what is queued.
-        drop(self.bell.set(Bell { table, ring }));
+        drop(self.bell.set(Box::new(ring)));
     }
 
     /// Runs `work` on a snapshot, in the calling thread. Never waits for the writer.
@@ -388,11 +387,9 @@ impl Writer {
         }
         // Closures are caught one by one. What arrives here is a panic of redb itself, and it must
         // not end the writer; redb keeps nothing of a transaction that a panic unwound.
-        let (following, bell) = (&mut self.following, self.bell.get());
-        let written = catch_unwind(AssertUnwindSafe(|| {
-            write_batch(&handle, batch, following, bell)
-        }))
-        .unwrap_or(Err(StoreError::Panicked));
+        let following = &mut self.following;
+        let written = catch_unwind(AssertUnwindSafe(|| write_batch(&handle, batch, following)))
+            .unwrap_or(Err(StoreError::Panicked));
         handle.outdate();
         let rings = written.map_err(|error| {
                 tracing::error!(%error, writes = batch.len(), "a commit failed; all its writes are refused");
@@ -400,19 +397,19 @@ impl Writer {
                 self.recovery.fail(&error)
             })?;
         self.recovery.committed();
-        if let Some(bell) = bell.filter(|_| rings) {
-            (bell.ring)();
+        // Asked for only now: who hung it up during the commit has read what was before it.
+        if let Some(ring) = self.bell.get().filter(|_| rings) {
+            ring();
         }
         Ok(())
     }
 }
 
-/// Whether the table of `bell` changed.
+/// Whether [`RUNG_FOR`] changed.
 fn write_batch(
     handle: &Handle,
     batch: &mut [Box<dyn Job>],
     following: &mut Option<Changed>,
-    bell: Option<&Bell>,
 ) -> Result<bool, StoreError> {
     let transaction = handle.begin_write()?;
     let tables = Batch::new(&transaction);
@@ -424,7 +421,7 @@ fn write_batch(
             if let Some(changed) = following {
                 changed.note(&changes);
             }
-            rings |= bell.is_some_and(|bell| changes.contains_key(&bell.table));
+            rings |= changes.contains_key(&RUNG_FOR);
             tables.apply(changes)?;
         }
     }
