@@ -26,4 +26,5 @@ pub mod store;
 
 pub mod config;
 pub mod crypto;
+pub mod metrics;
 pub mod model;

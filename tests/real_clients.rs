@@ -91,6 +91,11 @@ fn other_mcp_servers_are_called_through_the_box() {
 }
 
 #[test]
+fn clients_start_the_command_and_call_tools_over_its_streams() {
+    run("stdio");
+}
+
+#[test]
 fn every_suite_has_its_test_here() {
     let source = include_str!("real_clients.rs");
     for suite in suites() {

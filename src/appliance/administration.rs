@@ -118,6 +118,13 @@ pub enum Command {
     Backup,
     /// Look through the whole store.
     Check,
+    /// Speak MCP: after the answer, on the same connection, until one end has had enough.
+    Mcp {
+        /// The name of the user to act as; none for the only one that there is.
+        user: Option<String>,
+        /// The set of tools; none for the first that is on.
+        toolset: Option<String>,
+    },
     /// Check the chain of the audit log.
     AuditVerify,
     /// Search the audit log.
@@ -201,6 +208,8 @@ pub enum Reply {
     },
     /// A backup follows.
     Backup,
+    /// The connection speaks MCP from here on.
+    Mcp,
     /// What is in the store, and what is wrong with it.
     Checked(CheckRow),
     /// The audit log holds together.

@@ -10,10 +10,14 @@ use ipnet::IpNet;
 use url::Url;
 
 use crate::{
-    appliance::{Appliance, routes::ROUTES},
+    appliance::{
+        Appliance,
+        routes::{METRICS_PATH, ROUTES},
+    },
     crypto::entropy::Entropy,
     http::{
         dispatch::{Application, Refusal},
+        figures::Figures,
         request::Head,
         response::Response,
         route::{Cors, Route},
@@ -48,6 +52,10 @@ impl Application for Appliance {
         &*self.web.entropy
     }
 
+    fn figures(&self) -> &Arc<Figures> {
+        &self.http
+    }
+
     fn trusted_proxies(&self) -> &[IpNet] {
         &self.trusted_proxies
     }
@@ -66,9 +74,7 @@ impl Application for Appliance {
                 found: found(origin),
             }),
             // Here, before method and credential, it is refused exactly as an unknown path is.
-            _ if head.path.starts_with(API_PREFIX) && !self.management_api.is_on() => {
-                Err(Refusal::RouteUnknown)
-            }
+            _ if self.is_off(&head.path) => Err(Refusal::RouteUnknown),
             _ => Ok(()),
         }
     }
@@ -87,6 +93,12 @@ impl Application for Appliance {
 }
 
 impl Appliance {
+    /// Whether the owner has what is there switched off.
+    fn is_off(&self, path: &str) -> bool {
+        path.starts_with(API_PREFIX) && !self.management_api.is_on()
+            || path == METRICS_PATH && self.web.metrics_token.is_none()
+    }
+
     fn is_our_host(&self, host: &HeaderValue) -> bool {
         let public_url = &self.web.provider.public_url;
         let Ok(host) = host.to_str() else {

@@ -10,6 +10,8 @@ mod application;
 mod compaction;
 mod deliverer;
 mod execute;
+mod local;
+mod metrics;
 mod outbound;
 mod pins;
 mod safekeeping;
@@ -25,13 +27,16 @@ use std::{path::PathBuf, sync::Arc};
 use ipnet::IpNet;
 
 pub use execute::administer_offline;
+pub use metrics::MetricsTokenError;
 pub use outbound::EgressCaError;
 pub use safekeeping::{SafekeepingError, back_up, check_file, check_offline, restore};
 pub use start::{Ready, StartError, serve};
 
 use crate::{
     config::Switch,
+    http::figures::Figures,
     mcp::{Mcp, upstreams::Upstreams},
+    model::timestamp::Timestamp,
     runtime::clock::Clock,
     web::Web,
 };
@@ -48,6 +53,9 @@ pub struct Appliance {
     /// Whether `/api/v2` is there at all.
     management_api: Switch,
     trusted_proxies: Vec<IpNet>,
+    /// What is counted of connections and requests.
+    http: Arc<Figures>,
+    started_at: Timestamp,
 }
 
 /// Where the data file of a data directory is.

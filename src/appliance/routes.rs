@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use crate::{
-    appliance::Appliance,
+    appliance::{Appliance, metrics},
     experiments::MCP_SERVER_HTTP,
     http::{
         request::Request,
@@ -111,6 +111,9 @@ macro_rules! mcp_upstream {
         .on_hang_up(OnHangUp::Cancel)
     };
 }
+
+/// Where the metrics are, for who shows their token.
+pub const METRICS_PATH: &str = "/metrics";
 
 /// Every route.
 pub static ROUTES: &[Route<Appliance>] = &[
@@ -219,6 +222,10 @@ pub static ROUTES: &[Route<Appliance>] = &[
     web!(GET "/healthz", Anyone, health::healthz),
     web!(GET "/readyz", Anyone, health::readyz),
     web!(GET "/favicon.ico", Anyone, home::favicon),
+    Route::new(Method::GET, METRICS_PATH, Access::Metrics, |app, _, _| {
+        Box::pin(metrics::answer(app))
+    })
+    .on_hang_up(OnHangUp::Cancel),
 ];
 
 /// The MCP endpoint of the upstream that the path names.

@@ -17,7 +17,10 @@ use crate::{
         administration::{Answer, Command, Refused},
         compaction, data_file, deliverer, directory,
         execute::{Begun, Known, begin},
+        local,
+        metrics::{self, MetricsTokenError},
         outbound::{EgressCaError, Ways},
+        routes::ROUTES,
         safekeeping::Readers,
         socket::{self, Response},
         sweeper,
@@ -26,10 +29,12 @@ use crate::{
         Config,
         environment::Environment,
         serving::{Listen, PublicSource, Serving, TlsSource, Transport, Unavailable, Unservable},
+        setting::{self, Setting},
     },
     crypto::entropy::Entropy,
     experiments::Experiments,
     http::{
+        figures::Figures,
         limits::Limits,
         server::{self, PeerFilter},
         tls::{CertificateError, Certificates},
@@ -46,7 +51,7 @@ use crate::{
     },
     store::{Store, StoreError, meta},
     web::{
-        Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
+        self, Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
         push::Vouchers, throttle::Throttle,
     },
 };
@@ -72,6 +77,9 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// The token of who reads the metrics cannot be used.
+    #[error(transparent)]
+    MetricsToken(#[from] MetricsTokenError),
     /// Whom to trust beside the machine's own authorities cannot be read.
     #[error(transparent)]
     EgressCa(#[from] EgressCaError),
@@ -79,14 +87,14 @@ pub enum StartError {
     #[error(transparent)]
     Logs(#[from] LogsError),
     /// Another program listens there, or the machine does not have the address.
-    #[error("cannot listen on {address}: {cause}{hint}")]
+    #[error("cannot listen on {address}: {cause}: {hint}")]
     Listen {
         /// The address.
         address: SocketAddr,
         /// What the system says.
         cause: io::Error,
         /// What to do.
-        hint: &'static str,
+        hint: String,
     },
     /// The operating system gives no threads or no signals.
     #[error("cannot start: {0}")]
@@ -149,6 +157,7 @@ async fn run(
     let reload = Reload::listen().map_err(StartError::System)?;
     signals::outlive_file_limit().map_err(StartError::System)?;
     let listeners = listen(&serving.listen).await?;
+    let for_metrics = listen_for_metrics(config.metrics.listen).await?;
     let public_url = public_url(&serving, &listeners);
     let certificates = certificates(config, &serving, &public_url, &*clock)?.map(Arc::new);
     let app = build(
@@ -179,8 +188,13 @@ async fn run(
     announce(&ready(config, &app.web, claim)).map_err(StartError::Output)?;
 
     let (stopping, stopped) = tokio::sync::watch::channel(());
-    let handler = administer(Arc::clone(&app.web), Arc::clone(&clock));
-    let admin = tokio::spawn(socket::serve(admin, handler, until_dropped(stopped)));
+    let handler = administer(Arc::clone(&app));
+    let admin = tokio::spawn(socket::serve(
+        admin,
+        handler,
+        until_dropped(stopped.clone()),
+    ));
+    let metrics = tokio::spawn(serve_metrics(for_metrics, Arc::clone(&app), stopped));
     let peers = match serving.transport {
         Transport::Tls(_) => PeerFilter::Everyone,
         Transport::Plain { proxies } => PeerFilter::LoopbackAnd(proxies),
@@ -196,8 +210,13 @@ async fn run(
     .await;
     tracing::info!("stopping");
     drop(stopping);
-    if let Err(error) = admin.await {
-        tracing::error!(%error, "the administration socket did not end in order");
+    for (what, task) in [
+        ("the administration socket", admin),
+        ("the listener for metrics", metrics),
+    ] {
+        if let Err(error) = task.await {
+            tracing::error!(%error, "{what} did not end in order");
+        }
     }
     background.stop().await;
     Ok(())
@@ -244,12 +263,40 @@ async fn listen(places: &[Listen]) -> Result<Vec<TcpListener>, StartError> {
             }
             (Err(error), Unavailable::Instead(other)) if is_missing(&error) => {
                 let bound = server::bind(other).await;
-                listeners.push(bound.map_err(|cause| cannot_listen(other, cause))?);
+                listeners
+                    .push(bound.map_err(|cause| cannot_listen(other, cause, &setting::LISTEN))?);
             }
-            (Err(cause), _) => return Err(cannot_listen(address, cause)),
+            (Err(cause), _) => return Err(cannot_listen(address, cause, &setting::LISTEN)),
         }
     }
     Ok(listeners)
+}
+
+async fn listen_for_metrics(place: Option<SocketAddr>) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = place else {
+        return Ok(None);
+    };
+    let bound = server::bind(address).await;
+    bound
+        .map(Some)
+        .map_err(|cause| cannot_listen(address, cause, &setting::METRICS_LISTEN))
+}
+
+/// Serves the metrics on a listener of their own, if there is one, until the other end is dropped.
+async fn serve_metrics(
+    listener: Option<TcpListener>,
+    app: Arc<Appliance>,
+    stopped: tokio::sync::watch::Receiver<()>,
+) {
+    let Some(listener) = listener else { return };
+    match listener.local_addr() {
+        Ok(address) => tracing::info!(%address, "metrics at /metrics, for this machine"),
+        Err(error) => tracing::warn!(%error, "metrics are served at an address that is not known"),
+    }
+    let own = Arc::new(metrics::Own::new(app));
+    let peers = PeerFilter::LoopbackAnd(Vec::new());
+    let stop = until_dropped(stopped);
+    server::serve(vec![listener], own, None, peers, metrics::LIMITS, stop).await;
 }
 
 /// Whether the machine does not have such an address, as when IPv6 is turned off.
@@ -262,15 +309,16 @@ fn is_missing(error: &io::Error) -> bool {
 /// "Address family not supported by protocol", which has no kind of its own.
 const EAFNOSUPPORT: i32 = 97;
 
-fn cannot_listen(address: SocketAddr, cause: io::Error) -> StartError {
+fn cannot_listen(address: SocketAddr, cause: io::Error, setting: &Setting) -> StartError {
+    let flag = setting.flag().unwrap_or_default();
     let hint = match cause.kind() {
         io::ErrorKind::AddrInUse => {
-            ": stop the program that has it, or choose another with --listen"
+            format!("stop the program that has it, or choose another with --{flag}")
         }
-        io::ErrorKind::PermissionDenied => {
-            ": ports below 1024 need a right; choose another with --listen, or see packaging/"
-        }
-        _ => ": choose another with --listen",
+        io::ErrorKind::PermissionDenied => format!(
+            "ports below 1024 need a right; choose another with --{flag}, or see packaging/"
+        ),
+        _ => format!("choose another with --{flag}"),
     };
     StartError::Listen {
         address,
@@ -387,8 +435,17 @@ pub(super) fn build(
         probe: Probe::default(),
         rendered: RenderedDocuments::default(),
         experiments,
+        metrics_token: config
+            .metrics
+            .token_file
+            .as_deref()
+            .map(metrics::read_token)
+            .transpose()?,
+        figures: web::figures::Figures::default(),
     });
     Ok(Arc::new(Appliance {
+        http: Arc::new(Figures::new(ROUTES.len())),
+        started_at: clock.now(),
         web,
         mcp,
         upstreams,
@@ -420,29 +477,28 @@ async fn open_claim(
 
 /// What the administration socket does with a command.
 pub(super) fn administer(
-    web: Arc<Web>,
-    clock: Arc<dyn Clock>,
+    app: Arc<Appliance>,
 ) -> impl Fn(Command) -> std::pin::Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync {
     let readers = Readers::new();
     move |command| {
-        let (web, entropy) = (Arc::clone(&web), Arc::clone(&web.entropy));
-        let (now, readers) = (clock.now(), readers.clone());
+        let (app, readers) = (Arc::clone(&app), readers.clone());
+        let now = app.clock.now();
         Box::pin(async move {
+            let web = Arc::clone(&app.web);
             match command {
                 Command::Backup => readers.back_up(&web.store, now),
                 Command::Check => readers.check(&web.store),
-                quick => execute(web, entropy, now, quick).await.into(),
+                Command::Mcp { user, toolset } => {
+                    local::talk(app, user.as_deref(), toolset.as_deref())
+                }
+                quick => execute(web, now, quick).await.into(),
             }
         })
     }
 }
 
-async fn execute(
-    web: Arc<Web>,
-    entropy: Arc<dyn Entropy>,
-    now: Timestamp,
-    command: Command,
-) -> Answer {
+async fn execute(web: Arc<Web>, now: Timestamp, command: Command) -> Answer {
+    let entropy = Arc::clone(&web.entropy);
     let known = Known {
         public_url: Some(web.provider.public_url.clone()),
         upstreams: web.provider.upstreams.clone(),

@@ -69,6 +69,9 @@ impl Sweeper {
                     .write(move |tx| audit::sweep(tx, now, pass, rows));
                 step = swept.await?;
                 let took = began.elapsed();
+                let figures = self.store.figures();
+                figures.sweeps.add_one();
+                figures.swept_rows.add(step.changed as u64);
                 self.pace = self.pace.after(step.changed, took);
                 tokio::time::sleep(took * REST_FACTOR).await;
             }

@@ -42,6 +42,16 @@ pub(super) enum Failure {
     FileExists(PathBuf),
     #[error("cannot write {}: {cause}", path.display())]
     File { path: PathBuf, cause: io::Error },
+    #[error(
+        "no server runs on {}: start it with `keystead serve`, as this command only passes on",
+        .0.parent().unwrap_or(.0).display()
+    )]
+    NoServer(PathBuf),
+    #[error(
+        "the server has ended the connection: it was stopped, or the user may not sign in any \
+         more, or the last message on standard output says why"
+    )]
+    Disconnected,
     #[error("found {0} faults")]
     NotWhole(u64),
     #[error("expected --yes, because there is no terminal to ask on")]
@@ -71,6 +81,8 @@ impl Failure {
             | Self::Safekeeping(_)
             | Self::FileExists(_)
             | Self::File { .. }
+            | Self::NoServer(_)
+            | Self::Disconnected
             | Self::NotWhole(_)
             | Self::NotConfirmed
             | Self::Input(_)

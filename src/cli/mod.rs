@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod console;
 mod failure;
+mod mcp;
 mod password;
 mod resource;
 mod restore;
@@ -32,7 +33,7 @@ use crate::{
     },
     cli::{
         audit::AuditCommand, backup::Backup, check::Check, client::ClientCommand, console::Console,
-        failure::Failure, resource::ResourceCommand, restore::Restore, serve::Serve,
+        failure::Failure, mcp::Mcp, resource::ResourceCommand, restore::Restore, serve::Serve,
         upstream::UpstreamCommand, upstream_exec::UpstreamExec, user::UserCommand,
         vapid::VapidCommand,
     },
@@ -114,6 +115,7 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Vapid(VapidCommand),
+    Mcp(Mcp),
     Backup(Backup),
     Restore(Restore),
     Check(Check),
@@ -169,6 +171,7 @@ fn execute(
         Chosen::UpstreamExec(command) => match command.execute()? {},
         Chosen::Audit(command) => command.execute(&load(common)?, console),
         Chosen::Vapid(command) => command.execute(&load(common)?, console),
+        Chosen::Mcp(mcp) => mcp.execute(&load(common)?, console),
         Chosen::Backup(backup) => backup.execute(&load(common)?, console),
         Chosen::Restore(restore) => restore.execute(&load(common)?, console),
         Chosen::Check(check) => check.execute(&load(common)?, console),

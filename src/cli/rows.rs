@@ -60,7 +60,7 @@ impl RowFlags {
 
 fn json(reply: &Reply) -> Result<String, Failure> {
     let line = match reply {
-        Reply::Done | Reply::Backup => return Ok(String::new()),
+        Reply::Done | Reply::Backup | Reply::Mcp => return Ok(String::new()),
         Reply::Users(_)
         | Reply::Clients(_)
         | Reply::Resources(_)
@@ -116,7 +116,7 @@ fn text(reply: &Reply) -> String {
              again: {subscriptions_removed}.\n"
         ),
         Reply::AuditLogs { audit_logs, .. } => audit_table(audit_logs),
-        Reply::Done | Reply::Backup => String::new(),
+        Reply::Done | Reply::Backup | Reply::Mcp => String::new(),
         Reply::Checked(checked) => check_text(checked),
         Reply::Users(users) => user_table(users),
         Reply::User(user) => user_table(std::slice::from_ref(user)),

@@ -223,6 +223,7 @@ fn help_is_short_and_complete() {
         "client pin",
         "upstream",
         "upstream add",
+        "mcp",
         "backup",
         "restore",
         "check",
@@ -713,4 +714,35 @@ fn half_a_backup_is_none() {
     );
     let left = std::fs::read_dir(dir.path()).expect("a directory");
     assert_eq!(left.count(), 1, "only the socket is there");
+}
+
+#[test]
+fn mcp_needs_a_server_that_runs_and_agrees() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().to_str().expect("a path");
+    let done = keystead(&["mcp", "--data", data]);
+    assert_eq!(done.exit_code(), 1);
+    let expected = format!("no server runs on {data}: start it with `keystead serve`");
+    assert!(done.words().contains(&expected), "{}", done.words());
+    assert_eq!(done.output, "");
+    let server = Server::answering(Err(Refused::because("there is no user \"bob\"")));
+    let done = server.keystead(&["mcp", "--user", "bob", "--toolset", "readonly"]);
+    assert_eq!(done.exit_code(), 1);
+    assert_eq!(done.words(), "error: there is no user \"bob\"\n");
+    assert_eq!(
+        server.end(),
+        [Command::Mcp {
+            user: Some("bob".to_owned()),
+            toolset: Some("readonly".to_owned()),
+        }]
+    );
+    let done = keystead(&["mcp", "--toolset", "all"]);
+    let usage = match &done.outcome {
+        Err(Failure::Usage(usage)) => usage.to_string(),
+        other => panic!("expected a wrong use, found {other:?}"),
+    };
+    assert!(
+        usage.contains("expected standard or readonly or search"),
+        "{usage}"
+    );
 }

@@ -17,7 +17,7 @@ mod sources;
 mod upstreams;
 mod value;
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
@@ -56,6 +56,8 @@ pub struct Config {
     pub registration: Switch,
     /// Whether the management API is served.
     pub management_api: Switch,
+    /// Who gets the metrics.
+    pub metrics: Metrics,
     /// What is not to be had at the MCP endpoint.
     pub mcp_off: McpOff,
     /// Names of experiments to turn on; `*` is every safe one.
@@ -82,6 +84,15 @@ impl Switch {
     pub fn is_on(self) -> bool {
         self == Self::On
     }
+}
+
+/// Who gets the metrics; nobody where neither is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// This machine, at an address of its own.
+    pub listen: Option<SocketAddr>,
+    /// Whoever shows the token in this file, at the public URL.
+    pub token_file: Option<PathBuf>,
 }
 
 /// What the owner has switched off of the MCP endpoint.
@@ -153,6 +164,16 @@ impl Config {
             rate_limit: sources.get(&setting::RATE_LIMIT)?.switch()?,
             registration: sources.get(&setting::REGISTRATION)?.switch()?,
             management_api: sources.get(&setting::MANAGEMENT_API)?.switch()?,
+            metrics: Metrics {
+                listen: sources
+                    .find(&setting::METRICS_LISTEN)?
+                    .map(|given| given.own_address())
+                    .transpose()?,
+                token_file: sources
+                    .find(&setting::METRICS_TOKEN_FILE)?
+                    .map(|given| given.path())
+                    .transpose()?,
+            },
             mcp_off: McpOff {
                 tools: sources
                     .find(&setting::MCP_TOOLS_OFF)?

@@ -119,6 +119,8 @@ pub static SETTINGS: &[&Setting] = &[
     &RATE_LIMIT,
     &REGISTRATION,
     &MANAGEMENT_API,
+    &METRICS_LISTEN,
+    &METRICS_TOKEN_FILE,
     &MCP_TOOLS_OFF,
     &MCP_TOOLSETS_OFF,
     &EXPERIMENTS,
@@ -287,6 +289,26 @@ pub static MANAGEMENT_API: Setting = Setting {
     bounds: Bounds::One,
     preset: Preset::Text("on"),
     help: "Whether /api/v2 is served; off, it cannot be told from what does not exist",
+};
+
+/// Where this machine reads the metrics.
+pub static METRICS_LISTEN: Setting = Setting {
+    key: "metrics_listen",
+    reach: Reach::Serve,
+    value: "ADDR",
+    bounds: Bounds::One,
+    preset: Preset::Words("none"),
+    help: "Serve /metrics to this machine itself on this address and port",
+};
+
+/// Where the token is that opens the metrics to others.
+pub static METRICS_TOKEN_FILE: Setting = Setting {
+    key: "metrics_token_file",
+    reach: Reach::Serve,
+    value: "FILE",
+    bounds: Bounds::One,
+    preset: Preset::Words("none"),
+    help: "Serve /metrics at the public URL to who shows the token in this file",
 };
 
 /// Tools that nobody gets.

@@ -5,7 +5,7 @@ use std::{ffi::OsString, fs, os::unix::ffi::OsStringExt, path::Path, time::Durat
 use proptest::prelude::*;
 
 use crate::config::{
-    Config, ConfigError, LogFormat, LogLevel, Switch,
+    Config, ConfigError, LogFormat, LogLevel, Metrics, Switch,
     environment::Environment,
     file::File,
     flags::Flags,
@@ -67,6 +67,7 @@ fn nothing_given_is_the_default() {
     assert_eq!(config.egress_allow, []);
     assert_eq!(config.egress_ca, None);
     assert_eq!(config.webpush_contact, None);
+    assert_eq!(config.metrics, Metrics::default());
     assert_eq!(
         [
             config.egress,
@@ -95,8 +96,8 @@ fn nothing_given_is_the_default() {
 /// Three values that each setting takes, all different where there are three, for flag, variable and file.
 fn samples(setting: &Setting) -> [&'static str; 3] {
     match setting.key {
-        "data" | "tls_cert" | "tls_key" | "egress_ca" => ["/a", "/b", "/c"],
-        "listen" => ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"],
+        "data" | "tls_cert" | "tls_key" | "egress_ca" | "metrics_token_file" => ["/a", "/b", "/c"],
+        "listen" | "metrics_listen" => ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"],
         "public_url" => ["https://a.lan", "https://b.lan", "https://c.lan"],
         "tls" => ["off", "built-in", "auto"],
         "trusted_proxy" | "egress_allow" => ["10.0.0.1", "10.0.0.2", "10.0.0.3"],
@@ -209,6 +210,12 @@ fn a_wrong_flag_or_variable_says_what_was_expected() {
             "expected an address or a network such as 10.0.0.5 or 10.0.0.0/24, found \"0.0.0.0/0\"",
         ),
         (&setting::EGRESS, "no", "expected on or off, found \"no\""),
+        (
+            &setting::METRICS_LISTEN,
+            "0.0.0.0:9464",
+            "expected an address of this machine itself and a port, such as 127.0.0.1:9464; for \
+             others there is --metrics-token-file, found \"0.0.0.0:9464\"",
+        ),
         (
             &setting::EXPERIMENTS,
             "a\u{1b}[31m",

@@ -97,6 +97,18 @@ impl Given {
         )
     }
 
+    /// An address that only this machine reaches.
+    pub(super) fn own_address(&self) -> Result<SocketAddr, ConfigError> {
+        let text = self.one()?;
+        let address = text.parse::<SocketAddr>().ok();
+        let own = address.filter(|address| address.ip().to_canonical().is_loopback());
+        own.ok_or_else(|| {
+            let expected = "an address of this machine itself and a port, such as 127.0.0.1:9464; \
+                            for others there is --metrics-token-file";
+            self.expected(expected, text)
+        })
+    }
+
     /// Networks in CIDR notation; an address alone is the network of only that address.
     pub(super) fn networks(&self) -> Result<Vec<IpNet>, ConfigError> {
         self.list(

@@ -71,6 +71,9 @@ impl<A: Application> Connections<A> {
         phase: watch::Receiver<Phase>,
     ) {
         let first_by = Instant::now() + self.limits.header_timeout;
+        let figures = self.dispatcher.figures();
+        figures.accepted.add_one();
+        let _open = figures.connections.hold();
         let peer = peer.to_canonical();
         if let Err(error) = stream.set_nodelay(true) {
             // The peer has hung up already, or will be answered a little later.
@@ -78,21 +81,30 @@ impl<A: Application> Connections<A> {
         }
         let stream = Stall::new(stream, self.limits.write_timeout);
         let watched = Watched {
-            activity: Activity::default(),
+            activity: Activity::of(figures),
             first_by,
             limits: self.limits,
             phase,
         };
         match &self.tls {
-            _ if !self.peers.admits(peer) => self.turn_away(stream, watched).await,
+            _ if !self.peers.admits(peer) => {
+                figures.turned_away.add_one();
+                self.turn_away(stream, watched).await;
+            }
             None => self.serve_http1(stream, peer, watched).await,
             Some(tls) => match timeout_at(first_by, tls.accept(stream)).await {
                 Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2) => {
                     self.serve_http2(stream, peer, watched).await;
                 }
                 Ok(Ok(stream)) => self.serve_http1(stream, peer, watched).await,
-                Ok(Err(error)) => tracing::debug!(%error, "no TLS could be agreed on"),
-                Err(_) => tracing::debug!("a TLS handshake took too long"),
+                Ok(Err(error)) => {
+                    figures.without_tls.add_one();
+                    tracing::debug!(%error, "no TLS could be agreed on");
+                }
+                Err(_) => {
+                    figures.without_tls.add_one();
+                    tracing::debug!("a TLS handshake took too long");
+                }
             },
         }
     }

@@ -16,7 +16,7 @@ use crate::http::{
     dispatch::Application,
     request::Head,
     response::{Response, empty},
-    route::{Cors, Found, Route},
+    route::{Cors, Found, Row},
 };
 
 const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version, \
@@ -37,9 +37,9 @@ pub(crate) fn is_open<A: Application>(found: &Found<'_, A>) -> bool {
 }
 
 /// The first route of this path whose answers scripts of other origins may read.
-pub(crate) fn open_route<A: Application>(found: &Found<'_, A>) -> Option<&'static Route<A>> {
-    let mut routes = found.routes.iter().copied();
-    routes.find(|route| route.cors == Cors::AnyOrigin)
+pub(crate) fn open_route<A: Application>(found: &Found<'_, A>) -> Option<Row<A>> {
+    let mut rows = found.routes.iter().copied();
+    rows.find(|row| row.cors == Cors::AnyOrigin)
 }
 
 /// The answer to an `OPTIONS` for a path that is open to other origins.

@@ -22,7 +22,9 @@ use crate::{
     crypto::entropy::Entropy,
     http::{
         body::{self, Incoming},
-        cors, forwarded,
+        cors,
+        figures::Figures,
+        forwarded,
         guard::{Finishing, Panicked, caught, caught_in},
         limits::Limits,
         log_line::LogLine,
@@ -49,6 +51,9 @@ pub trait Application: Send + Sync + Sized + 'static {
 
     /// Where the request's name comes from.
     fn entropy(&self) -> &dyn Entropy;
+
+    /// Where what happens to requests is counted: a room for each row of the table of routes.
+    fn figures(&self) -> &Arc<Figures>;
 
     /// The peers whose word about the client's address counts.
     fn trusted_proxies(&self) -> &[IpNet];
@@ -96,6 +101,11 @@ impl<A: Application> Dispatcher<A> {
             limits,
             phase,
         }
+    }
+
+    /// Where what happens is counted.
+    pub(crate) fn figures(&self) -> &Arc<Figures> {
+        self.app.figures()
     }
 
     /// The answer to `request`, which came from `peer`. There always is one.
@@ -172,7 +182,7 @@ impl<A: Application> Dispatcher<A> {
         let room = Arc::clone(&self.room);
         let room = room.try_acquire_owned().map_err(|_| Refusal::Busy)?;
         Ok(Admitted {
-            route,
+            route: route.route,
             caller,
             body,
             room,
@@ -277,11 +287,12 @@ impl<A: Application> Answer<A> {
             Some(route) => route.cors == Cors::AnyOrigin,
             None => found.is_some_and(cors::is_open),
         };
-        let line = LogLine::new(&head, route.map(|route| route.path));
+        let row = route.map(|row| (row.path, row.place));
+        let line = LogLine::new(&head, row, app.figures());
         Self {
             app,
             head,
-            route,
+            route: route.map(|row| row.route),
             is_open,
             line,
         }

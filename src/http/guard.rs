@@ -18,7 +18,7 @@ use tokio::{
 };
 use tracing::Instrument;
 
-use crate::http::{response, server::Phase};
+use crate::http::{figures::Figures, response, server::Phase};
 
 /// Something panicked; the panic hook of `runtime::logs` has written what it said to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,17 +101,32 @@ struct Count {
 ///
 /// Nobody is woken when it changes: whoever waits for quiet looks when it could be there.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Activity(Arc<Mutex<Count>>);
+pub(crate) struct Activity(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    count: Mutex<Count>,
+    figures: Arc<Figures>,
+}
 
 impl Activity {
+    /// Of a connection of the server that counts in `figures`.
+    pub(crate) fn of(figures: &Arc<Figures>) -> Self {
+        Self(Arc::new(Shared {
+            count: Mutex::default(),
+            figures: Arc::clone(figures),
+        }))
+    }
+
     /// Counts a request until the guard is dropped.
     pub(crate) fn begin(&self) -> Busy {
         self.count().open += 1;
+        self.0.figures.streams.add_one();
         Busy(self.clone())
     }
 
     fn count(&self) -> MutexGuard<'_, Count> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the connection has let its time pass: until `first_by` for its first request,
@@ -136,6 +151,7 @@ pub(crate) struct Busy(Activity);
 
 impl Drop for Busy {
     fn drop(&mut self) {
+        self.0.0.figures.streams.take_one();
         let mut count = self.0.count();
         count.open -= 1;
         count.ended_at = Some(Instant::now());

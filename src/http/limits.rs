@@ -52,17 +52,22 @@ pub struct Limits {
     pub grace: Duration,
 }
 
+impl Limits {
+    /// Those of a box.
+    pub const ORDINARY: Self = Self {
+        connections_max: 1024,
+        requests_max: 4096,
+        header_bytes_max: 32 * 1024,
+        header_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(65),
+        body_timeout: Duration::from_secs(30),
+        write_timeout: Duration::from_secs(30),
+        grace: Duration::from_secs(10),
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connections_max: 1024,
-            requests_max: 4096,
-            header_bytes_max: 32 * 1024,
-            header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(65),
-            body_timeout: Duration::from_secs(30),
-            write_timeout: Duration::from_secs(30),
-            grace: Duration::from_secs(10),
-        }
+        Self::ORDINARY
     }
 }

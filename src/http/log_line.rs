@@ -1,11 +1,14 @@
-//! The one line that the log has about every request.
+//! The one line that the log has about every request, and what is counted with it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 
-use crate::http::request::{Head, RequestId};
+use crate::http::{
+    figures::Figures,
+    request::{Head, RequestId},
+};
 
 /// Written when it is dropped, so that a request that ends early has its line as well.
 ///
@@ -18,17 +21,28 @@ pub(crate) struct LogLine {
     remote: IpAddr,
     begun: Instant,
     status: Option<StatusCode>,
+    /// The row of the table of routes.
+    place: Option<usize>,
+    figures: Arc<Figures>,
 }
 
 impl LogLine {
-    pub(crate) fn new(head: &Head, route: Option<&'static str>) -> Self {
+    /// Of a request for `row`: the pattern of a route, and its place in the table.
+    pub(crate) fn new(
+        head: &Head,
+        row: Option<(&'static str, usize)>,
+        figures: &Arc<Figures>,
+    ) -> Self {
+        figures.in_flight.add_one();
         Self {
             id: head.id,
             method: head.method.clone(),
-            route: route.unwrap_or("none"),
+            route: row.map_or("none", |(route, _)| route),
             remote: head.remote,
             begun: Instant::now(),
             status: None,
+            place: row.map(|(_, place)| place),
+            figures: Arc::clone(figures),
         }
     }
 
@@ -44,7 +58,10 @@ impl Drop for LogLine {
             id, remote, route, ..
         } = self;
         let method = named(&self.method);
-        let duration_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took = self.begun.elapsed();
+        self.figures.in_flight.take_one();
+        self.figures.ended(self.place, self.status, took);
+        let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         if let Some(status) = self.status.map(|status| status.as_u16()) {
             tracing::info!(%id, method, route, status, duration_us, %remote, "answered");
         } else {
@@ -113,7 +130,10 @@ mod tests {
         head.path = "/claim/hush".into();
         head.query = Some("code=hush".into());
         head.method = "HUSH".parse().expect("a method");
-        let line = logged(|| LogLine::new(&head, Some("/claim/{token}")).answered(StatusCode::OK));
+        let line = logged(|| {
+            LogLine::new(&head, Some(("/claim/{token}", 0)), &Arc::default())
+                .answered(StatusCode::OK);
+        });
         assert!(
             line.contains("/claim/{token}") && line.contains("status=200"),
             "{line}"
@@ -124,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_request_without_an_answer_has_its_line() {
-        let line = logged(|| drop(LogLine::new(&head(&[]), None)));
+        let line = logged(|| drop(LogLine::new(&head(&[]), None, &Arc::default())));
         assert!(
             line.contains("client hung up") && line.contains("remote=127.0.0.1"),
             "{line}"

@@ -6,6 +6,7 @@
 
 pub mod cookies;
 pub mod dispatch;
+pub mod figures;
 pub mod forwarded;
 pub mod limits;
 pub mod params;

@@ -1,6 +1,6 @@
 //! The table of routes, and finding the one that a request is for.
 
-use std::{collections::HashMap, pin::Pin, sync::Arc};
+use std::{collections::HashMap, ops::Deref, pin::Pin, sync::Arc};
 
 use http::Method;
 use percent_encoding::percent_decode_str;
@@ -133,9 +133,31 @@ pub(crate) enum NoRoute {
     CaptureMalformed,
 }
 
+/// A route, and which row of the table it is.
+pub(crate) struct Row<A: Application> {
+    pub(crate) route: &'static Route<A>,
+    pub(crate) place: usize,
+}
+
+impl<A: Application> Clone for Row<A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A: Application> Copy for Row<A> {}
+
+impl<A: Application> Deref for Row<A> {
+    type Target = Route<A>;
+
+    fn deref(&self) -> &Route<A> {
+        self.route
+    }
+}
+
 /// All routes of one path, and what the path captured.
 pub(crate) struct Found<'index, A: Application> {
-    pub(crate) routes: &'index [&'static Route<A>],
+    pub(crate) routes: &'index [Row<A>],
     pub(crate) captures: Captures,
 }
 
@@ -150,12 +172,12 @@ impl<A: Application> Clone for Found<'_, A> {
 
 impl<A: Application> Found<'_, A> {
     /// The route of `method`; that of `GET` for `HEAD` (RFC 9110 §9.3.2).
-    pub(crate) fn by_method(&self, method: &Method) -> Option<&'static Route<A>> {
+    pub(crate) fn by_method(&self, method: &Method) -> Option<Row<A>> {
         let of = |method: &Method| {
             self.routes
                 .iter()
                 .copied()
-                .find(|route| route.method == *method)
+                .find(|row| row.method == *method)
         };
         of(method).or_else(|| {
             (*method == Method::HEAD)
@@ -187,24 +209,25 @@ impl<A: Application> Found<'_, A> {
 
 /// The table, arranged once for finding: whole paths by hash, patterns in the order of the table.
 pub(crate) struct Index<A: Application> {
-    whole: HashMap<&'static str, Vec<&'static Route<A>>>,
-    patterns: Vec<(&'static str, Vec<&'static Route<A>>)>,
+    whole: HashMap<&'static str, Vec<Row<A>>>,
+    patterns: Vec<(&'static str, Vec<Row<A>>)>,
 }
 
 impl<A: Application> Index<A> {
     pub(crate) fn new(routes: &'static [Route<A>]) -> Self {
         let (mut whole, mut patterns) = (HashMap::new(), Vec::new());
-        for route in routes {
+        for (place, route) in routes.iter().enumerate() {
+            let row = Row { route, place };
             if !route.path.contains('{') {
-                whole.entry(route.path).or_insert_with(Vec::new).push(route);
+                whole.entry(route.path).or_insert_with(Vec::new).push(row);
                 continue;
             }
             match patterns
                 .iter_mut()
                 .find(|(path, _): &&mut (&str, Vec<_>)| *path == route.path)
             {
-                Some((_, known)) => known.push(route),
-                None => patterns.push((route.path, vec![route])),
+                Some((_, known)) => known.push(row),
+                None => patterns.push((route.path, vec![row])),
             }
         }
         Self { whole, patterns }

@@ -23,6 +23,7 @@ use crate::{
     crypto::entropy::Entropy,
     http::{
         dispatch::{Application, Refusal},
+        figures::Figures,
         limits::Limits,
         request::{Head, Request, RequestId},
         response::{Response, bytes, text},
@@ -77,6 +78,7 @@ pub(crate) enum Access {
 /// An application that tells the test what its handlers do.
 pub(crate) struct App {
     entropy: SeededEntropy,
+    pub(crate) figures: Arc<Figures>,
     trusted: Vec<IpNet>,
     events: mpsc::UnboundedSender<&'static str>,
     /// One permit lets one `/gate` answer.
@@ -90,6 +92,7 @@ impl App {
         let (events, seen) = mpsc::unbounded_channel();
         let app = Self {
             entropy: SeededEntropy::new(1),
+            figures: Arc::new(Figures::new(ROUTES.len())),
             trusted: vec!["10.0.0.0/8".parse().expect("a network")],
             events,
             gate: Semaphore::new(0),
@@ -181,6 +184,10 @@ impl Application for App {
 
     fn entropy(&self) -> &dyn Entropy {
         &self.entropy
+    }
+
+    fn figures(&self) -> &Arc<Figures> {
+        &self.figures
     }
 
     fn trusted_proxies(&self) -> &[IpNet] {

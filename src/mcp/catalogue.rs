@@ -13,6 +13,7 @@ use crate::{
     config::McpOff,
     mcp::{
         ANSWER_BYTES_MAX, CALL_TIMEOUT,
+        figures::{CallFigures, Figures},
         handler::Caller,
         tools::{Call, Tool, ToolError},
         upstreams::{self, Link, Reached, UpstreamError, Upstreams},
@@ -27,6 +28,7 @@ pub(super) struct Catalogue {
     table: &'static [Tool],
     off: Arc<McpOff>,
     upstreams: Arc<Upstreams>,
+    figures: Arc<Figures>,
 }
 
 /// A tool that a caller may know of.
@@ -58,7 +60,27 @@ impl Catalogue {
             table,
             off,
             upstreams,
+            figures: Arc::new(Figures::new(table)),
         }
+    }
+
+    /// What is counted of calls.
+    pub(super) fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// What is counted of calls of `offer`.
+    pub(super) fn calls_of<'a>(&'a self, offer: &'a Offer) -> &'a Arc<CallFigures> {
+        match offer {
+            Offer::Own(tool) => self.figures.of(tool),
+            Offer::Upstream(reached, _) => &reached.figures().calls,
+        }
+    }
+
+    /// What is counted of calls of an upstream that did not say what it has.
+    pub(super) fn calls_of_upstream(&self, name: &UpstreamName) -> Option<Arc<CallFigures>> {
+        let link = self.upstreams.known(name)?;
+        Some(Arc::clone(&link.figures().calls))
     }
 
     /// The sets of tools that are on; who asks for none gets the first.
@@ -77,11 +99,11 @@ impl Catalogue {
             None => self.upstreams.list()?,
         };
         // Who may use none of its tools does not make an upstream start.
-        let may_use = |link: &Arc<Link>| opens_some(&link.upstream().name, &caller.access.scopes);
+        let may_use = |link: &Arc<Link>| opens_some(&link.upstream().name, &caller.person.scopes);
         let links: Vec<_> = links.into_iter().filter(may_use).collect();
         let reached = upstreams::tools_of(links).await.into_iter();
         offers.extend(reached.filter_map(|reached| self.offer(caller, reached)));
-        offers.retain(|offer| offer.is_open_to(&caller.access.scopes));
+        offers.retain(|offer| offer.is_open_to(&caller.person.scopes));
         Ok(offers)
     }
 
@@ -106,7 +128,7 @@ impl Catalogue {
             return Ok(None);
         };
         // Threat 39: without a scope of its own a caller does not get near the connection.
-        if !opens_some(&upstream, &caller.access.scopes) {
+        if !opens_some(&upstream, &caller.person.scopes) {
             let reached = Reached::unknown(link);
             return Ok(Some(Offer::Upstream(reached, name.to_owned())));
         }
@@ -117,7 +139,7 @@ impl Catalogue {
     /// The tool of that name, if `caller` may know of it and its token does not open it: what a
     /// client has to ask its person for. Nothing is decided by it that is not decided again.
     pub(super) async fn find_closed(&self, caller: &Caller, name: &str) -> Option<Offer> {
-        let scopes = &caller.access.scopes;
+        let scopes = &caller.person.scopes;
         let upstream = match &caller.upstream {
             Some(only) => Some(only.clone()),
             None => UpstreamName::split(name).map(|(upstream, _)| upstream),
@@ -153,7 +175,7 @@ impl Catalogue {
     fn known_to(&self, caller: &Caller) -> impl Iterator<Item = &'static Tool> {
         self.table.iter().filter(|tool| {
             caller.upstream.is_none()
-                && tool.is_for(&caller.access, &self.off)
+                && tool.is_for(&caller.person, &self.off)
                 && tool.is_in(caller.toolset)
         })
     }

@@ -26,7 +26,7 @@ use crate::{
 /// JSON-RPC 2.0 §5.1: what came is not JSON.
 const PARSE_ERROR: i32 = -32700;
 /// JSON-RPC 2.0 §5.1: what came is JSON and not a request.
-const INVALID_REQUEST: i32 = -32600;
+pub(super) const INVALID_REQUEST: i32 = -32600;
 /// MCP 2026-07-28: the revision is not spoken.
 const UNSUPPORTED_PROTOCOL_VERSION: i32 = -32022;
 
@@ -161,6 +161,19 @@ pub(super) fn read(
         toolset,
         tool,
     })
+}
+
+/// Whether `body` is one message.
+///
+/// # Errors
+/// [`Refusal::NotJson`], [`Refusal::Batch`], [`Refusal::NotAMessage`].
+pub(super) fn check_message(body: &[u8]) -> Result<(), Refusal> {
+    Message::parse(body).map(drop)
+}
+
+/// The error of JSON-RPC for the message with that id, where it could be told.
+pub(super) fn error_message(id: Option<&impl Serialize>, code: i32, words: &str) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": words } })
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -338,17 +351,22 @@ impl Refusal {
 
     /// The answer that says so: an error of JSON-RPC, whatever the status.
     pub(super) fn response(&self, resource_metadata_url: &str) -> Response {
-        let (status, code) = self.codes();
-        let mut error = json!({ "code": code, "message": self.to_string() });
-        if let Some(data) = self.data() {
-            error["data"] = data;
-        }
-        let body = json!({ "jsonrpc": "2.0", "id": self.id(), "error": error });
-        let mut response = response::json(status, &body);
+        let (status, _) = self.codes();
+        let mut response = response::json(status, &self.message());
         if let Some((name, value)) = self.header(resource_metadata_url) {
             response.headers_mut().insert(name, value);
         }
         response
+    }
+
+    /// The error of JSON-RPC alone.
+    pub(super) fn message(&self) -> Value {
+        let (_, code) = self.codes();
+        let mut message = error_message(self.id(), code, &self.to_string());
+        if let Some(data) = self.data() {
+            message["error"]["data"] = data;
+        }
+        message
     }
 
     fn codes(&self) -> (StatusCode, i32) {

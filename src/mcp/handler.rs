@@ -23,6 +23,8 @@ use crate::{
     mcp::{
         ARGUMENTS_DEPTH_MAX,
         catalogue::{Catalogue, Offer, Unknowable},
+        figures::{Counting, Ended, Outcome},
+        person::Person,
         tools::{Call, Desk, ToolError},
     },
     model::{
@@ -37,6 +39,9 @@ use crate::{
 /// How long a client may keep the list of tools: it changes only with the token's scopes and with
 /// our version.
 pub(super) const TOOLS_TTL_MS: u64 = 60_000;
+
+/// What becomes of a call over a stream that ends before it.
+const GIVEN_UP: &str = "the call was given up: it was cancelled, or the server is stopping";
 
 /// What a model reads before it uses any tool.
 const INSTRUCTIONS: &str = "Keystead is the box where the signed-in person keeps who may do what \
@@ -63,10 +68,10 @@ const SERVED: [&str; 5] = [
 /// Those of them that ended with the revision of 2026-07-28.
 const ENDED: [&str; 2] = ["initialize", "ping"];
 
-/// Who calls, and when: what stands beside a message that went through the front.
+/// Who calls, and when: what stands beside every message.
 #[derive(Debug)]
 pub(super) struct Caller {
-    pub(super) access: Access,
+    pub(super) person: Person,
     pub(super) toolset: Toolset,
     /// The upstream at whose path it calls; it gets nothing else there.
     pub(super) upstream: Option<UpstreamName>,
@@ -82,19 +87,30 @@ impl Caller {
         toolset: Toolset,
         upstream: Option<UpstreamName>,
     ) -> Self {
-        let by = Origin {
-            at: head.now,
-            actor: Actor::User(access.user.id),
-            address: Some(head.remote),
-            request_id: Some(head.id.to_string()),
-        };
+        let mut caller = Self::local(access.into(), toolset, head.now, head.id);
+        caller.upstream = upstream;
+        caller.by.address = Some(head.remote);
+        caller
+    }
+
+    /// A program of this machine that acts for `person`.
+    pub(super) fn local(
+        person: Person,
+        toolset: Toolset,
+        now: Timestamp,
+        request_id: RequestId,
+    ) -> Self {
+        let actor = Actor::User(person.user.id);
         Self {
-            access,
+            by: Origin {
+                request_id: Some(request_id.to_string()),
+                ..Origin::local(now, actor)
+            },
+            person,
             toolset,
-            upstream,
-            now: head.now,
-            request_id: head.id,
-            by,
+            upstream: None,
+            now,
+            request_id,
         }
     }
 }
@@ -131,39 +147,67 @@ impl Handler {
         name: &str,
         arguments: JsonObject,
     ) -> Result<CallToolResult, ErrorData> {
+        let mut counting = self.catalogue.figures().begin();
+        let ended = self.count(&mut counting, caller, name, arguments).await;
+        let (outcome, answer) = ended;
+        counting.end(outcome);
+        answer
+    }
+
+    async fn count(
+        &self,
+        counting: &mut Counting<'_>,
+        caller: &Caller,
+        name: &str,
+        arguments: JsonObject,
+    ) -> Ended {
+        let refused = |words: String| {
+            (
+                Outcome::Refused,
+                Err(ErrorData::invalid_params(words, None)),
+            )
+        };
         let offer = match self.catalogue.find(caller, name).await {
-            Ok(offer) => offer,
+            Ok(Some(offer)) => offer,
+            Ok(None) => {
+                return refused(format!(
+                    "expected a tool that tools/list shows, found {name:?}"
+                ));
+            }
             // Its model reads why, as it would of a call.
             Err(Unknowable::Upstream(error)) => {
-                let words = ContentBlock::text(error.to_string());
-                return Ok(CallToolResult::error(vec![words]));
+                if let Some(calls) = self.catalogue.calls_of_upstream(error.upstream()) {
+                    counting.is_of(&calls);
+                }
+                return (error.outcome(), Ok(failed(error.to_string())));
             }
-            Err(error) => return Err(unknowable(&error, caller.request_id)),
+            Err(error) => return (Outcome::Fault, Err(unknowable(&error, caller.request_id))),
         };
-        let Some(offer) = offer else {
-            let words = format!("expected a tool that tools/list shows, found {name:?}");
-            return Err(ErrorData::invalid_params(words, None));
-        };
-        if !offer.is_open_to(&caller.access.scopes) {
+        counting.is_of(self.catalogue.calls_of(&offer));
+        if !offer.is_open_to(&caller.person.scopes) {
             let needed = offer.scopes();
-            let words = format!("expected a token with the scope {needed}, found less");
-            return Err(ErrorData::invalid_params(words, None));
+            return refused(format!(
+                "expected a token with the scope {needed}, found less"
+            ));
         }
         if depth(&arguments) > ARGUMENTS_DEPTH_MAX {
             let words = format!(
                 "arguments: expected at most {ARGUMENTS_DEPTH_MAX} levels of nesting, found more"
             );
-            return Ok(CallToolResult::error(vec![ContentBlock::text(words)]));
+            return (Outcome::Refused, Ok(failed(words)));
         }
         let call = Call {
             desk: self.desk.clone(),
-            access: caller.access.clone(),
+            person: caller.person.clone(),
             now: caller.now,
             by: caller.by.clone(),
         };
         match run(&offer, call, arguments).await {
-            Ok(result) => Ok(result),
-            Err(failure) => failure.into_result(&offer, caller.request_id),
+            Ok(result) => (Outcome::of(&result), Ok(result)),
+            Err(failure) => {
+                let outcome = failure.outcome();
+                (outcome, failure.into_result(&offer, caller.request_id))
+            }
         }
     }
 }
@@ -196,17 +240,33 @@ async fn run(offer: &Offer, call: Call, arguments: JsonObject) -> Result<CallToo
     }
 }
 
+/// What the caller's model reads of a call that gave nothing.
+fn failed(words: String) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(words)])
+}
+
 impl Failure {
+    const fn outcome(&self) -> Outcome {
+        match self {
+            Self::TooSlow(_) => Outcome::Timeout,
+            Self::Panicked(_) => Outcome::Fault,
+            Self::Tool(error) => match error {
+                ToolError::Arguments(_) | ToolError::NotFound(_) => Outcome::Error,
+                ToolError::TooLong { .. } => Outcome::TooLarge,
+                ToolError::Upstream(error) => error.outcome(),
+                ToolError::Store(error) if error.is_busy() => Outcome::Refused,
+                ToolError::Store(_) => Outcome::Fault,
+            },
+        }
+    }
+
     /// What the caller can do something about is a result that its model reads; a fault of ours is
     /// an error of the protocol, and a line of the log.
     fn into_result(self, offer: &Offer, request: RequestId) -> Result<CallToolResult, ErrorData> {
         let error = match self {
             Self::Tool(ToolError::Store(error)) if !error.is_busy() => error.to_string(),
             Self::Panicked(error) => error.to_string(),
-            Self::Tool(_) | Self::TooSlow(_) => {
-                let words = ContentBlock::text(self.to_string());
-                return Ok(CallToolResult::error(vec![words]));
-            }
+            Self::Tool(_) | Self::TooSlow(_) => return Ok(failed(self.to_string())),
         };
         tracing::error!(tool = offer.name(), %request, error, "a tool failed");
         let words =
@@ -235,12 +295,17 @@ fn depth(arguments: &JsonObject) -> usize {
     1 + arguments.values().map(of).max().unwrap_or(0)
 }
 
-/// Who calls. The front puts it beside every message; without it nothing is answered.
+/// Who calls. It stands beside every message, over HTTP beside the request that brought it; without
+/// it nothing is answered.
 fn caller_of(context: &RequestContext<RoleServer>) -> Result<Arc<Caller>, ErrorData> {
-    context
-        .extensions
-        .get::<http::request::Parts>()
-        .and_then(|parts| parts.extensions.get::<Arc<Caller>>())
+    let extensions = &context.extensions;
+    let of_request = || {
+        let parts = extensions.get::<http::request::Parts>()?;
+        parts.extensions.get::<Arc<Caller>>()
+    };
+    extensions
+        .get::<Arc<Caller>>()
+        .or_else(of_request)
         .cloned()
         .ok_or_else(|| ErrorData::internal_error("expected a caller, found none", None))
 }
@@ -277,8 +342,12 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = caller_of(&context)?;
         let arguments = request.arguments.unwrap_or_default();
-        let result = self.call(&caller, &request.name, arguments).await?;
-        Ok(result.into())
+        // Over HTTP a hang-up gives up the future itself; a stream says it with a message.
+        let call = self.call(&caller, &request.name, arguments);
+        tokio::select! {
+            result = call => Ok(result?.into()),
+            () = context.ct.cancelled() => Err(ErrorData::internal_error(GIVEN_UP, None)),
+        }
     }
 
     async fn on_custom_request(

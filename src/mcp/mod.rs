@@ -3,13 +3,15 @@
 //! The caller's credential is checked before anything here runs. Then `front` decides what the
 //! protocol library leaves to its host, the library (rmcp) speaks the protocol of both eras, and
 //! `handler` answers it from the table [`tools::TOOLS`]. There are no sessions: each request
-//! stands for itself, and only its token says who calls (threat 33).
+//! stands for itself, and only its token says who calls (threat 33). A program of this machine
+//! reaches the same handler over a stream, by way of [`local`].
 //!
 //! # Source
 //! Model Context Protocol 2025-03-26 to 2025-11-25 (with `initialize`) and 2026-07-28 (stateless).
 
+pub mod figures;
+pub mod local;
 pub mod tools;
-
 pub mod upstreams;
 
 mod catalogue;
@@ -17,6 +19,8 @@ mod catalogue;
 mod fixtures;
 mod front;
 mod handler;
+mod lines;
+mod person;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +43,7 @@ use crate::{
     http::{request::Request, response::Response},
     mcp::{
         catalogue::Catalogue,
+        figures::Figures,
         front::Refusal,
         handler::Caller,
         tools::{Desk, TOOLS, Tool},
@@ -94,8 +99,10 @@ pub struct UnknownTool(String);
 /// The MCP endpoint, at every path that it is served at.
 pub struct Mcp {
     service: StreamableHttpService<Answers, NeverSessionManager>,
+    answers: Answers,
     catalogue: Catalogue,
     provider: Arc<Provider>,
+    store: Arc<Store>,
 }
 
 impl Mcp {
@@ -127,19 +134,27 @@ impl Mcp {
     }
 
     fn with_tools(desk: Desk, tools: &'static [Tool], upstreams: Arc<Upstreams>) -> Self {
-        let provider = Arc::clone(&desk.provider);
+        let (provider, store) = (Arc::clone(&desk.provider), Arc::clone(&desk.store));
         let catalogue = Catalogue::new(tools, Arc::clone(&desk.off), upstreams);
         let answers = Answers::new(desk, catalogue.clone());
+        let for_each = answers.clone();
         let service = StreamableHttpService::new(
-            move || Ok(answers.clone()),
+            move || Ok(for_each.clone()),
             Arc::new(NeverSessionManager::default()),
             transport(&provider.public_url),
         );
         Self {
             service,
+            answers,
             catalogue,
             provider,
+            store,
         }
+    }
+
+    /// What is counted of calls.
+    pub fn figures(&self) -> &Figures {
+        self.catalogue.figures()
     }
 
     /// Answers `request` to `path`, whose credential opened `access`.
@@ -162,6 +177,7 @@ impl Mcp {
         if let Some(name) = &asked.tool
             && let Some(offer) = self.catalogue.find_closed(&caller, name).await
         {
+            self.catalogue.calls_of(&offer).refused();
             return Err(asked.lacks(&offer));
         }
         let response = self.service.handle(forwarded(request, caller)).await;

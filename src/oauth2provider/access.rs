@@ -7,13 +7,13 @@ use crate::{
         oauth2::{
             client::{Client, ClientOrigin, GrantType},
             resource::ResourceUri,
-            scope::ScopeSet,
+            scope::{About, Opens, SCOPES, ScopeSet},
             token::{AccessToken, Holder, TokenFamily},
         },
         timestamp::Timestamp,
-        user::User,
+        user::{Role, User},
     },
-    oauth2provider::{Provider, app_secrets},
+    oauth2provider::{Provider, app_secrets, upstreams},
     store::{Read, StoreError, clients, grants, tokens, users},
 };
 
@@ -116,6 +116,24 @@ pub fn check_access(
             scopes: live.record.scopes,
         }),
     }
+}
+
+/// What a program may do in the name of a person of that role that runs on this machine, as
+/// somebody who could take the data file itself: all that a token could let an MCP client do, the
+/// tools of every upstream among it.
+pub fn scopes_of_machine(
+    tx: &dyn Read,
+    provider: &Provider,
+    role: Role,
+) -> Result<ScopeSet, StoreError> {
+    let own = SCOPES.iter().filter(|scope| {
+        scope.opens == Opens::McpAndApi && (scope.about == About::Person || role == Role::Owner)
+    });
+    let own: Vec<_> = own.map(|scope| scope.name.to_owned()).collect();
+    let others = upstreams::list(tx, provider)?;
+    let others = others.iter().map(|upstream| upstream.name.scope());
+    let all: Vec<String> = own.into_iter().chain(others).collect();
+    Ok(ScopeSet::of(all.iter().map(String::as_str)))
 }
 
 /// In whose name a token works, now.

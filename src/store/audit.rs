@@ -72,6 +72,7 @@ fn chain(previous: &Digest, entry: AuditEntry) -> Result<(Digest, Vec<u8>), Stor
 /// Puts an entry behind `head`, the newest; its number must be the next one.
 pub fn append(tx: &mut WriteTx<'_>, head: &ChainEnd, entry: AuditEntry) -> Result<(), StoreError> {
     let number = entry.number;
+    tx.note(entry.action);
     let (link, record) = chain(&head.link, entry)?;
     tx.put(Table::Audit, &number.to_be_bytes(), record);
     tx.put(

@@ -161,6 +161,16 @@ impl Store {
     /// # Errors
     /// [`StoreError::Overtaken`] where so much changes meanwhile that the copy cannot catch up.
     pub fn compact(&self) -> Result<Compacted, StoreError> {
+        let compacted = self.try_compact();
+        let figures = self.figures();
+        match &compacted {
+            Ok(_) => figures.compactions.add_one(),
+            Err(_) => figures.compactions_failed.add_one(),
+        }
+        compacted
+    }
+
+    fn try_compact(&self) -> Result<Compacted, StoreError> {
         let _alone = self.lock_for_compaction();
         let before_bytes = self.handle().len()?;
         let replaced = self

@@ -19,11 +19,12 @@ use std::{
     thread::JoinHandle,
 };
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::store::{
     compact::{Changed, Copied, Followed},
     error::StoreError,
+    figures::{Actions, Fate, Figures},
     handle::{Current, Handle},
     medium::Medium,
     recovery::{Pauses, Recovery},
@@ -113,6 +114,7 @@ pub struct Store {
     queue: Option<SyncSender<Task>>,
     give: Arc<OnceLock<Give>>,
     bell: Arc<OnceLock<Bell>>,
+    figures: Arc<Figures>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -147,7 +149,9 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let medium: Arc<dyn Medium> = medium.into();
         let current = Arc::new(Current::new(handle));
-        let recovery = Recovery::new(Arc::clone(&medium), Arc::clone(&current), pauses)?;
+        let figures = Arc::new(Figures::new());
+        let (opened, counted) = (Arc::clone(&current), Arc::clone(&figures));
+        let recovery = Recovery::new(Arc::clone(&medium), opened, pauses, counted)?;
         let (queue, tasks) = sync_channel(QUEUE_MAX);
         let (give, bell) = (Arc::default(), Arc::default());
         let writer = Writer {
@@ -155,6 +159,7 @@ impl Store {
             tasks,
             give: Arc::clone(&give),
             bell: Arc::clone(&bell),
+            figures: Arc::clone(&figures),
             following: None,
         };
         let writer = std::thread::Builder::new()
@@ -168,6 +173,7 @@ impl Store {
             queue: Some(queue),
             give,
             bell,
+            figures,
             writer: Some(writer),
         })
     }
@@ -202,6 +208,16 @@ impl Store {
             self.look();
         }
         result
+    }
+
+    /// What is counted of it.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// How large the file is.
+    pub fn file_bytes(&self) -> Result<u64, StoreError> {
+        self.handle().len()
     }
 
     pub(super) fn handle(&self) -> Arc<Handle> {
@@ -254,6 +270,7 @@ impl Store {
             result: None,
             reply,
         });
+        self.figures.queued.add_one();
         let refused = match &self.queue {
             None => Some((Task::Write(job), StoreError::Closed)),
             Some(queue) => match queue.try_send(Task::Write(job)) {
@@ -265,6 +282,8 @@ impl Store {
             },
         };
         if let Some((Task::Write(job), fault)) = refused {
+            self.figures.queued.take_one();
+            self.figures.wrote(Fate::QueueFull, 1);
             job.answer(Some(fault));
         }
         Answer(answer)
@@ -292,6 +311,7 @@ struct Writer {
     tasks: Receiver<Task>,
     give: Arc<OnceLock<Give>>,
     bell: Arc<OnceLock<Bell>>,
+    figures: Arc<Figures>,
     /// What changed since a copy of the file was begun, while one is made.
     following: Option<Changed>,
 }
@@ -303,11 +323,17 @@ impl Writer {
             let tasks = std::iter::once(first).chain(self.tasks.try_iter());
             for task in tasks.take(BATCH_MAX) {
                 match task {
-                    Task::Write(job) => batch.push(job),
+                    Task::Write(job) => {
+                        self.figures.queued.take_one();
+                        batch.push(job);
+                    }
                     other => others.push(other),
                 }
             }
             let fault = self.write(&mut batch).err();
+            if fault.is_some() {
+                self.figures.wrote(Fate::Failed, batch.len());
+            }
             self.answer(batch, fault);
             for task in others {
                 self.serve(task);
@@ -387,9 +413,10 @@ impl Writer {
         }
         // Closures are caught one by one. What arrives here is a panic of redb itself, and it must
         // not end the writer; redb keeps nothing of a transaction that a panic unwound.
-        let following = &mut self.following;
-        let written = catch_unwind(AssertUnwindSafe(|| write_batch(&handle, batch, following)))
-            .unwrap_or(Err(StoreError::Panicked));
+        let (following, figures) = (&mut self.following, &self.figures);
+        figures.batches.record(batch.len() as u64);
+        let write = || write_batch(&handle, batch, following, figures);
+        let written = catch_unwind(AssertUnwindSafe(write)).unwrap_or(Err(StoreError::Panicked));
         handle.outdate();
         let rings = written.map_err(|error| {
                 tracing::error!(%error, writes = batch.len(), "a commit failed; all its writes are refused");
@@ -410,13 +437,17 @@ fn write_batch(
     handle: &Handle,
     batch: &mut [Box<dyn Job>],
     following: &mut Option<Changed>,
+    figures: &Figures,
 ) -> Result<bool, StoreError> {
+    let (mut kept, mut actions): (usize, Actions) = (0, [0; _]);
     let transaction = handle.begin_write()?;
     let tables = Batch::new(&transaction);
     let mut rings = false;
-    for job in batch {
+    for job in &mut *batch {
         let mut tx = WriteTx::new(&tables);
         if job.run(&mut tx) {
+            kept += 1;
+            tx.add_actions(&mut actions);
             let changes = tx.into_changes();
             if let Some(changed) = following {
                 changed.note(&changes);
@@ -426,6 +457,11 @@ fn write_batch(
         }
     }
     drop(tables);
+    let began = Instant::now();
     transaction.commit()?;
+    figures.commits.record_duration(began.elapsed());
+    figures.wrote(Fate::Committed, kept);
+    figures.wrote(Fate::Refused, batch.len() - kept);
+    figures.noted(&actions);
     Ok(rings)
 }

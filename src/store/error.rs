@@ -137,7 +137,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Whether the same request may well succeed a moment later.
-    pub fn is_busy(&self) -> bool {
+    pub const fn is_busy(&self) -> bool {
         matches!(self, Self::QueueFull { .. } | Self::Unwritable { .. })
     }
 

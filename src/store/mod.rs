@@ -27,6 +27,7 @@ pub mod client_documents;
 pub mod clients;
 pub mod codes;
 pub mod devices;
+pub mod figures;
 pub mod grants;
 pub mod meta;
 pub mod notifications;

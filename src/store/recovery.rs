@@ -13,6 +13,7 @@ use crate::{
     crypto::digest::Digest,
     store::{
         error::StoreError,
+        figures::Figures,
         handle::{Current, Handle},
         held::Failure,
         medium::Medium,
@@ -60,6 +61,7 @@ pub(super) struct Recovery {
     /// Of the key of this deployment: what is opened anew must be the same file.
     identity: Digest,
     pauses: Pauses,
+    figures: Arc<Figures>,
     /// Without a commit in between.
     faults: u32,
     fault: Option<Fault>,
@@ -77,6 +79,7 @@ impl Recovery {
         medium: Arc<dyn Medium>,
         current: Arc<Current>,
         pauses: Pauses,
+        figures: Arc<Figures>,
     ) -> Result<Self, StoreError> {
         let identity = meta::identity(&ReadTx::new(current.get().begin_read()?))?;
         Ok(Self {
@@ -84,6 +87,7 @@ impl Recovery {
             current,
             identity,
             pauses,
+            figures,
             faults: 0,
             fault: None,
             is_unsettled: false,
@@ -139,6 +143,8 @@ impl Recovery {
 
     fn pause(&mut self, cause: StoreError) {
         self.faults = self.faults.saturating_add(1);
+        self.figures.faults.add_one();
+        self.figures.is_writable.set(0);
         let pause = self.pauses.after(self.faults);
         tracing::error!(fault = %cause, again_in = ?pause, "writes are refused");
         self.fault = Some(Fault {
@@ -153,6 +159,7 @@ impl Recovery {
         match &released {
             Ok(()) => {
                 self.fault = None;
+                self.figures.is_writable.set(1);
                 tracing::info!("the data file was opened anew; writes are taken again");
             }
             Err(cause) => self.pause(cause.clone()),

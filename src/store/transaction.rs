@@ -8,9 +8,13 @@ use redb::{
     TableDefinition, WriteTransaction,
 };
 
-use crate::store::{
-    error::StoreError,
-    tables::{TABLES, Table},
+use crate::{
+    model::audit::Action,
+    store::{
+        error::StoreError,
+        figures::Actions,
+        tables::{TABLES, Table},
+    },
 };
 
 type RedbTable<'txn> = redb::Table<'txn, &'static [u8], &'static [u8]>;
@@ -308,6 +312,8 @@ pub(super) type Changes = BTreeMap<Table, BTreeMap<Vec<u8>, Option<Vec<u8>>>>;
 pub struct WriteTx<'batch> {
     below: &'batch dyn Read,
     changes: Changes,
+    /// Of the audit entries among them, for who counts.
+    actions: Actions,
 }
 
 impl<'batch> WriteTx<'batch> {
@@ -315,11 +321,24 @@ impl<'batch> WriteTx<'batch> {
         Self {
             below,
             changes: Changes::new(),
+            actions: [0; _],
         }
     }
 
     pub(super) fn into_changes(self) -> Changes {
         self.changes
+    }
+
+    /// An entry of the audit log is among the changes.
+    pub(super) fn note(&mut self, action: Action) {
+        self.actions[action as usize] += 1;
+    }
+
+    /// Adds the audit entries among the changes to `sum`.
+    pub(super) fn add_actions(&self, sum: &mut Actions) {
+        for (sum, own) in sum.iter_mut().zip(&self.actions) {
+            *sum += own;
+        }
     }
 
     /// Puts `value` at `key`, whatever was there.

@@ -11,7 +11,7 @@ use http::{
 
 use crate::{
     accounts::sessions::{self, LiveSession},
-    crypto::{entropy::random, keyed::Purpose},
+    crypto::{digest::Digest, entropy::random, keyed::Purpose},
     http::{
         cookies::{self, Transport},
         dispatch::Refusal,
@@ -72,6 +72,8 @@ pub enum Access {
     Upstream,
     /// What the management API asks for.
     Api(Needs),
+    /// The token of who reads the metrics; where there is none, there is no such page.
+    Metrics,
 }
 
 /// Who a caller turned out to be.
@@ -142,7 +144,27 @@ impl Web {
                 let caller = self.admit_to_api(head, needs).await?;
                 Ok(Caller::Api(Box::new(caller)))
             }
+            Access::Metrics => self.admit_to_metrics(head).map(|()| Caller::Anyone),
         }
+    }
+
+    /// What is compared are digests, in constant time (threat 27).
+    fn admit_to_metrics(&self, head: &Head) -> Result<(), Response> {
+        let Some(expected) = &self.metrics_token else {
+            return Err(refusals::refuse(self, head, &Refusal::RouteUnknown));
+        };
+        let shown = bearer(head).map(|token| Digest::of(token.as_bytes()));
+        if shown.as_ref() == Some(expected) {
+            return Ok(());
+        }
+        let challenge = match shown {
+            Some(_) => r#"Bearer realm="keystead metrics", error="invalid_token""#,
+            None => r#"Bearer realm="keystead metrics""#,
+        };
+        let mut response = refusals::unauthorized();
+        let challenge = HeaderValue::from_static(challenge);
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        Err(response)
     }
 
     pub(super) async fn visitor(&self, head: &Head) -> Result<Option<LiveSession>, Response> {
@@ -380,9 +402,11 @@ fn is_form_cookie(value: &str) -> bool {
 /// The credential of that kind in an `Authorization: Bearer` header (RFC 6750 §2.1; the scheme's
 /// case does not matter, RFC 9110 §11.1).
 pub fn bearer_of_kind(head: &Head, kind: CredentialKind) -> Option<Credential> {
+    Credential::parse(kind, bearer(head)?).ok()
+}
+
+fn bearer(head: &Head) -> Option<&str> {
     let (scheme, token) = head.header(AUTHORIZATION.as_str())?.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return None;
-    }
-    Credential::parse(kind, token.trim()).ok()
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    is_bearer.then(|| token.trim())
 }

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod credentials;
+pub mod figures;
 pub mod headers;
 pub mod health;
 pub mod oauth2;
@@ -14,15 +15,15 @@ pub mod throttle;
 use std::sync::Arc;
 
 use crate::{
-    crypto::entropy::Entropy,
+    crypto::{digest::Digest, entropy::Entropy},
     experiments::Experiments,
     model::audit::Origin,
     oauth2provider::{Moment, Provider},
     runtime::outbound::Outbound,
     store::{Store, StoreError, WriteTx},
     web::{
-        health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
-        push::Vouchers, throttle::Throttle,
+        figures::Figures, health::Probe, oauth2::metadata::RenderedDocuments,
+        passwords::PasswordDesk, push::Vouchers, throttle::Throttle,
     },
 };
 
@@ -50,6 +51,10 @@ pub struct Web {
     pub rendered: RenderedDocuments,
     /// What is on that may still change.
     pub experiments: Experiments,
+    /// What opens `/metrics`, where something does.
+    pub metrics_token: Option<Digest>,
+    /// What is counted here.
+    pub figures: Figures,
 }
 
 impl Web {

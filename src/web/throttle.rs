@@ -26,6 +26,7 @@ use crate::{
         digest::Digest,
         entropy::{Entropy, random},
     },
+    metrics::{Counter, counters},
     model::{id::Id, timestamp::Timestamp},
 };
 
@@ -59,6 +60,23 @@ pub enum Endpoint {
     Mcp,
 }
 
+impl Endpoint {
+    /// What it is called where it is counted.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign_in",
+            Self::Token => "token",
+            Self::Revocation => "revocation",
+            Self::Registration => "registration",
+            Self::Introspection => "introspection",
+            Self::DeviceAuthorization => "device_authorization",
+            Self::DeviceCode => "device_code",
+            Self::WebPush => "web_push",
+            Self::Mcp => "mcp",
+        }
+    }
+}
+
 /// Who has an allowance of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Per {
@@ -74,6 +92,20 @@ pub enum Per {
     Grant,
     /// All callers together.
     Box,
+}
+
+impl Per {
+    /// What it is called where it is counted.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Address => "address",
+            Self::Client => "client",
+            Self::Session => "session",
+            Self::Grant => "grant",
+            Self::Box => "box",
+        }
+    }
 }
 
 /// One row of [`LIMITS`].
@@ -254,7 +286,9 @@ struct Buckets {
     /// Keeps to itself who shares a bucket with whom.
     seed: [u8; 16],
     clock: RequestClock,
+    /// In the order of [`LIMITS`].
     limiters: Vec<(Limit, Limiter)>,
+    refused: [Counter; LIMITS.len()],
 }
 
 type Limiter = RateLimiter<u16, DefaultKeyedStateStore<u16>, RequestClock, NoOpMiddleware<Nanos>>;
@@ -278,6 +312,7 @@ impl Throttle {
         Self(Some(Buckets {
             seed: random(entropy),
             limiters: LIMITS.iter().map(limiter).collect(),
+            refused: counters(),
             clock: clock.clone(),
         }))
     }
@@ -299,9 +334,11 @@ impl Throttle {
         };
         buckets.clock.advance_to(now);
         let is_meant = |limit: &Limit| limit.endpoint == endpoint && limit.per == subject.per();
-        let mut meant = buckets.limiters.iter().filter(|(limit, _)| is_meant(limit));
-        meant.try_for_each(|(_, limiter)| {
+        let rows = buckets.limiters.iter().zip(&buckets.refused);
+        let mut meant = rows.filter(|((limit, _), _)| is_meant(limit));
+        meant.try_for_each(|((_, limiter), refused)| {
             limiter.check_key(&buckets.place(subject)).map_err(|until| {
+                refused.add_one();
                 let wait = until
                     .earliest_possible()
                     .duration_since(buckets.clock.now());
@@ -313,6 +350,13 @@ impl Throttle {
                 }
             })
         })
+    }
+
+    /// How many calls each row of [`LIMITS`] has refused.
+    pub fn refusals(&self) -> Vec<(&'static Limit, u64)> {
+        let refused = |place: usize| self.0.as_ref().map_or(0, |on| on.refused[place].get());
+        let rows = LIMITS.iter().enumerate();
+        rows.map(|(place, limit)| (limit, refused(place))).collect()
     }
 
     /// Takes one try at the password of `account` from `address`.

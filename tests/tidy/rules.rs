@@ -27,6 +27,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("store", 1),
     ("model", 0),
     ("crypto", 0),
+    ("metrics", 0),
     ("config", 0),
 ];
 

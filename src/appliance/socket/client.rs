@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufRead as _, BufReader, Read},
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, net::UnixStream as StdUnixStream},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,7 +13,7 @@ use crate::appliance::{
     administration::{Answer, Command, Refused},
     socket::{
         ADMIN_BYTES_MAX, ANSWER_BYTES_MAX, CALL_DEADLINE, LineError, PATH_BYTES_MAX,
-        PIECE_DEADLINE, STREAM_DEADLINE, path_in, read_line, write_line,
+        PIECE_DEADLINE, STREAM_DEADLINE, path_in, read_line, write_last_line, write_line,
     },
 };
 
@@ -71,7 +71,7 @@ pub fn open_stream(
     command: &Command,
 ) -> Result<Result<impl Read + use<>, Refused>, CallError> {
     let path = path_in(data_dir);
-    let stream = within(CALL_DEADLINE, &path, ask(&path, command))?;
+    let stream = within(CALL_DEADLINE, &path, ask(&path, command, Then::Listen))?;
     let mut stream = stream
         .into_std()
         .and_then(|stream| {
@@ -86,6 +86,35 @@ pub fn open_stream(
         .read_until(b'\n', &mut line)
         .map_err(|cause| system(&path, cause))?;
     Ok(parse(&line)?.map(|_| stream))
+}
+
+/// Has the server of `data_dir` begin a talk with `command`, and gives the connection that it is on;
+/// a read waits for as long as it takes. Not for use within an async runtime.
+pub fn open_talk(
+    data_dir: &Path,
+    command: &Command,
+) -> Result<Result<StdUnixStream, Refused>, CallError> {
+    let path = path_in(data_dir);
+    let opening = async {
+        let mut stream = ask(&path, command, Then::Talk).await?;
+        // The server says nothing more before it is spoken to, so that nothing is read too far.
+        let answer = hear(&path, &mut stream, ADMIN_BYTES_MAX).await?;
+        let stream = stream
+            .into_std()
+            .and_then(|stream| stream.set_nonblocking(false).map(|()| stream))
+            .map_err(|cause| system(&path, cause))?;
+        Ok(answer.map(|_| stream))
+    };
+    within(CALL_DEADLINE, &path, opening)
+}
+
+/// What the client does upon its command.
+#[derive(Clone, Copy)]
+enum Then {
+    /// It says nothing more.
+    Listen,
+    /// It goes on.
+    Talk,
 }
 
 pub(super) fn call_within(
@@ -118,8 +147,12 @@ fn within<T>(
 }
 
 async fn exchange(path: &Path, command: &Command) -> Result<Answer, CallError> {
-    let mut stream = ask(path, command).await?;
-    let line = read_line(&mut stream, ANSWER_BYTES_MAX)
+    let mut stream = ask(path, command, Then::Listen).await?;
+    hear(path, &mut stream, ANSWER_BYTES_MAX).await
+}
+
+async fn hear(path: &Path, stream: &mut UnixStream, bytes_max: usize) -> Result<Answer, CallError> {
+    let line = read_line(stream, bytes_max)
         .await
         .map_err(|error| match error {
             LineError::System(cause) => system(path, cause),
@@ -131,7 +164,7 @@ async fn exchange(path: &Path, command: &Command) -> Result<Answer, CallError> {
 }
 
 /// A connection on which the command has been sent.
-async fn ask(path: &Path, command: &Command) -> Result<UnixStream, CallError> {
+async fn ask(path: &Path, command: &Command, then: Then) -> Result<UnixStream, CallError> {
     let request = serde_json::to_vec(command).map_err(|error| system(path, error.into()))?;
     if request.len() > ADMIN_BYTES_MAX {
         return Err(CallError::TooLong(request.len()));
@@ -139,9 +172,11 @@ async fn ask(path: &Path, command: &Command) -> Result<UnixStream, CallError> {
     let mut stream = UnixStream::connect(path)
         .await
         .map_err(|cause| not_connected(path, cause))?;
-    write_line(&mut stream, request)
-        .await
-        .map_err(|cause| system(path, cause))?;
+    let written = match then {
+        Then::Listen => write_last_line(&mut stream, request).await,
+        Then::Talk => write_line(&mut stream, request).await,
+    };
+    written.map_err(|cause| system(path, cause))?;
     Ok(stream)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! One command a connection: a line of JSON goes in, a line of JSON comes back. Both ends have a
 //! deadline, so that nothing hangs on a peer that does not. What is long comes back as a stream: a
-//! backup follows upon its line, and the line of a check takes its time.
+//! backup follows upon its line, and the line of a check takes its time. A talk goes both ways: upon
+//! its line either end says what it likes, until one of them or the server ends.
 
 mod client;
 mod listener;
@@ -16,9 +17,9 @@ use std::{
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
-pub use client::{CallError, call, open_stream};
+pub use client::{CallError, call, open_stream, open_talk};
 pub use listener::{BindError, Listener};
-pub use server::{Response, serve};
+pub use server::{Ending, Response, Talk, serve};
 
 /// Bytes of a command as JSON.
 pub const ADMIN_BYTES_MAX: usize = 64 * 1024;
@@ -26,6 +27,9 @@ pub const ADMIN_BYTES_MAX: usize = 64 * 1024;
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Connections that are served at once; others wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 16;
+/// Talks at once, beside the connections; one more is refused. Every window of a host program can
+/// have one for itself.
+pub const TALKS_MAX: usize = 32;
 /// Bytes of a Unix socket's path: what `sun_path` holds, less the final zero (unix(7)).
 pub const PATH_BYTES_MAX: usize = 107;
 
@@ -70,9 +74,15 @@ async fn read_line(stream: impl AsyncRead + Unpin, bytes_max: usize) -> Result<V
     }
 }
 
-async fn write_line(mut stream: impl AsyncWrite + Unpin, mut line: Vec<u8>) -> io::Result<()> {
+/// Writes a line upon which more may follow.
+async fn write_line(stream: &mut (impl AsyncWrite + Unpin), mut line: Vec<u8>) -> io::Result<()> {
     line.push(b'\n');
-    stream.write_all(&line).await?;
+    stream.write_all(&line).await
+}
+
+/// Writes a line that is the last one.
+async fn write_last_line(mut stream: impl AsyncWrite + Unpin, line: Vec<u8>) -> io::Result<()> {
+    write_line(&mut stream, line).await?;
     stream.shutdown().await
 }
 

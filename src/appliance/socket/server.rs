@@ -1,20 +1,27 @@
 //! The server's end of the socket.
 
-use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     io::AsyncWriteExt as _,
     net::UnixStream,
-    sync::{mpsc, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::{JoinError, JoinSet},
     time::{sleep, timeout},
 };
 
 use crate::appliance::{
-    administration::{Answer, Command, Refused},
+    administration::{Answer, Command, Refused, Reply},
     socket::{
         ADMIN_BYTES_MAX, ANSWER_BYTES_MAX, CONNECTIONS_MAX, Listener, PEER_DEADLINE,
-        STREAM_DEADLINE, read_line, write_line,
+        STREAM_DEADLINE, TALKS_MAX, read_line, write_last_line, write_line,
     },
 };
 
@@ -49,14 +56,16 @@ pub(super) async fn serve_within<H, F>(
     let (running, stopping) = watch::channel(());
     let mut stop = pin!(stop);
     let mut conversations = JoinSet::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let talks = Arc::new(Semaphore::new(TALKS_MAX));
     loop {
-        let has_room = conversations.len() < CONNECTIONS_MAX;
         tokio::select! {
             () = &mut stop => break,
             Some(ended) = conversations.join_next() => log_failure(ended),
-            accepted = listener.accept(), if has_room => match accepted {
+            (place, accepted) = accept(&listener, &places) => match accepted {
                 Ok(stream) => {
-                    let door = Door { deadline, owner, stopping: stopping.clone() };
+                    let talks = Arc::clone(&talks);
+                    let door = Door { deadline, owner, stopping: stopping.clone(), place, talks };
                     let handler = Arc::clone(&handler);
                     conversations.spawn(async move { converse(door, stream, &*handler).await });
                 }
@@ -74,12 +83,25 @@ pub(super) async fn serve_within<H, F>(
     }
 }
 
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &Listener,
+    places: &Arc<Semaphore>,
+) -> (Option<OwnedSemaphorePermit>, io::Result<UnixStream>) {
+    let place = Arc::clone(places).acquire_owned().await;
+    (place.ok(), listener.accept().await)
+}
+
 /// Who may give a command, and for how long.
 struct Door {
     deadline: Duration,
     owner: u32,
     /// Closed when no more commands are taken.
     stopping: watch::Receiver<()>,
+    /// Its place among those that are served.
+    place: Option<OwnedSemaphorePermit>,
+    /// The places of talks.
+    talks: Arc<Semaphore>,
 }
 
 async fn converse<F: Future<Output: Into<Response>>>(
@@ -92,11 +114,9 @@ async fn converse<F: Future<Output: Into<Response>>>(
         Err(refused) => Answer::Err(refused).into(),
     };
     match response {
-        Response::Answer(answer) => {
-            let line = encode(&answer)?;
-            timeout(door.deadline, write_line(stream, line)).await?
-        }
+        Response::Answer(answer) => door.answer(stream, &answer).await,
         Response::Stream(pieces) => door.pass_on(stream, pieces).await,
+        Response::Talk(talk) => door.talk(stream, talk).await,
     }
 }
 
@@ -119,6 +139,28 @@ impl Door {
             .map_err(Refused::because)?;
         serde_json::from_slice(&line)
             .map_err(|error| Refused::because(format!("expected a command as JSON, found {error}")))
+    }
+
+    async fn answer(self, stream: UnixStream, answer: &Answer) -> io::Result<()> {
+        let line = encode(answer)?;
+        timeout(self.deadline, write_last_line(stream, line)).await?
+    }
+
+    /// Hands the connection over. It leaves its place to others, because a talk may take a day.
+    async fn talk(mut self, mut stream: UnixStream, talk: Talk) -> io::Result<()> {
+        let Ok(seat) = Arc::clone(&self.talks).try_acquire_owned() else {
+            let message = format!("expected fewer than {TALKS_MAX} programs at once: close one");
+            return self.answer(stream, &Err(Refused { message })).await;
+        };
+        let line = encode(&Ok(*talk.reply))?;
+        timeout(self.deadline, write_line(&mut stream, line)).await??;
+        drop(self.place.take());
+        let mut stopping = self.stopping;
+        // Nothing is ever sent, so that any outcome is the end of the sender.
+        let stop = async move { drop(stopping.changed().await) };
+        (talk.begin)(stream, Box::pin(stop)).await;
+        drop(seat);
+        Ok(())
     }
 
     /// Hands a stream on, each piece within the deadline and all of them within another.
@@ -151,6 +193,43 @@ pub enum Response {
     /// the receiver: when the peer does not take them, when they take too long, when the server
     /// stops.
     Stream(mpsc::Receiver<Vec<u8>>),
+    /// An answer's line, and then whatever the talk says and hears.
+    Talk(Talk),
+}
+
+/// Done at the end of something: of the server, or of a talk.
+pub type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What goes both ways upon an answer.
+pub struct Talk {
+    reply: Box<Reply>,
+    begin: Box<dyn FnOnce(UnixStream, Ending) -> Ending + Send>,
+}
+
+impl Talk {
+    /// `begin` gets the connection once `reply` is written, and ends soon after the server has to
+    /// stop.
+    pub fn new<F>(
+        reply: Reply,
+        begin: impl FnOnce(UnixStream, Ending) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let begin = |stream, stop| -> Ending { Box::pin(begin(stream, stop)) };
+        Self {
+            reply: Box::new(reply),
+            begin: Box::new(begin),
+        }
+    }
+}
+
+impl fmt::Debug for Talk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Talk")
+            .field("reply", &self.reply)
+            .finish_non_exhaustive()
+    }
 }
 
 impl From<Answer> for Response {

@@ -4,6 +4,7 @@ use std::{
     fs,
     future::{pending, ready},
     io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::Shutdown,
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::Path,
     sync::mpsc,
@@ -12,11 +13,16 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _},
+    runtime::Runtime,
+    sync::oneshot,
+    task::JoinHandle,
+};
 
 use super::{
-    ADMIN_BYTES_MAX, BindError, CONNECTIONS_MAX, CallError, Listener, client::call_within, path_in,
-    server::serve_within,
+    ADMIN_BYTES_MAX, BindError, CONNECTIONS_MAX, CallError, Listener, Response, TALKS_MAX, Talk,
+    client::call_within, open_talk, path_in, server::serve_within,
 };
 use crate::appliance::administration::{Answer, Command, Password, Refused, Reply};
 
@@ -36,7 +42,7 @@ impl Server {
     /// One that waits so long for its peers, and answers like that.
     fn start<F>(deadline: Duration, answer: impl Fn(Command) -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Answer> + Send + 'static,
+        F: Future<Output: Into<Response>> + Send + 'static,
     {
         let dir = tempfile::tempdir().expect("a directory");
         let runtime = Runtime::new().expect("a runtime");
@@ -209,7 +215,7 @@ fn a_peer_that_hangs_up_is_no_command() {
 
 #[test]
 fn a_server_that_does_not_answer_is_given_up() {
-    let server = Server::start(LONG, |_| pending());
+    let server = Server::start(LONG, |_| pending::<Answer>());
     let given_up = call_within(SHORT, server.path(), &Command::UserList);
     assert!(
         matches!(given_up, Err(CallError::NoAnswer(SHORT))),
@@ -308,4 +314,82 @@ fn a_silent_peer_does_not_keep_the_server_from_stopping() {
         heard,
         "{\"Err\":{\"message\":\"the server is stopping\"}}\n"
     );
+}
+
+/// A server that says each line again, and says so when it has to stop.
+async fn parrot(command: Command) -> Response {
+    match command {
+        Command::Mcp { user: None, .. } => {
+            Response::Talk(Talk::new(Reply::Mcp, |mut stream, stop| async move {
+                let (read, mut write) = stream.split();
+                let mut lines = tokio::io::BufReader::new(read).lines();
+                let said = async {
+                    while let Ok(Some(line)) = lines.next_line().await {
+                        write.write_all(line.as_bytes()).await.expect("a peer");
+                        write.write_all(b"!\n").await.expect("a peer");
+                    }
+                };
+                tokio::select! {
+                    () = said => {}
+                    () = stop => {}
+                }
+            }))
+        }
+        Command::Mcp { .. } => Err(Refused::because("no such user")).into(),
+        _ => Ok(Reply::Done).into(),
+    }
+}
+
+fn mcp(user: Option<&str>) -> Command {
+    Command::Mcp {
+        user: user.map(str::to_owned),
+        toolset: None,
+    }
+}
+
+#[test]
+fn a_talk_goes_both_ways_and_ends_with_either_end() {
+    let server = Server::start(LONG, parrot);
+    let talk = || open_talk(server.path(), &mcp(None)).expect("a server");
+    let mut stream = talk().expect("a talk");
+    let mut heard = BufReader::new(stream.try_clone().expect("a stream")).lines();
+    for line in ["one", "two"] {
+        writeln!(stream, "{line}").expect("a listener");
+        let answer = heard.next().expect("an answer").expect("a line");
+        assert_eq!(answer, format!("{line}!"));
+    }
+    stream.shutdown(Shutdown::Write).expect("a stream");
+    assert!(heard.next().is_none());
+    let refused = open_talk(server.path(), &mcp(Some("bob"))).expect("a server");
+    assert_eq!(refused.expect_err("no talk").message, "no such user");
+    let (mut left, mut right) = (talk().expect("a talk"), talk().expect("a talk"));
+    server.stop();
+    for stream in [&mut left, &mut right] {
+        assert_eq!(stream.read(&mut [0]).expect("an end"), 0);
+    }
+}
+
+#[test]
+fn talks_leave_their_places_to_commands_and_have_a_greatest_number() {
+    let server = Server::start(LONG, parrot);
+    let open = || open_talk(server.path(), &mcp(None)).expect("a server");
+    let mut talks: Vec<_> = (0..TALKS_MAX).map(|_| open().expect("a talk")).collect();
+    const { assert!(TALKS_MAX > CONNECTIONS_MAX) };
+    assert!(server.call(&Command::UserList).is_ok());
+    let refused = open().expect_err("one too many").message;
+    assert!(refused.contains("fewer than 32 programs"), "{refused}");
+    talks.pop();
+    // The server hears of the end a little later.
+    let opened = (0..100).any(|_| {
+        thread::sleep(Duration::from_millis(20));
+        open().is_ok()
+    });
+    assert!(opened);
+}
+
+#[test]
+fn a_talk_is_not_opened_where_no_server_runs() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let refused = open_talk(dir.path(), &mcp(None));
+    assert!(matches!(refused, Err(CallError::NoServer(_))));
 }

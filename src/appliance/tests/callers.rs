@@ -191,6 +191,8 @@ const EXPECTED: &[Row] = &[
         "/favicon.ico",
         [303, 303, 303, 303, 303, 403, 403, 303, 303, 303],
     ),
+    // With its token it has tests of its own.
+    ("GET", "/metrics", MISSING),
 ];
 
 /// Threat 13: a route without a check. One that is not in the table above fails here. Those of the

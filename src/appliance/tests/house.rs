@@ -25,7 +25,11 @@ use crate::{
     audit,
     config::{Config, flags::Flags},
     crypto::{entropy::Entropy, password},
-    http::{dispatch::Dispatcher, limits::Limits, server::Phase},
+    http::{
+        dispatch::{Application, Dispatcher},
+        limits::Limits,
+        server::Phase,
+    },
     mcp::upstreams::{Connect, testing::Nowhere},
     model::{
         audit::{Actor, Origin},
@@ -173,22 +177,8 @@ impl House {
 
     /// The answer to a request from `peer`. `Host` is ours where the request names none.
     pub(super) async fn ask_from(&self, peer: IpAddr, ask: Ask) -> Answer {
-        let mut request = http::Request::new(Full::from(ask.body));
-        *request.method_mut() = ask.method;
-        *request.uri_mut() = ask.target.parse().expect("a target");
-        *request.headers_mut() = ask.headers;
         let ours = self.app.web.provider.public_url.authority();
-        request
-            .headers_mut()
-            .entry(HOST)
-            .or_insert_with(|| ours.parse().expect("a host"));
-        let (parts, body) = self.dispatcher.answer(peer, request).await.into_parts();
-        let Ok(body) = body.collect().await;
-        Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: String::from_utf8(body.to_bytes().into()).expect("answers are UTF-8"),
-        }
+        asked_from(&self.dispatcher, peer, ours, ask).await
     }
 
     pub(super) async fn get(&self, target: &str) -> Answer {
@@ -287,6 +277,38 @@ impl House {
         let code = app.code(&ada).await;
         let tokens = Tokens::of(&self.token(&app.exchange(&code)).await);
         (ada, app, tokens)
+    }
+}
+
+/// The answer of `dispatcher`, which is known as `host`, to a request from this machine.
+pub(super) async fn asked<A: Application>(
+    dispatcher: &Dispatcher<A>,
+    host: &str,
+    ask: Ask,
+) -> Answer {
+    asked_from(dispatcher, Ipv4Addr::LOCALHOST.into(), host, ask).await
+}
+
+async fn asked_from<A: Application>(
+    dispatcher: &Dispatcher<A>,
+    peer: IpAddr,
+    host: &str,
+    ask: Ask,
+) -> Answer {
+    let mut request = http::Request::new(Full::from(ask.body));
+    *request.method_mut() = ask.method;
+    *request.uri_mut() = ask.target.parse().expect("a target");
+    *request.headers_mut() = ask.headers;
+    request
+        .headers_mut()
+        .entry(HOST)
+        .or_insert_with(|| host.parse().expect("a host"));
+    let (parts, body) = dispatcher.answer(peer, request).await.into_parts();
+    let Ok(body) = body.collect().await;
+    Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body: String::from_utf8(body.to_bytes().into()).expect("answers are UTF-8"),
     }
 }
 

@@ -30,6 +30,7 @@ mod discovery;
 mod faults;
 mod headers;
 mod introspect;
+mod metrics;
 mod rate_limits;
 mod refresh;
 mod registration;

@@ -319,8 +319,7 @@ impl Served {
     fn begin(house: &House, data_dir: &Path) -> Self {
         let listener = Listener::bind(data_dir).expect("a socket");
         let (stop, stopped) = oneshot::channel();
-        let clock = Arc::new(crate::runtime::clock::SystemClock);
-        let handler = start::administer(Arc::clone(&house.app.web), clock);
+        let handler = start::administer(Arc::clone(&house.app));
         let served = tokio::spawn(socket::serve(listener, handler, async {
             stopped.await.expect("a stop");
         }));

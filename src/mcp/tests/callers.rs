@@ -27,7 +27,7 @@ fn scope_sets() -> Vec<ScopeSet> {
 }
 
 /// Arguments that every tool can read.
-fn arguments(tool: &Tool) -> Value {
+pub(super) fn arguments(tool: &Tool) -> Value {
     let unknown = "0".repeat(Id::TEXT_LEN);
     match tool.name {
         "revoke_my_grant" => json!({ "grant_id": unknown }),

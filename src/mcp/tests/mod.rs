@@ -2,6 +2,8 @@
 
 mod callers;
 mod eras;
+mod figures;
+mod local;
 mod owner;
 mod random;
 mod refusals;

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// A deployment with the upstreams of these names behind it.
-fn deployment(names: &[&str], house: &House, off: McpOff) -> Deployment {
+pub(super) fn deployment(names: &[&str], house: &House, off: McpOff) -> Deployment {
     let Deployment { store, .. } = Deployment::new();
     let mut provider = provider(PUBLIC_URL);
     provider.upstreams = names.iter().map(|name| upstream(name)).collect();

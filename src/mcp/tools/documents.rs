@@ -145,7 +145,7 @@ impl Kind {
 }
 
 fn person(call: &Call) -> Vec<Document> {
-    let user = &call.access.user;
+    let user = &call.person.user;
     let (name, role) = (user.name.to_string(), user.role.as_str().to_owned());
     vec![Document {
         key: user.id.to_string(),
@@ -157,7 +157,7 @@ fn person(call: &Call) -> Vec<Document> {
 
 fn my_grants(call: &Call) -> Result<Vec<Document>, StoreError> {
     call.desk.store.read(|tx| {
-        let given = revoke::list_grants(tx, call.now, call.access.user.id)?;
+        let given = revoke::list_grants(tx, call.now, call.person.user.id)?;
         given.iter().map(|grant| of_grant(tx, grant)).collect()
     })
 }
@@ -188,7 +188,7 @@ fn my_sessions(call: &Call) -> Result<Vec<Document>, StoreError> {
     let open = call
         .desk
         .store
-        .read(|tx| sessions::list(tx, call.now, call.access.user.id))?;
+        .read(|tx| sessions::list(tx, call.now, call.person.user.id))?;
     Ok(open.into_iter().map(of_session).collect())
 }
 

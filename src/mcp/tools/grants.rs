@@ -4,9 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    mcp::tools::{Call, NoArguments, ToolError, Typed, client_id_of, id_of},
+    mcp::{
+        person::{Person, Through},
+        tools::{Call, NoArguments, ToolError, Typed, client_id_of, id_of},
+    },
     model::{id::Id, oauth2::grant::Grant},
-    oauth2provider::{access::Access, revoke},
+    oauth2provider::revoke,
     store::{Read, StoreError, clients},
 };
 
@@ -54,19 +57,23 @@ impl Typed for ListMyGrants {
 
     async fn run(call: Call, NoArguments {}: NoArguments) -> Result<Grants, ToolError> {
         let Call {
-            desk, access, now, ..
+            desk, person, now, ..
         } = call;
         desk.store.read(|tx| {
-            let given = revoke::list_grants(tx, now, access.user.id)?;
-            let listed = given.iter().map(|grant| listed(tx, &access, grant));
+            let given = revoke::list_grants(tx, now, person.user.id)?;
+            let listed = given.iter().map(|grant| listed(tx, &person, grant));
             let grants = listed.collect::<Result<_, StoreError>>()?;
             Ok(Grants { grants })
         })
     }
 }
 
-fn listed(tx: &dyn Read, access: &Access, grant: &Grant) -> Result<ListedGrant, StoreError> {
+fn listed(tx: &dyn Read, person: &Person, grant: &Grant) -> Result<ListedGrant, StoreError> {
     let client = clients::find(tx, grant.client_id)?;
+    let is_current = match person.through {
+        Through::Client { grant_id, .. } => grant.id == grant_id,
+        Through::Machine => false,
+    };
     Ok(ListedGrant {
         id: grant.id.to_string(),
         client_id: client_id_of(grant.client_id, client.as_ref()),
@@ -75,7 +82,7 @@ fn listed(tx: &dyn Read, access: &Access, grant: &Grant) -> Result<ListedGrant, 
         resource: grant.resource.to_string(),
         created_at: grant.created_at.to_string(),
         expires_at: grant.expires_at.to_string(),
-        current: grant.id == access.grant_id,
+        current: is_current,
     })
 }
 
@@ -106,7 +113,7 @@ impl Typed for RevokeMyGrant {
     async fn run(call: Call, arguments: RevokeArguments) -> Result<Revoked, ToolError> {
         let RevokeArguments { grant_id: text } = arguments;
         let grant_id = id_of("grant_id", &text)?;
-        let (user_id, by) = (call.access.user.id, call.by);
+        let (user_id, by) = (call.person.user.id, call.by);
         let revoked = call
             .desk
             .store

@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    mcp::tools::{Call, NoArguments, ToolError, Typed, client_id_of},
+    mcp::{
+        person::Through,
+        tools::{Call, NoArguments, ToolError, Typed, client_id_of},
+    },
     model::user::Role,
     store::clients,
 };
@@ -23,8 +26,10 @@ pub(super) struct AuthenticatedUser {
     /// What the person may do on this box: an owner administers it.
     #[schemars(extend("enum" = [Role::Owner.as_str(), Role::Member.as_str()]))]
     role: &'static str,
-    /// The identifier of the client that acts for the person.
-    client_id: String,
+    /// The identifier of the client that acts for the person; absent for a program of the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    client_id: Option<String>,
     /// What the client may do now.
     scopes: Vec<String>,
 }
@@ -34,15 +39,20 @@ impl Typed for GetAuthenticatedUser {
     type Output = AuthenticatedUser;
 
     async fn run(call: Call, NoArguments {}: NoArguments) -> Result<AuthenticatedUser, ToolError> {
-        let user = &call.access.user;
-        let id = call.access.client_id;
-        let client = call.desk.store.read(|tx| clients::find(tx, id))?;
+        let user = &call.person.user;
+        let client_id = match call.person.through {
+            Through::Client { client_id: id, .. } => {
+                let client = call.desk.store.read(|tx| clients::find(tx, id))?;
+                Some(client_id_of(id, client.as_ref()))
+            }
+            Through::Machine => None,
+        };
         Ok(AuthenticatedUser {
             id: user.id.to_string(),
             name: user.name.to_string(),
             role: user.role.as_str(),
-            client_id: client_id_of(id, client.as_ref()),
-            scopes: call.access.scopes.iter().map(str::to_owned).collect(),
+            client_id,
+            scopes: call.person.scopes.iter().map(str::to_owned).collect(),
         })
     }
 }

@@ -27,7 +27,7 @@ use serde_json::Value;
 use crate::{
     config::McpOff,
     experiments::Experiments,
-    mcp::{ANSWER_BYTES_MAX, upstreams::UpstreamError},
+    mcp::{ANSWER_BYTES_MAX, person::Person, upstreams::UpstreamError},
     model::{
         audit::Origin,
         effect::Effect,
@@ -43,7 +43,7 @@ use crate::{
         toolset::Toolset,
         user::Role,
     },
-    oauth2provider::{Provider, access::Access, apps::Page},
+    oauth2provider::{Provider, apps::Page},
     store::{Store, StoreError},
 };
 
@@ -189,10 +189,9 @@ impl Tool {
         !self.scopes.is_empty() && self.scopes.iter().all(|scope| scopes.contains(scope))
     }
 
-    /// Whether it exists for whom `access` stands for: their role has it, and its owner has not
-    /// switched it off.
-    pub(super) fn is_for(&self, access: &Access, off: &McpOff) -> bool {
-        access.user.role.covers(self.role) && !off.tools.iter().any(|name| name == self.name)
+    /// Whether it exists for `person`: their role has it, and its owner has not switched it off.
+    pub(super) fn is_for(&self, person: &Person, off: &McpOff) -> bool {
+        person.user.role.covers(self.role) && !off.tools.iter().any(|name| name == self.name)
     }
 
     /// Whether `toolset` has it.
@@ -255,7 +254,7 @@ pub(super) struct Desk {
 /// Who calls a tool, and what it may use.
 pub(super) struct Call {
     pub(super) desk: Desk,
-    pub(super) access: Access,
+    pub(super) person: Person,
     pub(super) now: Timestamp,
     pub(super) by: Origin,
 }
@@ -263,7 +262,7 @@ pub(super) struct Call {
 impl Call {
     /// Whether who calls could have called `tool` as well.
     fn may_use(&self, tool: &Tool) -> bool {
-        tool.is_for(&self.access, &self.desk.off) && tool.is_open_to(&self.access.scopes)
+        tool.is_for(&self.person, &self.desk.off) && tool.is_open_to(&self.person.scopes)
     }
 }
 

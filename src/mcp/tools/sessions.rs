@@ -59,7 +59,7 @@ impl Typed for ListMySessions {
     type Output = Sessions;
 
     async fn run(call: Call, NoArguments {}: NoArguments) -> Result<Sessions, ToolError> {
-        let user_id = call.access.user.id;
+        let user_id = call.person.user.id;
         let open = call
             .desk
             .store
@@ -96,7 +96,7 @@ impl Typed for RevokeMySession {
     async fn run(call: Call, arguments: RevokeArguments) -> Result<Revoked, ToolError> {
         let RevokeArguments { session_id: text } = arguments;
         let session_id = id_of("session_id", &text)?;
-        let (user_id, by) = (call.access.user.id, call.by);
+        let (user_id, by) = (call.person.user.id, call.by);
         let revoked = call
             .desk
             .store

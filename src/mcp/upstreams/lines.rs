@@ -1,9 +1,9 @@
-//! A child's standard streams: one message a line, and no line longer than it may be.
+//! A child's standard streams: what it writes that is no message is passed over, for a while.
 //!
 //! # Source
 //! Model Context Protocol, transports, stdio.
 
-use std::{io, sync::Arc};
+use std::io;
 
 use rmcp::{
     RoleClient,
@@ -11,67 +11,49 @@ use rmcp::{
     service::{RxJsonRpcMessage, TxJsonRpcMessage},
     transport::Transport,
 };
-use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
-    sync::Mutex,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::mcp::upstreams::guard::Cause;
+use crate::mcp::{
+    lines::{LineError, LineReader, LineWriter},
+    upstreams::guard::Cause,
+};
 
 /// Lines in a row that are no message; one more, and the connection ends.
 pub(super) const GARBAGE_LINES_MAX: usize = 100;
 
 /// Messages over two streams.
 pub(super) struct Lines<R, W> {
-    read: BufReader<R>,
-    write: Arc<Mutex<Option<W>>>,
-    line: Vec<u8>,
-    line_bytes_max: usize,
+    read: LineReader<R>,
+    write: LineWriter<W>,
     garbage: usize,
     cause: Cause,
 }
 
-impl<R: AsyncRead + Unpin, W> Lines<R, W> {
+impl<R, W> Lines<R, W>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
     pub(super) fn new(read: R, write: W, line_bytes_max: usize, cause: Cause) -> Self {
         Self {
-            read: BufReader::new(read),
-            write: Arc::new(Mutex::new(Some(write))),
-            line: Vec::new(),
-            line_bytes_max,
+            read: LineReader::new(read, line_bytes_max),
+            write: LineWriter::new(write),
             garbage: 0,
             cause,
         }
     }
 
-    /// Reads on until `line` is a whole one; `false` where there will be none. What was read stays
-    /// in `line` when this is given up half-way, so that nothing is lost.
-    async fn read_line(&mut self) -> bool {
-        loop {
-            let read = match self.read.fill_buf().await {
-                Ok([]) => {
-                    self.cause.say("it closed its standard output");
-                    return false;
-                }
-                Ok(read) => read,
-                Err(error) => {
-                    self.cause.say(&error);
-                    return false;
-                }
-            };
-            let end = read.iter().position(|byte| *byte == b'\n');
-            let (taken, used) = end.map_or((read.len(), read.len()), |end| (end, end + 1));
-            if self.line.len() + taken > self.line_bytes_max {
-                let max = self.line_bytes_max;
-                self.cause
-                    .say(&format!("it sent a message of more than {max} bytes"));
-                return false;
-            }
-            self.line.extend_from_slice(&read[..taken]);
-            self.read.consume(used);
-            if end.is_some() {
-                return true;
+    async fn next(&mut self) -> Option<Vec<u8>> {
+        match self.read.next().await {
+            Ok(line) => return Some(line),
+            Err(LineError::Closed) => self.cause.say("it closed its standard output"),
+            Err(LineError::System(error)) => self.cause.say(&error),
+            Err(LineError::TooLong(max)) => {
+                let words = format!("it sent a message of more than {max} bytes");
+                self.cause.say(&words);
             }
         }
+        None
     }
 }
 
@@ -86,28 +68,17 @@ where
         &mut self,
         item: TxJsonRpcMessage<RoleClient>,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        let write = Arc::clone(&self.write);
-        async move {
-            let mut line = serde_json::to_vec(&item)?;
-            line.push(b'\n');
-            let mut write = write.lock().await;
-            let write = write.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-            write.write_all(&line).await?;
-            write.flush().await
-        }
+        self.write.write(item)
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
-        while self.read_line().await {
-            let message = serde_json::from_slice::<ServerJsonRpcMessage>(&self.line);
-            let is_blank = self.line.trim_ascii().is_empty();
-            self.line.clear();
-            match message {
+        while let Some(line) = self.next().await {
+            match serde_json::from_slice::<ServerJsonRpcMessage>(&line) {
                 Ok(message) => {
                     self.garbage = 0;
                     return Some(message);
                 }
-                Err(_) if is_blank => {}
+                Err(_) if line.trim_ascii().is_empty() => {}
                 Err(error) => {
                     tracing::debug!(%error, "an upstream wrote a line that is no message");
                     self.garbage += 1;
@@ -123,8 +94,7 @@ where
     }
 
     async fn close(&mut self) -> io::Result<()> {
-        // The end of its input is how a child is told to end.
-        drop(self.write.lock().await.take());
+        self.write.close().await;
         Ok(())
     }
 }

@@ -21,8 +21,8 @@ use tokio::{
 };
 
 use super::{
-    BACKOFF_MAX, CALLS_MAX, LIST_TIMEOUT, PAGES_MAX, STABLE_AFTER, START_TIMEOUT, UpstreamError,
-    UpstreamTool, WAITING_MAX,
+    BACKOFF_MAX, CALLS_MAX, LIST_TIMEOUT, LinkFigures, PAGES_MAX, STABLE_AFTER, START_TIMEOUT,
+    Seen, UpstreamError, UpstreamTool, WAITING_MAX,
     client::ListChanged,
     connect::{Connect, Connection},
     tools,
@@ -40,6 +40,7 @@ pub(in crate::mcp) struct Link {
     calls: Semaphore,
     waiting: AtomicUsize,
     list_changed: ListChanged,
+    figures: Arc<LinkFigures>,
     /// Held by whoever makes the connection, or reads the list.
     starting: tokio::sync::Mutex<()>,
     listing: tokio::sync::Mutex<()>,
@@ -55,6 +56,8 @@ struct State {
     /// Failures in a row, and until when nothing is tried after them.
     failures: u32,
     rests_until: Instant,
+    /// Whether the next connection is made in the place of one that failed.
+    is_restart: bool,
     tools: Option<Tools>,
 }
 
@@ -69,6 +72,7 @@ impl Link {
             calls: Semaphore::new(CALLS_MAX),
             waiting: AtomicUsize::new(0),
             list_changed,
+            figures: Arc::default(),
             starting: tokio::sync::Mutex::default(),
             listing: tokio::sync::Mutex::default(),
             state: Mutex::new(State {
@@ -77,6 +81,7 @@ impl Link {
                 used_at: now,
                 failures: 0,
                 rests_until: now,
+                is_restart: false,
                 tools: None,
             }),
         }
@@ -84,6 +89,21 @@ impl Link {
 
     pub(in crate::mcp) fn upstream(&self) -> &Upstream {
         &self.upstream
+    }
+
+    pub(in crate::mcp) fn figures(&self) -> &LinkFigures {
+        &self.figures
+    }
+
+    /// As who measures sees it.
+    pub(super) fn seen(&self) -> Seen {
+        let state = self.state();
+        let is_living = |connection: &Arc<Connection>| !connection.has_ended();
+        Seen {
+            name: self.upstream.name.clone(),
+            is_up: state.connection.as_ref().is_some_and(is_living),
+            figures: Arc::clone(&self.figures),
+        }
     }
 
     /// Its tools, as it said them last; it is asked if it never did, or said that they changed.
@@ -217,6 +237,10 @@ impl Link {
         let connection = Arc::new(connection);
         let mut state = self.state();
         state.connection = Some(Arc::clone(&connection));
+        self.figures.connections.add_one();
+        if std::mem::take(&mut state.is_restart) {
+            self.figures.restarts.add_one();
+        }
         state.opened_at = Instant::now();
         state.used_at = Instant::now();
         self.list_changed.set();
@@ -324,6 +348,7 @@ impl State {
                 .min(BACKOFF_MAX)
         });
         self.failures = self.failures.saturating_add(1);
+        self.is_restart = true;
         self.rests_until = Instant::now() + pause;
     }
 }

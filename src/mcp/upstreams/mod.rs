@@ -35,6 +35,8 @@ pub(super) use link::Link;
 pub(super) use tools::UpstreamTool;
 
 use crate::{
+    mcp::figures::{CallFigures, Outcome},
+    metrics::Counter,
     model::upstream::{Upstream, UpstreamName},
     oauth2provider::{Provider, upstreams},
     store::{Store, StoreError},
@@ -113,6 +115,56 @@ pub(super) enum UpstreamError {
     Asks(UpstreamName),
 }
 
+impl UpstreamError {
+    /// Which did not.
+    pub(super) const fn upstream(&self) -> &UpstreamName {
+        match self {
+            Self::Busy(name)
+            | Self::Asks(name)
+            | Self::Unavailable { name, .. }
+            | Self::Resting { name, .. }
+            | Self::TooSlow { name, .. }
+            | Self::Ended { name, .. }
+            | Self::Said { name, .. } => name,
+        }
+    }
+
+    /// What a call that ended so is counted as.
+    pub(super) const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Busy(_) => Outcome::Refused,
+            Self::TooSlow { .. } => Outcome::Timeout,
+            Self::Unavailable { .. }
+            | Self::Resting { .. }
+            | Self::Ended { .. }
+            | Self::Said { .. }
+            | Self::Asks(_) => Outcome::Error,
+        }
+    }
+}
+
+/// What is counted of one upstream.
+#[derive(Debug, Default)]
+pub struct LinkFigures {
+    /// Of calls of its tools.
+    pub calls: Arc<CallFigures>,
+    /// Connections that were made.
+    pub connections: Counter,
+    /// Those that were made because the one before had ended by itself, or had not come about.
+    pub restarts: Counter,
+}
+
+/// An upstream as who measures sees it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Its name.
+    pub name: UpstreamName,
+    /// Whether there is a connection.
+    pub is_up: bool,
+    /// What is counted of it.
+    pub figures: Arc<LinkFigures>,
+}
+
 /// Every upstream, and the connections to those that are in use.
 pub struct Upstreams {
     store: Arc<Store>,
@@ -189,6 +241,22 @@ impl Upstreams {
             .collect())
     }
 
+    /// The way to the upstream of that name, if somebody has asked for it before.
+    pub(super) fn known(&self, name: &UpstreamName) -> Option<Arc<Link>> {
+        self.links().get(name).map(Arc::clone)
+    }
+
+    /// All of them, with what is counted of each; none is made to start.
+    pub fn seen(&self) -> Vec<Seen> {
+        match self.list() {
+            Ok(links) => links.iter().map(|link| link.seen()).collect(),
+            Err(fault) => {
+                tracing::warn!(%fault, "the upstreams cannot be read, and are not measured");
+                Vec::new()
+            }
+        }
+    }
+
     /// One that was removed and added again under its name is another.
     fn link(&self, upstream: Upstream) -> Arc<Link> {
         let mut links = self.links();
@@ -257,6 +325,11 @@ impl Reached {
     /// The upstream's name.
     pub(super) fn upstream(&self) -> &UpstreamName {
         &self.link.upstream().name
+    }
+
+    /// What is counted of the upstream.
+    pub(super) fn figures(&self) -> &LinkFigures {
+        self.link.figures()
     }
 
     /// The longest that a call may take, with the start of the upstream.

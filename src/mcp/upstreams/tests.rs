@@ -298,3 +298,24 @@ async fn tools_are_shown_within_bounds_and_with_every_hint() {
         Some(DESCRIPTION_BYTES_MAX)
     );
 }
+
+#[tokio::test]
+async fn a_connection_in_the_place_of_one_that_failed_is_a_restart() {
+    let house = House::default();
+    let link = link(&house);
+    let counts = || {
+        let figures = link.figures();
+        (figures.connections.get(), figures.restarts.get())
+    };
+    assert!(!link.seen().is_up);
+    call(&link, "echo").await.expect("it runs");
+    assert_eq!((counts(), link.seen().is_up), ((1, 0), true));
+    call(&link, "die").await.expect_err("it ends");
+    assert!(!link.seen().is_up);
+    call(&link, "echo").await.expect("it runs again");
+    assert_eq!(counts(), (2, 1));
+    // One that is closed because nobody uses it has not failed.
+    link.close().await;
+    call(&link, "echo").await.expect("it runs once more");
+    assert_eq!(counts(), (3, 1));
+}

@@ -11,9 +11,16 @@ use std::{
 };
 
 use super::samples::{Fixed, read, store, write};
-use crate::store::{
-    Answer, Keys, QUEUE_MAX, Read as _, Store, StoreError, Table, WriteTx,
-    testing::{Disk, Fault},
+use crate::{
+    model::{
+        audit::{Action, Actor, AuditEntry, Object},
+        timestamp::Timestamp,
+    },
+    store::{
+        Answer, Keys, QUEUE_MAX, Read as _, Store, StoreError, Table, WriteTx, audit,
+        figures::Fate,
+        testing::{Disk, Fault, Plan},
+    },
 };
 
 const TABLE: Table = Table::Users;
@@ -428,9 +435,11 @@ fn a_bell_rings_after_each_commit_that_changed_the_queue_of_pushes() {
         });
         rings.send(seen).expect("the test listens");
     });
-    let put = |table| move |tx: &mut WriteTx<'_>| -> Result<(), StoreError> {
-        tx.put(table, b"k", vec![1]);
-        Ok(())
+    let put = |table| {
+        move |tx: &mut WriteTx<'_>| -> Result<(), StoreError> {
+            tx.put(table, b"k", vec![1]);
+            Ok(())
+        }
     };
     write(&store, put(TABLE));
     write(&store, put(Table::PushQueue));
@@ -446,4 +455,69 @@ fn a_bell_rings_after_each_commit_that_changed_the_queue_of_pushes() {
     });
     assert_eq!(rung.recv(), Ok(Some(0)));
     assert!(rung.try_recv().is_err(), "it rang for nothing");
+}
+
+#[test]
+fn each_write_is_counted_by_what_became_of_it() {
+    let disk = Disk::default();
+    let store = disk.store(&Fixed).expect("a store");
+    let (go_on, blocked) = block(&store);
+    let kept = store.write(|tx| {
+        put(tx, "kept");
+        Ok::<_, StoreError>(())
+    });
+    let refused = store.write(|_| Err::<(), _>(Refusal::AlreadyThere));
+    assert_eq!(store.figures().queued.get(), 2);
+    drop(go_on);
+    blocked.wait().expect("a write");
+    kept.wait().expect("a write");
+    assert_eq!(refused.wait(), Err(Refusal::AlreadyThere));
+    disk.fail(Plan {
+        from: disk.asked(),
+        count: 1,
+        fault: Fault::Unsynced,
+    });
+    let failed = store.write(|tx| {
+        put(tx, "failed");
+        Ok::<_, StoreError>(())
+    });
+    assert!(failed.wait().is_err());
+    let figures = store.figures();
+    assert_eq!(Fate::ALL.map(|fate| figures.writes(fate)), [2, 1, 1, 0]);
+    // The one that held the writer, then those two, then the one that failed.
+    assert_eq!((figures.batches.count(), figures.batches.sum()), (3, 4));
+    assert_eq!(figures.commits.count(), 2);
+    assert_eq!((figures.faults.get(), figures.queued.get()), (1, 0));
+}
+
+#[test]
+fn only_what_the_audit_log_got_is_counted_by_its_action() {
+    let store = store();
+    let entry = |tx: &mut WriteTx<'_>| {
+        let head = audit::head(tx)?;
+        let entry = AuditEntry {
+            number: head.number + 1,
+            at: Timestamp::EPOCH,
+            actor: Actor::Keystead,
+            address: None,
+            request_id: None,
+            action: Action::GrantRevoked,
+            object: Object::Box,
+            changes: Vec::new(),
+        };
+        audit::append(tx, &head, entry)
+    };
+    write(&store, move |tx| {
+        entry(tx)?;
+        entry(tx)
+    });
+    let refused = store.write(move |tx| {
+        entry(tx)?;
+        Err::<(), StoreError>(StoreError::Closed)
+    });
+    assert!(refused.wait().is_err());
+    for action in Action::ALL {
+        let expected = if action == Action::GrantRevoked { 2 } else { 0 };
+        assert_eq!(store.figures().actions(action), expected, "{action:?}");
+    }
 }

@@ -75,6 +75,8 @@ fn after_a_fault_that_has_passed_the_next_write_is_taken() {
         assert!(matches!(failed, Err(StoreError::Unwritable { .. })));
         // The first fault is followed by no pause.
         try_put(&store, "after").expect("the fault has passed");
+        let figures = store.figures();
+        assert_eq!((figures.faults.get(), figures.is_writable.get()), (1, 1));
         assert_eq!(keys_of(&store), ["after", "before"], "{fault:?}");
     }
 }

@@ -96,6 +96,11 @@ impl OAuthError {
         }
     }
 
+    /// Whether something failed here, and the client has nothing to change.
+    pub(in crate::web) fn is_fault(&self) -> bool {
+        self.status.is_server_error()
+    }
+
     /// What the client's developer is told.
     pub fn description(&self) -> &str {
         &self.description

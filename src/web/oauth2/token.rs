@@ -25,6 +25,7 @@ use crate::{
     web::{
         Web,
         credentials::{Caller, by},
+        figures::TokenOutcome,
         headers::never_stored,
         oauth2::{client_credentials::authenticate, error::OAuthError},
         throttle::Endpoint,
@@ -73,18 +74,20 @@ async fn exchange(web: &Web, request: &Request) -> Result<Issued, OAuthError> {
         .get("grant_type")?
         .ok_or_else(|| missing("grant_type"))?;
     let by = by(&request.head, Actor::Client(proven.client.id));
-    let outcome = match GrantType::find(grant_type) {
-        Some(GrantType::AuthorizationCode) => exchange_code(web, by, proven, &form).await?,
-        Some(GrantType::RefreshToken) => refresh(web, by, proven, &form).await?,
-        Some(GrantType::ClientCredentials) => issue_to_client(web, by, proven, &form).await?,
-        Some(GrantType::DeviceCode) => poll(web, by, proven, &form).await?,
-        None => {
-            let known: Vec<_> = GrantType::ALL.iter().map(|grant| grant.as_str()).collect();
-            let why = format!("grant_type: expected one of {}", known.join(", "));
-            return Err(OAuthError::bad_request("unsupported_grant_type", why));
-        }
+    let Some(grant) = GrantType::find(grant_type) else {
+        let known: Vec<_> = GrantType::ALL.iter().map(|grant| grant.as_str()).collect();
+        let why = format!("grant_type: expected one of {}", known.join(", "));
+        return Err(OAuthError::bad_request("unsupported_grant_type", why));
     };
-    outcome.map_err(|refusal| OAuthError::bad_request(refusal.code(), refusal.to_string()))
+    let asked = match grant {
+        GrantType::AuthorizationCode => exchange_code(web, by, proven, &form).await,
+        GrantType::RefreshToken => refresh(web, by, proven, &form).await,
+        GrantType::ClientCredentials => issue_to_client(web, by, proven, &form).await,
+        GrantType::DeviceCode => poll(web, by, proven, &form).await,
+    };
+    web.figures
+        .asked_for_tokens(grant, TokenOutcome::of(&asked));
+    asked?.map_err(|refusal| OAuthError::bad_request(refusal.code(), refusal.to_string()))
 }
 
 async fn exchange_code(

@@ -23,6 +23,7 @@ use crate::{
     web::{
         Web,
         credentials::{Caller, by},
+        figures::SignInOutcome,
         headers::page_policy,
         oauth2::authorize::asking,
         pages::{
@@ -66,7 +67,9 @@ pub async fn post(web: Arc<Web>, request: Request, _: Caller) -> Response {
     let return_to = own_path(Some(field("return_to")));
     let name = field("username");
     let again = |status, error: &str| show(&web, head, status, &return_to, name, Some(error));
-    match sign_in(&web, head, name, field("password")).await {
+    let signed_in = sign_in(&web, head, name, field("password")).await;
+    web.figures.signed_in(outcome(&signed_in));
+    match signed_in {
         Ok(session) => {
             let mut response = see_other(&return_to);
             web.set_session(&mut response, &session);
@@ -122,6 +125,16 @@ impl From<AccountError> for Refused {
             AccountError::Store(fault) => Self::Fault(fault),
             _ => Self::Wrong,
         }
+    }
+}
+
+/// What is counted of a try.
+const fn outcome(signed_in: &Result<Credential, Refused>) -> SignInOutcome {
+    match signed_in {
+        Ok(_) => SignInOutcome::SignedIn,
+        Err(Refused::Wrong) => SignInOutcome::Wrong,
+        Err(Refused::TooOften(_)) => SignInOutcome::TooOften,
+        Err(Refused::Fault(_)) => SignInOutcome::Fault,
     }
 }
 
