@@ -11,11 +11,16 @@ use url::form_urlencoded;
 
 use crate::{
     http::params::{NAME_BYTES_MAX, PARAMS_MAX, Params, VALUE_BYTES_MAX},
-    model::oauth2::{
-        client::{AuthMethod, REDIRECT_URIS_MAX},
-        client_id::DocumentUrl,
-        redirect_uri::RedirectUri,
-        scope::ScopeSet,
+    mcp::local,
+    model::{
+        oauth2::{
+            client::{AuthMethod, REDIRECT_URIS_MAX},
+            client_id::DocumentUrl,
+            redirect_uri::RedirectUri,
+            scope::ScopeSet,
+        },
+        upstream::{Upstream, UpstreamName},
+        upstream_words::UpstreamWords,
     },
     store::fuzzing::read_write_read,
     web::oauth2::{
@@ -41,6 +46,8 @@ pub const TARGETS: &[Target] = &[
     target("client_metadata", client_metadata),
     target("metadata_documents", metadata_documents),
     target("basic_credentials", basic_credentials),
+    target("upstream_words", upstream_words),
+    target("stdio_messages", stdio_messages),
     target("records", records),
 ];
 
@@ -175,6 +182,62 @@ pub fn basic_credentials(bytes: &[u8]) {
     let printed = HeaderValue::from_str(&printed).expect("base64 can be a header");
     // Not by `assert_eq`, which would print a secret.
     assert!(Presented::from_basic(&printed).ok() == Some(presented));
+}
+
+/// An upstream as it is named on the administration socket: printed again, its words are the same;
+/// where it can be one, its scopes and the names of its tools lead back to it.
+///
+/// # Panics
+/// If they do not.
+pub fn upstream_words(bytes: &[u8]) {
+    let Ok(words) = serde_json::from_slice::<UpstreamWords>(bytes) else {
+        return;
+    };
+    let printed = serde_json::to_vec(&words).expect("words can be JSON");
+    let again: UpstreamWords = serde_json::from_slice(&printed).expect("what was printed");
+    assert_eq!(again, words);
+    let named = words.name.clone();
+    let Ok(upstream) = Upstream::try_from(words) else {
+        return;
+    };
+    let name = upstream.name;
+    assert_eq!(name.as_str(), named);
+    for scope in name.scopes() {
+        let set: ScopeSet = scope.name.parse().expect("a scope that can be asked for");
+        assert!(set.iter().eq([scope.name.as_str()]));
+    }
+    let prefixed = name.prefixed("tool__of__it");
+    assert_eq!(UpstreamName::split(&prefixed), Some((name, "tool__of__it")));
+}
+
+/// Bytes of a line of [`stdio_messages`].
+const LINE_BYTES_MAX: usize = 512;
+
+/// What a program of this machine writes: the lines are those that it wrote, none is too long, and
+/// each is a message or an error of JSON-RPC.
+///
+/// # Panics
+/// If it is not so.
+pub fn stdio_messages(bytes: &[u8]) {
+    let mut rest = bytes;
+    for (line, message) in local::read_whole(bytes, LINE_BYTES_MAX) {
+        assert!(line.len() <= LINE_BYTES_MAX);
+        let after = rest.strip_prefix(&line[..]);
+        rest = after
+            .and_then(|rest| rest.strip_prefix(b"\n"))
+            .expect("its own line");
+        match message {
+            Ok(message) => assert_eq!(message["jsonrpc"], "2.0"),
+            Err(refusal) => {
+                assert_eq!(refusal["jsonrpc"], "2.0");
+                assert!(
+                    refusal["error"]["code"]
+                        .as_i64()
+                        .is_some_and(|code| code < 0)
+                );
+            }
+        }
+    }
 }
 
 /// The table that the first byte chooses, and a record of it: what was read can be written and is

@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    counter::TOOL,
     deployment::Deployment,
     families::{self, Known},
     load::{self, Outcome, Plan},
@@ -15,7 +16,8 @@ use crate::{
     peer::{Peer, Places, start_keystead},
     process::{Process, SERVER_CORE},
     scenario::{self, Caller, Constant, Scenario},
-    wire::{Connection, Fault},
+    tools,
+    wire::{Connection, Fault, Writer},
 };
 
 /// Keystead's file in its data directory.
@@ -47,12 +49,36 @@ impl Bench {
         Ok(Self { callers })
     }
 
+    /// Calls of the one tool of rmcp's own kind of server.
+    pub(crate) fn of_rmcp(
+        process: &Process,
+        peer: Peer,
+        connections: usize,
+    ) -> Result<Self, Fault> {
+        let writer = Writer {
+            host: process.address.to_string(),
+        };
+        let callers = runtime()?.block_on(async {
+            let mut connection = Connection::open(process.address).await?;
+            let mut callers: Vec<Box<dyn Caller>> = Vec::new();
+            for _ in 0..connections {
+                let request = match peer {
+                    Peer::RmcpSessions => tools::call_in_session(&mut connection, &writer).await?,
+                    _ => tools::call(&writer, "", TOOL),
+                };
+                callers.push(Box::new(Constant::of_tool(request)));
+            }
+            Ok::<_, Fault>(callers)
+        })?;
+        Ok(Self { callers })
+    }
+
     pub(crate) fn round(&mut self, process: &Process, plan: Plan) -> Result<Outcome, Fault> {
         load::run(process, plan, &mut self.callers)
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     Ok(builder.enable_all().build()?)
 }
@@ -66,7 +92,10 @@ pub(crate) fn on_fresh_server(
 ) -> Result<Outcome, Fault> {
     let mut process = peer.start(&options.places)?;
     let deployment = runtime()?.block_on(peer.prepare(&mut process))?;
-    let mut bench = Bench::of(&process, deployment.as_ref(), scenario, connections, None)?;
+    let mut bench = match peer {
+        Peer::RmcpJson | Peer::RmcpSessions => Bench::of_rmcp(&process, peer, connections)?,
+        _ => Bench::of(&process, deployment.as_ref(), scenario, connections, None)?,
+    };
     let outcome = bench.round(&process, options.plan)?;
     process.stop()?;
     Ok(outcome)

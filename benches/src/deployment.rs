@@ -24,6 +24,8 @@ pub(crate) struct Paths {
     pub(crate) metadata: &'static str,
     /// An endpoint that checks a bearer token and answers with little.
     pub(crate) bearer: &'static str,
+    /// What the clients ask for.
+    pub(crate) scope: &'static str,
 }
 
 /// Keystead's.
@@ -34,6 +36,7 @@ pub(crate) const KEYSTEAD: Paths = Paths {
     introspect: "/oauth2/introspect",
     metadata: "/.well-known/oauth-authorization-server",
     bearer: "/api/v2/users/me",
+    scope: "user:read",
 };
 
 /// node-oidc-provider's. Its own protected endpoint is left out: it answers with claims.
@@ -44,6 +47,7 @@ pub(crate) const NODE_OIDC_PROVIDER: Paths = Paths {
     introspect: "/token/introspection",
     metadata: "/.well-known/openid-configuration",
     bearer: "/me",
+    scope: "user:read",
 };
 
 /// A client that registered itself.
@@ -78,7 +82,7 @@ impl Deployment {
         let public = register(connection, &writer, &paths, "none").await?;
         let confidential = register(connection, &writer, &paths, "client_secret_basic").await?;
         for client in [&public, &confidential] {
-            let request = authorization_request(&client.id);
+            let request = authorization_request(&client.id, paths.scope);
             let path = format!("{}?{request}", paths.authorize);
             browser.allow(connection, &writer, path).await?;
         }
@@ -93,7 +97,7 @@ impl Deployment {
 
     /// The authorization request, which is answered with a code at once.
     pub(crate) fn authorize(&self, client: &Client) -> Vec<u8> {
-        let request = authorization_request(&client.id);
+        let request = authorization_request(&client.id, self.paths.scope);
         let path = format!("{}?{request}", self.paths.authorize);
         self.writer.get(&path, &self.cookie)
     }
@@ -186,7 +190,7 @@ pub(crate) fn code_of<'a>(answer: &Answer<'a>) -> Result<&'a str, Fault> {
     }
 }
 
-fn authorization_request(client_id: &str) -> String {
+fn authorization_request(client_id: &str, scope: &str) -> String {
     encoded(&[
         ("response_type", "code"),
         ("client_id", client_id),
@@ -194,7 +198,7 @@ fn authorization_request(client_id: &str) -> String {
         ("code_challenge", CHALLENGE),
         ("code_challenge_method", "S256"),
         ("state", "the-state"),
-        ("scope", "user:read"),
+        ("scope", scope),
     ])
 }
 

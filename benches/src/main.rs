@@ -3,6 +3,7 @@
 
 mod bench;
 mod constant;
+mod counter;
 mod deployment;
 mod engine;
 mod families;
@@ -13,6 +14,7 @@ mod process;
 mod report;
 mod scenario;
 mod suite;
+mod tools;
 mod wire;
 
 use std::process::ExitCode;
@@ -49,6 +51,7 @@ fn run(words: &[String]) -> Result<(), Fault> {
             Ok(())
         }
         "constant" => constant::serve(),
+        "counter" => counter::serve(options.words.first().map_or("", String::as_str)),
         other => Err(format!("expected a command, found {other}\n{USAGE}").into()),
     }
 }

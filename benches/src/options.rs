@@ -14,11 +14,13 @@ keystead-benches suite [PART…] [option…]   everything, or these parts of it;
     --seconds S         of each round, after a warm-up of half of it  [4]
     --sizes N,N,…       of the series of sizes  [1000,100000,10000000]
 keystead-benches load SCENARIO [option…]   one scenario against one server
-    --peer NAME         keystead, node-memory, node-map, node-sqlite or hyper  [keystead]
+    --peer NAME         keystead, node-memory, node-map, node-sqlite, hyper,
+                        rmcp-json or rmcp-sessions  [keystead]
     --connections N     [64]
     --families N        prepared, for what draws at random  [1000]
 keystead-benches engine [option…]          the store alone, with so many --connections waiting
 keystead-benches constant                  the bare hyper server
+keystead-benches counter HOW               an MCP server with one tool: json, sessions or stdio
   everywhere
     --keystead FILE     the binary  [the one beside this program]
     --data DIR          on the disk that is measured  [target/bench]

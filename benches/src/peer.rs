@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    deployment::{Browser, Deployment, KEYSTEAD, NODE_OIDC_PROVIDER},
+    deployment::{Browser, Deployment, KEYSTEAD, NODE_OIDC_PROVIDER, Paths},
     process::Process,
     wire::{Connection, Fault, Writer},
 };
@@ -37,15 +37,21 @@ pub(crate) enum Peer {
     NodeSqlite,
     /// Answers a constant.
     Hyper,
+    /// rmcp's own kind of server, without sessions, with answers in JSON.
+    RmcpJson,
+    /// The same as the library does it by itself: sessions, and event streams.
+    RmcpSessions,
 }
 
 impl Peer {
-    pub(crate) const ALL: [(&'static str, Self); 5] = [
+    pub(crate) const ALL: [(&'static str, Self); 7] = [
         ("keystead", Self::Keystead),
         ("node-memory", Self::NodeMemory),
         ("node-map", Self::NodeMap),
         ("node-sqlite", Self::NodeSqlite),
         ("hyper", Self::Hyper),
+        ("rmcp-json", Self::RmcpJson),
+        ("rmcp-sessions", Self::RmcpSessions),
     ];
 
     pub(crate) fn find(name: &str) -> Option<Self> {
@@ -72,21 +78,33 @@ impl Peer {
             Self::NodeMemory => start_node(places, "memory", &data, &log),
             Self::NodeMap => start_node(places, "map", &data, &log),
             Self::NodeSqlite => start_node(places, "sqlite", &data, &log),
-            Self::Hyper => {
-                let program = std::env::current_exe()?;
-                Process::start(&program, &["constant"], &log, "ready at ")
-            }
+            Self::Hyper => start_own(&["constant"], &log),
+            Self::RmcpJson => start_own(&["counter", "json"], &log),
+            Self::RmcpSessions => start_own(&["counter", "sessions"], &log),
         }
     }
 
     /// Makes it ready to be asked.
     pub(crate) async fn prepare(self, process: &mut Process) -> Result<Option<Deployment>, Fault> {
+        let paths = match self {
+            Self::Keystead => KEYSTEAD,
+            _ => NODE_OIDC_PROVIDER,
+        };
+        self.prepare_at(process, paths).await
+    }
+
+    /// The same, with other things to ask for.
+    pub(crate) async fn prepare_at(
+        self,
+        process: &mut Process,
+        paths: Paths,
+    ) -> Result<Option<Deployment>, Fault> {
         let (_, host) = process.url.split_once("://").ok_or("no scheme")?;
         let writer = Writer {
             host: host.to_owned(),
         };
-        let (paths, link) = match self {
-            Self::Hyper => return Ok(None),
+        let link = match self {
+            Self::Hyper | Self::RmcpJson | Self::RmcpSessions => return Ok(None),
             Self::Keystead => {
                 let said = process.line("Claim this box")?;
                 let said = said.ok_or("expected a claim link, found none")?;
@@ -95,9 +113,9 @@ impl Peer {
                     .last()
                     .unwrap_or_default()
                     .to_owned();
-                (KEYSTEAD, Some(link))
+                Some(link)
             }
-            _ => (NODE_OIDC_PROVIDER, None),
+            _ => None,
         };
         let mut connection = Connection::open(process.address).await?;
         let browser = match link {
@@ -117,17 +135,28 @@ pub(crate) fn start_keystead(
     log: &Path,
     port: u16,
 ) -> Result<Process, Fault> {
+    start_keystead_with(program, data, log, port, &[])
+}
+
+/// The same with more flags.
+pub(crate) fn start_keystead_with(
+    program: &Path,
+    data: &Path,
+    log: &Path,
+    port: u16,
+    more: &[&str],
+) -> Result<Process, Fault> {
     let (data, listen) = (data.display().to_string(), format!("127.0.0.1:{port}"));
-    let args = [
-        "serve",
-        "--data",
-        &data,
-        "--listen",
-        &listen,
-        "--rate-limit",
-        "off",
-    ];
+    let mut args = vec!["serve", "--data", &data, "--listen", &listen];
+    args.extend(["--rate-limit", "off"]);
+    args.extend(more);
     Process::start(program, &args, log, "Keystead is ready at ")
+}
+
+/// A server that this program is.
+fn start_own(args: &[&str], log: &Path) -> Result<Process, Fault> {
+    let program = std::env::current_exe()?;
+    Process::start(&program, args, log, "ready at ")
 }
 
 fn start_node(places: &Places, adapter: &str, data: &Path, log: &Path) -> Result<Process, Fault> {

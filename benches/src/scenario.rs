@@ -5,6 +5,7 @@ use std::{cell::RefCell, rc::Rc};
 use crate::{
     deployment::{Deployment, Tokens, code_of, metadata},
     families::{Draws, Families, Known},
+    tools::{self, CALLED},
     wire::{Answer, Connection, Fault, Writer},
 };
 
@@ -41,10 +42,16 @@ pub(crate) enum Scenario {
     Register,
     /// RFC 8414.
     Metadata,
+    /// `tools/call` of a tool that does little.
+    ToolCall,
+    /// The same of an upstream over HTTP.
+    UpstreamHttp,
+    /// The same of an upstream over its standard input and output.
+    UpstreamStdio,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [(&'static str, Self); 8] = [
+    pub(crate) const ALL: [(&'static str, Self); 11] = [
         ("rotation", Self::Rotation),
         ("random-rotation", Self::RandomRotation),
         ("bearer", Self::Bearer),
@@ -53,6 +60,9 @@ impl Scenario {
         ("code", Self::Code),
         ("register", Self::Register),
         ("metadata", Self::Metadata),
+        ("tool-call", Self::ToolCall),
+        ("upstream-http", Self::UpstreamHttp),
+        ("upstream-stdio", Self::UpstreamStdio),
     ];
 
     pub(crate) fn find(name: &str) -> Option<Self> {
@@ -230,6 +240,15 @@ impl Constant {
         }
     }
 
+    /// That call of a tool.
+    pub(crate) const fn of_tool(request: Vec<u8>) -> Self {
+        Self {
+            request,
+            status: 200,
+            contains: CALLED,
+        }
+    }
+
     async fn of(
         scenario: Scenario,
         connection: &mut Connection,
@@ -254,6 +273,16 @@ impl Constant {
                 (request, 201, "\"client_id\":")
             }
             Scenario::Metadata => (writer.get(paths.metadata, ""), 200, "\"token_endpoint\":"),
+            Scenario::ToolCall | Scenario::UpstreamHttp | Scenario::UpstreamStdio => {
+                let access = deployment.tokens(connection, client).await?.access;
+                let headers = format!("Authorization: Bearer {access}\r\n");
+                let tool = match scenario {
+                    Scenario::UpstreamHttp => tools::upstream_tool(tools::OVER_HTTP),
+                    Scenario::UpstreamStdio => tools::upstream_tool(tools::OVER_STDIO),
+                    _ => tools::OWN_TOOL.to_owned(),
+                };
+                return Ok(Self::of_tool(tools::call(writer, &headers, &tool)));
+            }
             other => return Err(format!("{} is no constant request", other.name()).into()),
         };
         Ok(Self {

@@ -4,23 +4,26 @@
 use std::{thread::sleep, time::Duration};
 
 use crate::{
-    bench::{Bench, Filled, PageCache, on_engine, on_fresh_server},
+    bench::{self, Bench, Filled, PageCache, on_engine, on_fresh_server},
     load::{Outcome, Plan, median, millis},
     options::Options,
     peer::Peer,
     process::{self, Process},
     report::{Aim, Report},
     scenario::Scenario,
+    tools::{Behind, Pipe},
     wire::Fault,
 };
 
 /// A part of the suite, by the name that `benches/run` takes.
 type Part = fn(&Options, &mut Report) -> Result<(), Fault>;
 
-pub(crate) const PARTS: [(&str, Part); 8] = [
+pub(crate) const PARTS: [(&str, Part); 10] = [
     ("rotation", rotation),
     ("latency", latency),
     ("reads", reads),
+    ("tools", tools),
+    ("upstreams", upstreams),
     ("code", code),
     ("registration", registration),
     ("sizes", sizes),
@@ -73,6 +76,8 @@ const KEYSTEAD: Side = Side::Server(Peer::Keystead);
 const MAP: Side = Side::Server(Peer::NodeMap);
 const SQLITE: Side = Side::Server(Peer::NodeSqlite);
 const HYPER: Side = Side::Server(Peer::Hyper);
+const RMCP_JSON: Side = Side::Server(Peer::RmcpJson);
+const RMCP_SESSIONS: Side = Side::Server(Peer::RmcpSessions);
 
 /// The same scenario on each side, in turns.
 fn compare(
@@ -147,6 +152,49 @@ fn reads(options: &Options, report: &mut Report) -> Result<(), Fault> {
         report.aim(Aim::times(what, beside, rates, factor));
     }
     Ok(())
+}
+
+fn tools(options: &Options, report: &mut Report) -> Result<(), Fault> {
+    let sides = [KEYSTEAD, RMCP_JSON, RMCP_SESSIONS];
+    for connections in [1, 16, 64] {
+        let found = compare(&sides, Scenario::ToolCall, connections, options, report)?;
+        let what = format!("tools/call with a bearer check, {connections} connections");
+        let rates = |side: usize| (found[0].rate, found[side].rate);
+        let beside = "rmcp in JSON, nobody checked";
+        report.aim(Aim::times(&what, beside, rates(1), 0.8));
+        report.note(&what, "rmcp with sessions, nobody checked", rates(2));
+    }
+    Ok(())
+}
+
+/// Each round directly, then through Keystead, one call after the other.
+fn upstreams(options: &Options, report: &mut Report) -> Result<(), Fault> {
+    let behind = bench::runtime()?.block_on(Behind::start(&options.places))?;
+    let (keystead, deployment) = (&behind.keystead, Some(&behind.deployment));
+    let of = |scenario| Bench::of(keystead, deployment, scenario, 1, None);
+    let (mut http, mut stdio) = (of(Scenario::UpstreamHttp)?, of(Scenario::UpstreamStdio)?);
+    let mut direct = Bench::of_rmcp(&behind.counter, Peer::RmcpJson, 1)?;
+    let mut pipe = Pipe::start()?;
+    let mut outcomes = [const { Vec::new() }; 4];
+    for _ in 0..options.rounds {
+        outcomes[0].push(direct.round(&behind.counter, options.plan)?);
+        outcomes[1].push(http.round(keystead, options.plan)?);
+        outcomes[2].push(pipe.round(options.plan)?);
+        outcomes[3].push(stdio.round(keystead, options.plan)?);
+    }
+    for (place, scenario) in [(0, Scenario::UpstreamHttp), (2, Scenario::UpstreamStdio)] {
+        let (directly, through) = (&outcomes[place], &outcomes[place + 1]);
+        report.series(scenario.name(), "directly", 1, directly);
+        report.series(scenario.name(), "through keystead", 1, through);
+        let middle = |outcomes: &[Outcome]| millis(median(outcomes).p50);
+        let (directly, through) = (middle(directly), middle(through));
+        let what = format!("a call of an upstream, {}: added at p50", scenario.name());
+        let beside = format!("{through:.3} ms, and {directly:.3} ms directly");
+        let aim = Aim::at_most(&what, &beside, through - directly, 0.3, "ms");
+        report.aim(aim);
+    }
+    drop(pipe);
+    behind.stop()
 }
 
 fn code(options: &Options, report: &mut Report) -> Result<(), Fault> {

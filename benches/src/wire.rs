@@ -10,6 +10,8 @@ use tokio::{
 
 /// Headers that an answer may have.
 const HEADERS_MAX: usize = 32;
+/// How a body in chunks ends.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// What is read at once.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -21,6 +23,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
     pub(crate) location: Option<&'a str>,
     pub(crate) cookies: Vec<&'a str>,
+    /// Of the MCP protocol, in its older revisions.
+    pub(crate) session: Option<&'a str>,
     pub(crate) body: &'a str,
 }
 
@@ -80,6 +84,7 @@ struct Head {
     status: u16,
     location: Option<Range<usize>>,
     cookies: Vec<Range<usize>>,
+    session: Option<Range<usize>>,
     body: Range<usize>,
 }
 
@@ -97,7 +102,8 @@ impl Head {
         };
         let status = response.code.ok_or("expected a status, found none")?;
         let mut length = (status == 204).then_some(0);
-        let (mut location, mut cookies) = (None, Vec::new());
+        let (mut location, mut cookies, mut session) = (None, Vec::new(), None);
+        let mut is_chunked = false;
         for header in &*response.headers {
             if header.name.eq_ignore_ascii_case("content-length") {
                 length = Some(str::from_utf8(header.value)?.parse()?);
@@ -105,13 +111,25 @@ impl Head {
                 location = Some(place(header.value));
             } else if header.name.eq_ignore_ascii_case("set-cookie") {
                 cookies.push(place(header.value));
+            } else if header.name.eq_ignore_ascii_case("mcp-session-id") {
+                session = Some(place(header.value));
+            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
+                is_chunked = true;
             }
+        }
+        if is_chunked {
+            // Its chunks are taken as they are: what has to be in a body is in one of them.
+            if !buffer.ends_with(LAST_CHUNK) {
+                return Ok(None);
+            }
+            length = Some(buffer.len() - head_len);
         }
         let length: usize = length.ok_or("expected an answer with Content-Length, found none")?;
         Ok(Some(Self {
             status,
             location,
             cookies,
+            session,
             body: head_len..head_len + length,
         }))
     }
@@ -126,6 +144,7 @@ impl Head {
                 .into_iter()
                 .map(text)
                 .collect::<Result<_, _>>()?,
+            session: self.session.map(text).transpose()?,
             body: text(self.body)?,
         })
     }
@@ -147,6 +166,16 @@ impl Writer {
     /// A request with a form.
     pub(crate) fn form(&self, path: &str, headers: &str, body: &str) -> Vec<u8> {
         self.post(path, "application/x-www-form-urlencoded", headers, body)
+    }
+
+    /// A message of the MCP protocol.
+    pub(crate) fn mcp(&self, path: &str, headers: &str, body: &str) -> Vec<u8> {
+        let (host, length) = (&self.host, body.len());
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json, text/event-stream\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        )
+        .into_bytes()
     }
 
     /// A request with that body.

@@ -114,6 +114,19 @@ pub enum Command {
     },
     /// Make another pair of keys for web push.
     VapidRegenerate,
+    /// Tell a user something.
+    Notify {
+        /// The user's name.
+        user: String,
+        /// One line of text.
+        title: String,
+        /// Text in a small part of Markdown.
+        body: String,
+        /// Where there is more.
+        link: Option<String>,
+        /// How soon they should know; none for the usual.
+        urgency: Option<String>,
+    },
     /// Hand over a backup: after the answer, on the same connection.
     Backup,
     /// Look through the whole store.
@@ -125,6 +138,8 @@ pub enum Command {
         /// The set of tools; none for the first that is on.
         toolset: Option<String>,
     },
+    /// Say where browsers and clients reach the server.
+    PublicUrl,
     /// Check the chain of the audit log.
     AuditVerify,
     /// Search the audit log.
@@ -206,10 +221,14 @@ pub enum Reply {
         /// Browsers that were forgotten.
         subscriptions_removed: usize,
     },
+    /// What became of what a user was to be told.
+    Notified(NotifiedRow),
     /// A backup follows.
     Backup,
     /// The connection speaks MCP from here on.
     Mcp,
+    /// Where browsers and clients reach the server.
+    PublicUrl(String),
     /// What is in the store, and what is wrong with it.
     Checked(CheckRow),
     /// The audit log holds together.
@@ -339,6 +358,18 @@ pub struct PinRow {
     /// When it was pinned; none for a copy that is in the binary.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned_at: Option<String>,
+}
+
+/// A notification as `notify` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifiedRow {
+    /// The notification; none if the user does not want such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The user's name.
+    pub user: String,
+    /// The browsers that it is on its way to.
+    pub pushes: usize,
 }
 
 /// What `check` found.

@@ -12,7 +12,6 @@ use std::{
 };
 
 use tokio::{
-    sync::Notify,
     task::{self, JoinError, JoinSet, spawn_blocking},
     time::sleep,
 };
@@ -80,9 +79,7 @@ pub(super) async fn prepare(web: &Web) -> Result<(), StartError> {
 
 /// Sends what is due, until it is aborted.
 pub(super) async fn deliver_for_ever(web: Arc<Web>, clock: Arc<dyn Clock>) {
-    let woken = Arc::new(Notify::new());
-    let bell = Arc::clone(&woken);
-    web.store.ring_for_pushes(move || bell.notify_one());
+    let woken = Arc::clone(&web.queued);
     let mut deliverer = Deliverer::new(web, clock);
     loop {
         let rest = deliverer.start_due();

@@ -10,7 +10,7 @@ use crate::{
             Answer, ClientRow, Command, Password, Refused, Reply, ResourceRow, ScopeRow, UserRow,
             UserState,
         },
-        data_file, directory, pins, upstreams,
+        data_file, directory, notify, pins, upstreams,
     },
     audit::{self, Act},
     config::Config,
@@ -29,14 +29,14 @@ use crate::{
             client_id::ClientId,
             resource::ResourceUri,
             resource_server::{ResourceServer, ServerIdentifier, ServerScope},
-            scope::{ScopeSet, find_definition},
+            scope::ScopeSet,
         },
         public_url::PublicUrl,
         timestamp::Timestamp,
         upstream::Upstream,
         user::{NewPassword, User, UserName},
     },
-    notifications::regenerate_vapid,
+    notifications::{self, Message, regenerate_vapid},
     oauth2provider::{
         apps::{self, AppError, FirstSecret},
         resources,
@@ -131,6 +131,8 @@ enum Prepared {
     UpstreamAdd(Box<Upstream>),
     /// Another pair of keys for web push.
     VapidRegenerate(Vec<u8>),
+    /// What a user is to be told.
+    Notify(UserName, Box<Message>),
     /// Nothing was slow.
     Other(Command),
 }
@@ -210,6 +212,16 @@ impl Prepared {
             Command::VapidRegenerate => {
                 Self::VapidRegenerate(VapidKey::generate().map_err(Refused::because)?)
             }
+            Command::Notify {
+                user,
+                title,
+                body,
+                link,
+                urgency,
+            } => {
+                let message = notify::message(title, body, link.as_deref(), urgency.as_deref())?;
+                Self::Notify(user_name(&user)?, Box::new(message))
+            }
             other => Self::Other(other),
         })
     }
@@ -223,15 +235,14 @@ impl Prepared {
         known: &Known,
     ) -> Answer {
         let by = Origin::local(now, Actor::Administrator);
-        self.execute(
-            tx,
-            Act {
-                now,
-                entropy,
-                by: &by,
-            },
-            known,
-        )
+        let act = Act {
+            now,
+            entropy,
+            by: &by,
+        };
+        let reply = self.execute(tx, act, known)?;
+        notifications::react(tx, act)?;
+        Ok(reply)
     }
 
     /// Does it, in the writer.
@@ -271,6 +282,7 @@ impl Prepared {
                     subscriptions_removed,
                 })
             }
+            Self::Notify(user, message) => notify::send(tx, act, &user, *message),
             Self::Other(command) => execute_quick(tx, act, known, command),
         }
     }
@@ -293,6 +305,11 @@ fn query(tx: &dyn Read, known: &Known, command: &Command) -> Result<Option<Reply
             Reply::Resources(servers.iter().map(resource_row).collect())
         }
         Command::UpstreamList => upstreams::list(tx, known)?,
+        Command::PublicUrl => {
+            let url = known.public_url.as_ref();
+            let url = url.ok_or_else(|| Refused::because("its public URL is not known"))?;
+            Reply::PublicUrl(url.to_string())
+        }
         Command::ClientPins => pins::list(tx)?,
         Command::AuditVerify => {
             let verified = audit::verify(tx).map_err(Refused::because)?;
@@ -433,21 +450,8 @@ fn parse_scope(text: &str) -> Result<ScopeSet, Refused> {
 
 /// A client may be given the scopes of this box, of its upstreams and of every resource server.
 fn check_scope(tx: &dyn Read, known: &Known, scope: Option<&ScopeSet>) -> Result<(), Refused> {
-    let Some(scope) = scope else { return Ok(()) };
-    let servers = resource_servers::list(tx)?;
-    let of_upstreams = upstreams::scopes(tx, known)?;
-    let is_known = |name: &str| {
-        let of_server = servers
-            .iter()
-            .any(|server| server.find_scope(name).is_some());
-        find_definition(name).is_some() || of_server || of_upstreams.iter().any(|s| s == name)
-    };
-    match scope.iter().find(|name| !is_known(name)) {
-        None => Ok(()),
-        Some(name) => Err(Refused::because(format!(
-            "scope: expected scopes of this box or of a resource server, found {name:?}"
-        ))),
-    }
+    apps::check_scope(tx, &known.upstreams, scope)
+        .map_err(|error| Refused::because(format!("scope: {error}")))
 }
 
 fn parse_server_scopes(names: &[String], words: &[String]) -> Result<Vec<ServerScope>, Refused> {

@@ -12,6 +12,7 @@ mod deliverer;
 mod execute;
 mod local;
 mod metrics;
+mod notify;
 mod outbound;
 mod pins;
 mod safekeeping;

@@ -15,8 +15,9 @@ use crate::{
     mcp::{self, MCP_BODY_BYTES_MAX},
     model::{
         oauth2::scope::{
-            APPS_READ, APPS_WRITE, AUDIT_READ, GRANTS_READ, GRANTS_WRITE, SESSIONS_READ,
-            SETTINGS_READ, SETTINGS_WRITE, USER_READ, WEBPUSH_WRITE,
+            APPS_READ, APPS_WRITE, AUDIT_READ, GRANTS_READ, GRANTS_WRITE, NOTIFICATIONS_READ,
+            NOTIFICATIONS_WRITE, SESSIONS_READ, SETTINGS_READ, SETTINGS_WRITE, USER_READ,
+            WEBPUSH_WRITE,
         },
         user::Role,
     },
@@ -213,10 +214,34 @@ pub static ROUTES: &[Route<Appliance>] = &[
         .body_bytes_max(WEBPUSH_BODY_BYTES_MAX),
     api!(POST "/api/v2/users/{user}/webpush/test", WEBPUSH_WRITE, Member, api::webpush::test)
         .body_bytes_max(WEBPUSH_BODY_BYTES_MAX),
+    api!(GET "/api/v2/notifications/inbox", NOTIFICATIONS_READ, Member, api::notifications::list),
+    api!(PUT "/api/v2/notifications/inbox/mark-all-as-read", NOTIFICATIONS_WRITE, Member, api::notifications::mark_all_as_read)
+        .body_bytes_max(API_BODY_BYTES_MAX),
+    api!(PUT "/api/v2/notifications/inbox/{id}/read-status", NOTIFICATIONS_WRITE, Member, api::notifications::set_read)
+        .body_bytes_max(API_BODY_BYTES_MAX),
+    api!(DELETE "/api/v2/notifications/inbox/{id}", NOTIFICATIONS_WRITE, Member, api::notifications::remove),
+    api!(GET "/api/v2/notifications/settings", NOTIFICATIONS_READ, Member, api::notifications::settings::get),
+    api!(PUT "/api/v2/notifications/settings", NOTIFICATIONS_WRITE, Member, api::notifications::settings::switch)
+        .body_bytes_max(API_BODY_BYTES_MAX),
+    api!(PUT "/api/v2/notifications/settings/muted/{client_id}", NOTIFICATIONS_WRITE, Member, api::notifications::settings::mute)
+        .body_bytes_max(API_BODY_BYTES_MAX),
+    api!(DELETE "/api/v2/notifications/settings/muted/{client_id}", NOTIFICATIONS_WRITE, Member, api::notifications::settings::unmute),
     api!(GET "/api/v2/experiments", USER_READ, Member, api::experiments::list),
     api!(GET "/api/v2/experiments/available", USER_READ, Member, api::experiments::available),
     api!(GET "/api/v2/audit", AUDIT_READ, Owner, api::audit::search),
     api!(GET "/api/v2/auth/scopes", USER_READ, Member, api::scopes::list),
+    Route::new(
+        ::http::Method::POST,
+        "/api/v2/notifications/custom",
+        Access::ApiOrClient(Needs {
+            scope: NOTIFICATIONS_WRITE,
+            role: Role::Member,
+        }),
+        |app: Arc<Appliance>, request, caller| {
+            Box::pin(api::notifications::custom::post(Arc::clone(&app.web), request, caller))
+        },
+    )
+    .body_bytes_max(API_BODY_BYTES_MAX),
     web!(GET "/api/v2/buildinfo", Anyone, api::buildinfo::get),
     api!(DELETE "/oauth2/tokens", GRANTS_WRITE, Member, api::grants::remove_of_client),
     web!(GET "/healthz", Anyone, health::healthz),
@@ -255,7 +280,7 @@ async fn mcp(app: Arc<Appliance>, request: Request, caller: Caller, path: &str) 
             }
         }
         // The route asks for a bearer; if none was checked, nothing is done.
-        Caller::Anyone | Caller::Visitor(_) | Caller::Api(_) => {
+        Caller::Anyone | Caller::Visitor(_) | Caller::Api(_) | Caller::Client(_) => {
             refused(StatusCode::UNAUTHORIZED, "no credential")
         }
     }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, task::spawn_blocking};
+use tokio::{net::TcpListener, sync::Notify, task::spawn_blocking};
 
 use crate::{
     accounts::{AccountError, claim},
@@ -39,7 +39,7 @@ use crate::{
         server::{self, PeerFilter},
         tls::{CertificateError, Certificates},
     },
-    mcp::{Mcp, UnknownTool, upstreams::Upstreams},
+    mcp::{Mcp, UnknownTool, tools::Allowance, upstreams::Upstreams},
     model::{credential::Credential, public_url::PublicUrl, timestamp::Timestamp},
     oauth2provider::Provider,
     runtime::{
@@ -49,10 +49,15 @@ use crate::{
         logs::{self, LogsError},
         signals::{self, Reload, Stop},
     },
-    store::{Store, StoreError, meta},
+    store::{Store, StoreError, meta, notifications, pushes},
     web::{
-        self, Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
-        push::Vouchers, throttle::Throttle,
+        self, Web,
+        health::Probe,
+        oauth2::metadata::RenderedDocuments,
+        passwords::PasswordDesk,
+        push::Vouchers,
+        throttle::{Endpoint, Subject, Throttle},
+        watchers::Watchers,
     },
 };
 
@@ -411,18 +416,13 @@ pub(super) fn build(
         Arc::clone(&provider),
         ways.upstreams,
     ));
-    let mcp = Mcp::new(
-        Arc::clone(store),
-        Arc::clone(&provider),
-        experiments.clone(),
-        config.mcp_off.clone(),
-        Arc::clone(&upstreams),
-    )?;
+    let (watchers, queued) = (Watchers::default(), Arc::new(Notify::new()));
     let contact = config.webpush_contact.clone();
     let web = Arc::new(Web {
         store: Arc::clone(store),
         vouchers: Vouchers::new(contact, &provider.public_url),
-        provider,
+        queued: Arc::clone(&queued),
+        provider: Arc::clone(&provider),
         entropy: Arc::clone(entropy),
         throttle: if config.rate_limit.is_on() {
             Throttle::on(&**entropy)
@@ -434,7 +434,9 @@ pub(super) fn build(
         outbound: ways.outbound,
         probe: Probe::default(),
         rendered: RenderedDocuments::default(),
-        experiments,
+        experiments: experiments.clone(),
+        watchers: watchers.clone(),
+        clock: Arc::clone(clock),
         metrics_token: config
             .metrics
             .token_file
@@ -443,6 +445,17 @@ pub(super) fn build(
             .transpose()?,
         figures: web::figures::Figures::default(),
     });
+    notifications::listen(store, move |entries| watchers.tell(entries));
+    pushes::listen(store, move || queued.notify_one());
+    let mcp = Mcp::new(
+        Arc::clone(store),
+        provider,
+        Arc::clone(entropy),
+        allowance(&web),
+        experiments,
+        config.mcp_off.clone(),
+        Arc::clone(&upstreams),
+    )?;
     Ok(Arc::new(Appliance {
         http: Arc::new(Figures::new(ROUTES.len())),
         started_at: clock.now(),
@@ -453,6 +466,16 @@ pub(super) fn build(
         clock: Arc::clone(clock),
         trusted_proxies: config.network.trusted_proxies.clone(),
     }))
+}
+
+/// One allowance of notifications, whichever way a sender sends them.
+fn allowance(web: &Arc<Web>) -> Allowance {
+    let web = Arc::clone(web);
+    Arc::new(move |now, sender, reader| {
+        let subject = Subject::Sender(sender, reader);
+        let taken = web.throttle.check(now, Endpoint::Notification, subject);
+        taken.map_err(|wait| wait.seconds)
+    })
 }
 
 fn warn_of_what_is_off(config: &Config) {

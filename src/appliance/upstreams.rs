@@ -8,7 +8,7 @@ use crate::{
     audit::Act,
     model::upstream::{AddedUpstream, Reach, Upstream},
     oauth2provider::{upstream_path, upstreams},
-    store::{self, Read, StoreError, WriteTx},
+    store::{self, Read, WriteTx},
 };
 
 /// Adds one.
@@ -54,14 +54,6 @@ pub(super) fn list(tx: &dyn Read, known: &Known) -> Result<Reply, Refused> {
     let mut rows: Vec<UpstreamRow> = configured.collect();
     rows.extend(store::upstreams::list(tx)?.iter().map(added_row));
     Ok(Reply::Upstreams(rows))
-}
-
-/// The names of the scopes of every one.
-pub(super) fn scopes(tx: &dyn Read, known: &Known) -> Result<Vec<String>, StoreError> {
-    let added = store::upstreams::list(tx)?;
-    let added = added.iter().map(|added| &added.upstream);
-    let every = known.upstreams.iter().chain(added);
-    Ok(every.flat_map(scope_names).collect())
 }
 
 fn scope_names(upstream: &Upstream) -> impl Iterator<Item = String> + use<> {

@@ -1,9 +1,7 @@
 //! `keystead backup`.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions, TryLockError},
     io,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -11,7 +9,7 @@ use clap::Args;
 
 use crate::{
     appliance,
-    cli::{console::Console, failure::Failure, rows::text_of},
+    cli::{console::Console, failure::Failure, rows::text_of, unnamed::Unnamed},
     config::Config,
 };
 
@@ -52,8 +50,8 @@ impl Backup {
                 return Err(Failure::FileExists(self.file));
             }
             let mut begun =
-                Unnamed::begin(&self.file).map_err(|cause| failed(&self.file, cause))?;
-            let made = appliance::back_up(config, &mut begun.file)?;
+                Unnamed::begin(&self.file, MODE).map_err(|cause| failed(&self.file, cause))?;
+            let made = appliance::back_up(config, begun.file())?;
             begun.name().map_err(|cause| failed(&self.file, cause))?;
             made
         };
@@ -70,71 +68,5 @@ fn failed(path: &Path, cause: io::Error) -> Failure {
     Failure::File {
         path: path.to_owned(),
         cause,
-    }
-}
-
-/// A file that has another name until it is whole, and goes if it never is.
-struct Unnamed {
-    file: File,
-    name: PathBuf,
-    unfinished: PathBuf,
-    is_named: bool,
-}
-
-impl Unnamed {
-    fn begin(name: &Path) -> io::Result<Self> {
-        let mut unfinished = name.as_os_str().to_owned();
-        unfinished.push(".unfinished");
-        let unfinished = PathBuf::from(unfinished);
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(MODE)
-            .open(&unfinished)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::other("another backup is being written there"));
-            }
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        // Neither what somebody else has put there nor what another process has named meanwhile.
-        let (there, ours) = (fs::symlink_metadata(&unfinished)?, file.metadata()?);
-        if (there.dev(), there.ino()) != (ours.dev(), ours.ino()) || !ours.is_file() {
-            return Err(io::Error::other(format!(
-                "something else is at {}",
-                unfinished.display()
-            )));
-        }
-        file.set_permissions(Permissions::from_mode(MODE))?;
-        file.set_len(0)?;
-        Ok(Self {
-            file,
-            name: name.to_owned(),
-            unfinished,
-            is_named: false,
-        })
-    }
-
-    /// Gives it its name, for good.
-    fn name(mut self) -> io::Result<()> {
-        self.file.sync_all()?;
-        fs::rename(&self.unfinished, &self.name)?;
-        self.is_named = true;
-        let directory = match self.name.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        File::open(directory)?.sync_all()
-    }
-}
-
-impl Drop for Unnamed {
-    fn drop(&mut self) {
-        if !self.is_named {
-            // The next backup of that name makes use of what cannot be removed.
-            drop(fs::remove_file(&self.unfinished));
-        }
     }
 }

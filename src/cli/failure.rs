@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     appliance::{SafekeepingError, StartError, administration::Refused, socket::CallError},
-    cli::password::PasswordError,
+    cli::{connect::ConnectError, password::PasswordError},
     config::ConfigError,
     runtime::child::ConfineError,
 };
@@ -42,6 +42,8 @@ pub(super) enum Failure {
     FileExists(PathBuf),
     #[error("cannot write {}: {cause}", path.display())]
     File { path: PathBuf, cause: io::Error },
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     #[error(
         "no server runs on {}: start it with `keystead serve`, as this command only passes on",
         .0.parent().unwrap_or(.0).display()
@@ -71,6 +73,11 @@ impl Failure {
             | Self::Config(_)
             | Self::Start(StartError::Unservable(_) | StartError::UnknownTool(_))
             | Self::Password(PasswordError::NoTerminal)
+            | Self::Connect(
+                ConnectError::UserWithoutStdio
+                | ConnectError::NoProject(_)
+                | ConnectError::NoUrl(_),
+            )
             | Self::NeedsYes => WRONG_USE,
             Self::Start(_)
             | Self::Call(_)
@@ -81,6 +88,7 @@ impl Failure {
             | Self::Safekeeping(_)
             | Self::FileExists(_)
             | Self::File { .. }
+            | Self::Connect(_)
             | Self::NoServer(_)
             | Self::Disconnected
             | Self::NotWhole(_)

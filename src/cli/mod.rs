@@ -4,14 +4,17 @@ mod audit;
 mod backup;
 mod check;
 mod client;
+mod connect;
 mod console;
 mod failure;
 mod mcp;
+mod notify;
 mod password;
 mod resource;
 mod restore;
 mod rows;
 mod serve;
+mod unnamed;
 mod upstream;
 mod upstream_exec;
 mod user;
@@ -32,10 +35,10 @@ use crate::{
         socket::{self, CallError},
     },
     cli::{
-        audit::AuditCommand, backup::Backup, check::Check, client::ClientCommand, console::Console,
-        failure::Failure, mcp::Mcp, resource::ResourceCommand, restore::Restore, serve::Serve,
-        upstream::UpstreamCommand, upstream_exec::UpstreamExec, user::UserCommand,
-        vapid::VapidCommand,
+        audit::AuditCommand, backup::Backup, check::Check, client::ClientCommand, connect::Connect,
+        console::Console, failure::Failure, mcp::Mcp, notify::Notify, resource::ResourceCommand,
+        restore::Restore, serve::Serve, upstream::UpstreamCommand, upstream_exec::UpstreamExec,
+        user::UserCommand, vapid::VapidCommand,
     },
     config::{
         Config,
@@ -57,6 +60,8 @@ Examples:
   keystead user add ada --owner
   keystead client add dashboard --redirect-uri https://dash.lan/callback
   keystead upstream add files -- npx -y @modelcontextprotocol/server-filesystem /srv/files
+  keystead connect claude-code
+  keystead notify ada --title 'Backup done'
   keystead backup box.backup
 
 Exit codes: 0 done, 1 failed, 2 wrong use or configuration."
@@ -115,7 +120,9 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Vapid(VapidCommand),
+    Connect(Connect),
     Mcp(Mcp),
+    Notify(Notify),
     Backup(Backup),
     Restore(Restore),
     Check(Check),
@@ -171,7 +178,9 @@ fn execute(
         Chosen::UpstreamExec(command) => match command.execute()? {},
         Chosen::Audit(command) => command.execute(&load(common)?, console),
         Chosen::Vapid(command) => command.execute(&load(common)?, console),
+        Chosen::Connect(connect) => connect.execute(&load(common)?, environment, console),
         Chosen::Mcp(mcp) => mcp.execute(&load(common)?, console),
+        Chosen::Notify(notify) => notify.execute(&load(common)?, console),
         Chosen::Backup(backup) => backup.execute(&load(common)?, console),
         Chosen::Restore(restore) => restore.execute(&load(common)?, console),
         Chosen::Check(check) => check.execute(&load(common)?, console),

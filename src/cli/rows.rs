@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use crate::{
     appliance::administration::{
-        CheckRow, ClientRow, PageState, PinRow, Reply, ResourceRow, TableRow, UpstreamRow, UserRow,
-        UserState,
+        CheckRow, ClientRow, NotifiedRow, PageState, PinRow, Reply, ResourceRow, TableRow,
+        UpstreamRow, UserRow, UserState,
     },
     audit::AuditRow,
     cli::{console::Console, failure::Failure},
@@ -53,6 +53,12 @@ impl RowFlags {
             | Reply::ResourceCreated { .. } => {
                 console.note("Keep the secret now: it is not shown again.")
             }
+            Reply::Notified(NotifiedRow { id: None, user, .. }) => {
+                let user = text_of(user);
+                console.note(&format!(
+                    "{user} does not want to be told; nothing was kept."
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -67,6 +73,8 @@ fn json(reply: &Reply) -> Result<String, Failure> {
         | Reply::Upstreams(_)
         | Reply::Pins(_) => serde_json::to_string(reply),
         Reply::Upstream(upstream) => serde_json::to_string(upstream),
+        Reply::PublicUrl(url) => serde_json::to_string(url),
+        Reply::Notified(notified) => serde_json::to_string(notified),
         Reply::ResourceCreated {
             resource,
             client_secret,
@@ -128,7 +136,9 @@ fn text(reply: &Reply) -> String {
             client,
             client_secret,
         } => client_list(client, client_secret.as_deref()),
+        Reply::Notified(notified) => notified_table(notified),
         Reply::Upstreams(upstreams) => upstream_table(upstreams),
+        Reply::PublicUrl(url) => format!("{url}\n"),
         Reply::Upstream(upstream) => upstream_table(std::slice::from_ref(upstream)),
         Reply::Resources(resources) => resource_table(resources),
         Reply::ResourceCreated {
@@ -233,6 +243,14 @@ fn size_table(tables: &[TableRow]) -> String {
             ]
         }),
     )
+}
+
+fn notified_table(notified: &NotifiedRow) -> String {
+    let header = ["USER", "NOTIFICATION", "DEVICES"];
+    let id = notified.id.as_deref().unwrap_or(NOTHING);
+    let pushes = notified.pushes.to_string();
+    let row = [notified.user.as_str(), id, &pushes].map(text_of);
+    table(header.map(str::to_owned), [row].into_iter())
 }
 
 fn client_table(clients: &[ClientRow]) -> String {

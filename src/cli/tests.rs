@@ -15,8 +15,8 @@ use super::{Arguments, console::Console, execute, failure::Failure};
 use crate::{
     appliance::{
         administration::{
-            Answer, CheckRow, ClientRow, Command, PageState, Password, PinRow, Refused, Reply,
-            ResourceRow, ScopeRow, TableRow, UpstreamRow, UserRow, UserState,
+            Answer, CheckRow, ClientRow, Command, NotifiedRow, PageState, Password, PinRow,
+            Refused, Reply, ResourceRow, ScopeRow, TableRow, UpstreamRow, UserRow, UserState,
         },
         socket::{self, Listener},
     },
@@ -192,6 +192,14 @@ fn pin(pinned_at: Option<&str>) -> PinRow {
     }
 }
 
+fn notified(id: Option<&str>) -> NotifiedRow {
+    NotifiedRow {
+        id: id.map(str::to_owned),
+        user: "ada".to_owned(),
+        pushes: id.map_or(0, |_| 2),
+    }
+}
+
 fn checked(faults: &[&str]) -> CheckRow {
     CheckRow {
         pages: PageState::NotChecked,
@@ -223,9 +231,11 @@ fn help_is_short_and_complete() {
         "client pin",
         "upstream",
         "upstream add",
+        "connect",
         "mcp",
         "vapid",
         "vapid regenerate",
+        "notify",
         "backup",
         "restore",
         "check",
@@ -256,6 +266,8 @@ fn wrong_use_is_exit_code_2() {
         &["user", "passwd", "ada"],
         &["user", "remove", "ada"],
         &["vapid", "regenerate"],
+        &["notify", "ada"],
+        &["notify", "ada", "--title", "x", "--urgency", "now"],
     ] {
         let done = server.keystead(words);
         assert_eq!(done.exit_code(), 2, "{words:?}: {}", done.words());
@@ -296,6 +308,37 @@ fn each_command_asks_for_what_it_says() {
         (
             &["user", "remove", "ada", "--yes"],
             Command::UserRemove { name: name() },
+        ),
+        (
+            &["notify", "ada", "--title", "Hello"],
+            Command::Notify {
+                user: name(),
+                title: "Hello".to_owned(),
+                body: String::new(),
+                link: None,
+                urgency: None,
+            },
+        ),
+        (
+            &[
+                "notify",
+                "--title",
+                "Disk failing",
+                "--body",
+                "**sda**",
+                "ada",
+                "--link",
+                "/inbox",
+                "--urgency",
+                "high",
+            ],
+            Command::Notify {
+                user: name(),
+                title: "Disk failing".to_owned(),
+                body: "**sda**".to_owned(),
+                link: Some("/inbox".to_owned()),
+                urgency: Some("high".to_owned()),
+            },
         ),
         (&["client", "list"], Command::ClientList),
         (&["client", "pins"], Command::ClientPins),
@@ -548,6 +591,7 @@ fn rows_are_text_for_a_person_and_json_for_a_program() {
         client: dash(),
         client_secret: Some("ks_cs_1".to_owned()),
     };
+    let notify = ["notify", "ada", "--title", "Hello"];
     for (name, words, reply) in [
         (
             "users",
@@ -588,6 +632,8 @@ fn rows_are_text_for_a_person_and_json_for_a_program() {
             Reply::Upstream(behind(Some("2026-01-01T00:00:00Z"))),
         ),
         ("check", &["check"], Reply::Checked(checked(&[]))),
+        ("notified", &notify, Reply::Notified(notified(Some("n1")))),
+        ("not_notified", &notify, Reply::Notified(notified(None))),
     ] {
         let server = Server::answering(Ok(reply));
         let text = server.keystead(words);
@@ -738,6 +784,46 @@ fn half_a_backup_is_none() {
     );
     let left = std::fs::read_dir(dir.path()).expect("a directory");
     assert_eq!(left.count(), 1, "only the socket is there");
+}
+
+#[test]
+fn a_user_is_told_while_no_server_runs() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().to_str().expect("a UTF-8 path");
+    let notify = |words: &[&str]| keystead_on(dir.path(), &[&["notify"], words].concat());
+    let nobody = notify(&["ada", "--title", "Hello"]);
+    assert_eq!(nobody.exit_code(), 1, "{}", nobody.words());
+    let add = ["user", "add", "ada", "--password-stdin", "--data", data];
+    let added = keystead_with(&add, b"correct horse battery\n", None);
+    assert_eq!(added.exit_code(), 0, "{}", added.words());
+    let told = notify(&["ada", "--title", "Hello", "--link", "/inbox", "--json"]);
+    assert_eq!(told.exit_code(), 0, "{}", told.words());
+    let row: serde_json::Value = serde_json::from_str(&told.output).expect("JSON");
+    assert_eq!((&row["user"], &row["pushes"]), (&"ada".into(), &0.into()));
+    assert!(row["id"].is_string(), "{row}");
+    let (title, body) = ("x".repeat(201), "x".repeat(4_001));
+    for (words, said) in [
+        (&["--title", " "][..], "title: expected 1 to 200 characters"),
+        (&["--title", &title], "title: expected 1 to 200 characters"),
+        (
+            &["--title", "x", "--body", &body],
+            "body: expected at most 4000",
+        ),
+        (
+            &["--title", "x", "--link", "http://nas.lan/"],
+            "link: expected a path",
+        ),
+    ] {
+        let refused = notify(&[&["ada"], words].concat());
+        assert_eq!(refused.exit_code(), 1, "{words:?}");
+        assert!(refused.words().contains(said), "{}", refused.words());
+    }
+    let checked = keystead_on(dir.path(), &["check"]);
+    assert!(
+        checked.output.contains("It is whole."),
+        "{}",
+        checked.words()
+    );
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub struct Lifetimes {
     pub unapproved_client_ttl: Duration,
     /// An entry of the audit log.
     pub audit_kept: Duration,
+    /// A notification.
+    pub notifications_kept: Duration,
 }
 
 impl Lifetimes {
@@ -59,6 +61,7 @@ impl Lifetimes {
             claim_ttl: get(&setting::CLAIM_TTL)?,
             unapproved_client_ttl: get(&setting::CLIENT_UNAPPROVED_TTL)?,
             audit_kept: get(&setting::AUDIT_KEPT)?,
+            notifications_kept: get(&setting::NOTIFICATIONS_KEPT)?,
         })
     }
 }

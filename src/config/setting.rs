@@ -137,6 +137,7 @@ pub static SETTINGS: &[&Setting] = &[
     &CLAIM_TTL,
     &CLIENT_UNAPPROVED_TTL,
     &AUDIT_KEPT,
+    &NOTIFICATIONS_KEPT,
 ];
 
 /// The configuration file itself.
@@ -447,6 +448,14 @@ pub static AUDIT_KEPT: Setting = lifetime(
     (DAY, TEN_YEARS),
     "365d",
     "How long an entry of the audit log is kept",
+);
+
+/// How long a notification is kept.
+pub static NOTIFICATIONS_KEPT: Setting = lifetime(
+    "notifications.kept",
+    (DAY, TEN_YEARS),
+    "90d",
+    "How long a notification is kept",
 );
 
 const fn lifetime(

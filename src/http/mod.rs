@@ -20,7 +20,7 @@ mod body;
 mod ca;
 mod connection;
 mod cors;
-mod guard;
+pub(crate) mod guard;
 mod log_line;
 mod pem;
 mod refusal;

@@ -1,7 +1,7 @@
 //! What is said to the protocol library: who we are, which tools the caller may see, and what a
 //! call of one gives.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, pin::pin, sync::Arc, time::Duration};
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -16,10 +16,13 @@ use rmcp::{
     service::RequestContext,
 };
 use serde_json::Value;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
-    http::request::{Head, RequestId},
+    http::{
+        guard::{Panicked, caught_in},
+        request::{Head, RequestId},
+    },
     mcp::{
         ARGUMENTS_DEPTH_MAX,
         catalogue::{Catalogue, Offer, Unknowable},
@@ -40,7 +43,7 @@ use crate::{
 /// our version.
 pub(super) const TOOLS_TTL_MS: u64 = 60_000;
 
-/// What becomes of a call over a stream that ends before it.
+/// What becomes of a call whose answer nobody waits for.
 const GIVEN_UP: &str = "the call was given up: it was cancelled, or the server is stopping";
 
 /// What a model reads before it uses any tool.
@@ -222,21 +225,20 @@ enum Failure {
         .0.as_secs()
     )]
     TooSlow(Duration),
-    #[error("{0}")]
-    Panicked(tokio::task::JoinError),
+    #[error("it panicked, and the line before this one says where")]
+    Panicked,
 }
 
-/// Runs `offer` in a task of its own, so that a panic ends there, and ends the task when nobody
-/// waits for it any more. A write that has reached the store is finished by the store all the same.
+/// Runs `offer`. A panic in it ends here, and whoever waits no more ends it. A write that has
+/// reached the store is finished by the store all the same.
 async fn run(offer: &Offer, call: Call, arguments: JsonObject) -> Result<CallToolResult, Failure> {
-    let mut task = JoinSet::new();
-    task.spawn(offer.run(call, arguments));
+    // To begin it can panic as well, before there is anything to await.
+    let running = pin!(async { offer.run(call, arguments).await });
     let limit = offer.call_timeout();
-    match timeout(limit, task.join_next()).await {
+    match timeout(limit, caught_in(running)).await {
         Err(_) => Err(Failure::TooSlow(limit)),
-        Ok(None) => unreachable!("a task was spawned"),
-        Ok(Some(Err(error))) => Err(Failure::Panicked(error)),
-        Ok(Some(Ok(outcome))) => Ok(outcome?),
+        Ok(Err(Panicked)) => Err(Failure::Panicked),
+        Ok(Ok(outcome)) => Ok(outcome?),
     }
 }
 
@@ -249,11 +251,12 @@ impl Failure {
     const fn outcome(&self) -> Outcome {
         match self {
             Self::TooSlow(_) => Outcome::Timeout,
-            Self::Panicked(_) => Outcome::Fault,
+            Self::Panicked => Outcome::Fault,
             Self::Tool(error) => match error {
                 ToolError::Arguments(_) | ToolError::NotFound(_) => Outcome::Error,
                 ToolError::TooLong { .. } => Outcome::TooLarge,
                 ToolError::Upstream(error) => error.outcome(),
+                ToolError::Later(_) => Outcome::Refused,
                 ToolError::Store(error) if error.is_busy() => Outcome::Refused,
                 ToolError::Store(_) => Outcome::Fault,
             },
@@ -265,7 +268,7 @@ impl Failure {
     fn into_result(self, offer: &Offer, request: RequestId) -> Result<CallToolResult, ErrorData> {
         let error = match self {
             Self::Tool(ToolError::Store(error)) if !error.is_busy() => error.to_string(),
-            Self::Panicked(error) => error.to_string(),
+            Self::Panicked => self.to_string(),
             Self::Tool(_) | Self::TooSlow(_) => return Ok(failed(self.to_string())),
         };
         tracing::error!(tool = offer.name(), %request, error, "a tool failed");
@@ -342,7 +345,7 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = caller_of(&context)?;
         let arguments = request.arguments.unwrap_or_default();
-        // Over HTTP a hang-up gives up the future itself; a stream says it with a message.
+        // The library says that nobody waits for the answer any more, and leaves the rest to us.
         let call = self.call(&caller, &request.name, arguments);
         tokio::select! {
             result = call => Ok(result?.into()),

@@ -39,6 +39,7 @@ use rmcp::transport::streamable_http_server::{
 
 use crate::{
     config::McpOff,
+    crypto::entropy::Entropy,
     experiments::Experiments,
     http::{request::Request, response::Response},
     mcp::{
@@ -46,7 +47,7 @@ use crate::{
         figures::Figures,
         front::Refusal,
         handler::Caller,
-        tools::{Desk, TOOLS, Tool},
+        tools::{Allowance, Desk, TOOLS, Tool},
         upstreams::Upstreams,
     },
     model::{public_url::PublicUrl, upstream::UpstreamName},
@@ -113,6 +114,8 @@ impl Mcp {
     pub fn new(
         store: Arc<Store>,
         provider: Arc<Provider>,
+        entropy: Arc<dyn Entropy>,
+        allowance: Allowance,
         experiments: Experiments,
         off: McpOff,
         upstreams: Arc<Upstreams>,
@@ -120,6 +123,8 @@ impl Mcp {
         let desk = Desk {
             store,
             provider,
+            entropy,
+            allowance,
             experiments: Arc::new(experiments),
             off: Arc::new(off),
         };

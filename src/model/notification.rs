@@ -173,6 +173,16 @@ pub struct Button {
     pub url: Link,
 }
 
+impl Button {
+    /// A button that leads to `url` and says no more.
+    pub fn open(url: Link) -> Self {
+        Self {
+            label: "Open".to_owned(),
+            url,
+        }
+    }
+}
+
 /// Who tells the person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Sender {
@@ -182,6 +192,8 @@ pub enum Sender {
     Client(Id),
     /// Whoever administers the machine.
     Administrator,
+    /// Somebody of this box, in their browser.
+    Person(Id),
 }
 
 /// An entry of a person's inbox. It never changes; whether it was read stands beside it.

@@ -4,21 +4,27 @@
 //! finds the one in the file finds the other.
 
 mod inbox;
+mod owners;
+mod plain_text;
 mod push;
 mod react;
 mod send;
 mod settings;
+mod tasks;
 mod templates;
 
 pub use inbox::{Filter, PAGE_LEN, Page, ReadStatus, list};
+pub use owners::tell_owners;
+pub use plain_text::plain_text;
 pub use push::{
     ATTEMPTS_MAX, Endpoint, EndpointError, Outcome, PUSH_TTL, due, ensure_vapid, is_on,
     next_due_at, parts, postpone, regenerate_vapid, retry_after, settle, subscribe, subscription,
     switch_push, unsubscribe, vapid,
 };
 pub use react::react;
-pub use send::{Message, Refused, Told, message, send};
+pub use send::{Message, Refused, Told, hand_in, message, report, send};
 pub use settings::{MUTED_MAX, methods, mute, switch, unmute};
+pub use tasks::{Report, SUMMARY_LEN_MAX, Summary, SummaryError, TaskState, report_task};
 pub use templates::{TEMPLATES, TemplateRow, row};
 
 #[cfg(test)]

@@ -9,10 +9,12 @@ use crate::{
         audit::{Action, AuditEntry, Object},
         id::Id,
         notification::Template,
-        user::Role,
     },
-    notifications::send::{Message, Told, message, send},
-    store::{Read, StoreError, WriteTx, audit, clients, grants, sessions, users},
+    notifications::{
+        owners::owners,
+        send::{Message, message, report},
+    },
+    store::{Read, StoreError, WriteTx, audit, clients, grants, sessions},
 };
 
 /// Entries that one write makes at the most; what is behind them is told to nobody.
@@ -21,26 +23,18 @@ const ENTRIES_MAX: usize = 64;
 /// Whom an entry concerns, and what they are told.
 type News = Option<(Vec<Id>, Message)>;
 
-/// Tells whom it concerns what was written down after `number`, and says who they are.
+/// Tells whom it concerns what this closure has written down until now.
 ///
-/// A full queue of pushes does not undo what is reported: the inbox has it all the same. Whoever
-/// does not want to hear of it, and whoever may not sign in any more, is not among those told.
-pub fn react(tx: &mut WriteTx<'_>, act: Act<'_>, number: u64) -> Result<Vec<Id>, StoreError> {
-    let mut told = Vec::new();
-    if audit::head(tx)?.number == number {
-        return Ok(told);
-    }
-    for chained in audit::list_after(tx, number, ENTRIES_MAX)? {
-        let Some((readers, message)) = news(tx, &chained.entry)? else {
-            continue;
-        };
-        for reader in readers {
-            if let Ok(Told::Kept { .. }) = send(tx, act, reader, message.clone())? {
-                told.push(reader);
+/// A full queue of pushes does not undo what is reported, and the inbox has it all the same.
+pub fn react(tx: &mut WriteTx<'_>, act: Act<'_>) -> Result<(), StoreError> {
+    for chained in audit::list_written(tx, ENTRIES_MAX)? {
+        if let Some((readers, message)) = news(tx, &chained.entry)? {
+            for reader in readers {
+                report(tx, act, reader, message.clone())?;
             }
         }
     }
-    Ok(told)
+    Ok(())
 }
 
 fn news(tx: &dyn Read, entry: &AuditEntry) -> Result<News, StoreError> {
@@ -92,10 +86,8 @@ fn of_owners(tx: &dyn Read, entry: &AuditEntry, template: Template) -> Result<Ne
     let Some(client_id) = named(entry, "client_id") else {
         return Ok(None);
     };
-    let mut owners = users::list(tx)?;
-    owners.retain(|user| user.role == Role::Owner && user.disabled_at.is_none());
     let message = message(template, &client_name(tx, client_id)?, vec![client_id]);
-    Ok(Some((owners.iter().map(|user| user.id).collect(), message)))
+    Ok(Some((owners(tx)?, message)))
 }
 
 /// A browser is new if the person has signed in before, and from none that calls itself so.

@@ -5,8 +5,8 @@ use crate::{
     model::{
         id::Id,
         notification::{
-            ACTIONS_MAX, Button, CONTENT_LEN_MAX, LABEL_LEN_MAX, Notification, Sender, TARGETS_MAX,
-            TITLE_LEN_MAX, Template, Urgency,
+            ACTIONS_MAX, Button, CONTENT_LEN_MAX, LABEL_LEN_MAX, Methods, Notification, Sender,
+            TARGETS_MAX, TITLE_LEN_MAX, Template, Urgency,
         },
     },
     notifications::{push, settings, templates},
@@ -39,31 +39,31 @@ pub enum Refused {
     #[error("expected a user of this box who may sign in, found none")]
     NoUser,
     /// No title, or too long a one.
-    #[error("title: expected 1 to {TITLE_LEN_MAX} characters on one line, found {found}")]
+    #[error("expected 1 to {TITLE_LEN_MAX} characters on one line, found {found}")]
     Title {
         /// Its characters.
         found: usize,
     },
     /// Too long a content.
-    #[error("content: expected at most {CONTENT_LEN_MAX} characters, found {found}")]
+    #[error("expected at most {CONTENT_LEN_MAX} characters, found {found}")]
     Content {
         /// Its characters.
         found: usize,
     },
     /// Too many buttons.
-    #[error("actions: expected at most {ACTIONS_MAX}, found {found}")]
+    #[error("expected at most {ACTIONS_MAX}, found {found}")]
     Actions {
         /// How many.
         found: usize,
     },
     /// No label, or too long a one.
-    #[error("actions: expected a label of 1 to {LABEL_LEN_MAX} characters, found {found}")]
+    #[error("expected labels of 1 to {LABEL_LEN_MAX} characters on one line, found {found}")]
     Label {
         /// Its characters.
         found: usize,
     },
     /// It is about too many things.
-    #[error("targets: expected at most {TARGETS_MAX}, found {found}")]
+    #[error("expected at most {TARGETS_MAX}, found {found}")]
     Targets {
         /// How many.
         found: usize,
@@ -71,6 +71,19 @@ pub enum Refused {
     /// As many messages wait for push services as may.
     #[error("so many messages wait for push services that no other is taken: try again later")]
     QueueFull,
+}
+
+impl Refused {
+    /// The part of the message that does not fit, if it is one.
+    pub const fn field(self) -> Option<&'static str> {
+        match self {
+            Self::Title { .. } => Some("title"),
+            Self::Content { .. } => Some("content"),
+            Self::Actions { .. } | Self::Label { .. } => Some("actions"),
+            Self::Targets { .. } => Some("targets"),
+            Self::NoUser | Self::QueueFull => None,
+        }
+    }
 }
 
 /// What became of a message.
@@ -116,7 +129,7 @@ pub fn message(template: Template, about: &str, targets: Vec<Id>) -> Message {
 }
 
 /// `text` in Markdown that shows it and nothing else: a client chooses its own name.
-fn as_text(text: &str) -> String {
+pub(super) fn as_text(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         // CommonMark §2.4: any ASCII punctuation may be escaped.
@@ -135,6 +148,66 @@ pub fn send(
     user_id: Id,
     message: Message,
 ) -> Result<Result<Told, Refused>, StoreError> {
+    deliver(tx, act, user_id, message, Delivery::Refusable)
+}
+
+/// Tells `user_id` what Keystead itself reports; in the inbox at least, whatever the queue has.
+///
+/// Whom it cannot be told, such as a user who may not sign in, is not told: it has happened all the
+/// same.
+pub fn report(
+    tx: &mut WriteTx<'_>,
+    act: Act<'_>,
+    user_id: Id,
+    message: Message,
+) -> Result<(), StoreError> {
+    deliver(tx, act, user_id, message, Delivery::Reported).map(drop)
+}
+
+/// As [`send()`], for a sender that does not learn whether the person wants to hear it: what they
+/// do not want is answered as it would have been, and kept nowhere.
+pub fn hand_in(
+    tx: &mut WriteTx<'_>,
+    act: Act<'_>,
+    user_id: Id,
+    message: Message,
+) -> Result<Result<Notification, Refused>, StoreError> {
+    hand_in_as(tx, act, user_id, message, Delivery::Refusable)
+}
+
+pub(super) fn hand_in_as(
+    tx: &mut WriteTx<'_>,
+    act: Act<'_>,
+    user_id: Id,
+    message: Message,
+    delivery: Delivery,
+) -> Result<Result<Notification, Refused>, StoreError> {
+    let outcome = deliver(tx, act, user_id, message.clone(), delivery)?;
+    Ok(outcome.map(|told| match told {
+        Told::Kept { notification, .. } => *notification,
+        Told::Unwanted => entry(act, user_id, message),
+    }))
+}
+
+/// How a message gets to its reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// As they want; without room in the queue of pushes nothing is kept, and whoever sends it is
+    /// told.
+    Refusable,
+    /// As they want; without room in the queue of pushes the inbox has it.
+    Reported,
+    /// It stands in the inbox as if they had read it, and calls nobody.
+    Quiet,
+}
+
+fn deliver(
+    tx: &mut WriteTx<'_>,
+    act: Act<'_>,
+    user_id: Id,
+    message: Message,
+    delivery: Delivery,
+) -> Result<Result<Told, Refused>, StoreError> {
     if let Err(refused) = check(&message) {
         return Ok(Err(refused));
     }
@@ -144,7 +217,14 @@ pub fn send(
     }
     let settings = notifications::settings(tx, user_id)?;
     let is_muted = matches!(message.sender, Sender::Client(id) if settings.muted.contains(&id));
-    let methods = settings::methods(&settings, message.template);
+    let wanted = settings::methods(&settings, message.template);
+    let mut methods = match delivery {
+        Delivery::Refusable | Delivery::Reported => wanted,
+        Delivery::Quiet => Methods {
+            push: false,
+            ..wanted
+        },
+    };
     if is_muted || !(methods.inbox || methods.push) {
         return Ok(Ok(Told::Unwanted));
     }
@@ -155,14 +235,31 @@ pub fn send(
     };
     // Before anything is written: a refusal leaves nothing behind.
     if !push::has_room(tx, browsers.len())? {
-        if message.sender != Sender::Keystead {
+        if delivery != Delivery::Reported {
             return Ok(Err(Refused::QueueFull));
         }
-        // What has happened on this box can be told to nobody again, so the inbox has it at least.
+        // What has happened on this box can be told to nobody again, so the inbox has it at least,
+        // whatever else they want.
         tracing::warn!(%user_id, "the queue of pushes is full: a notification is in the inbox only");
+        methods.inbox = true;
         browsers.clear();
     }
-    let notification = Notification {
+    let notification = entry(act, user_id, message);
+    notifications::add(tx, &notification)?;
+    if !methods.inbox || delivery == Delivery::Quiet {
+        // A push is made from the entry when it is due, so there is one; it waits for nobody.
+        notifications::set_read(tx, user_id, notification.id, Some(act.now))?;
+    }
+    push::fan_out(tx, act, &notification, &browsers)?;
+    Ok(Ok(Told::Kept {
+        notification: Box::new(notification),
+        pushes: browsers.len(),
+    }))
+}
+
+/// What `message` is in the inbox of `user_id`.
+fn entry(act: Act<'_>, user_id: Id, message: Message) -> Notification {
+    Notification {
         id: Id::generate(act.now, act.entropy),
         user_id,
         template: message.template,
@@ -173,17 +270,7 @@ pub fn send(
         urgency: message.urgency,
         sender: message.sender,
         created_at: act.now,
-    };
-    notifications::add(tx, &notification)?;
-    if !methods.inbox {
-        // A push is made from the entry when it is due, so there is one; it waits for nobody.
-        notifications::set_read(tx, user_id, notification.id, Some(act.now))?;
     }
-    push::fan_out(tx, act, &notification, &browsers)?;
-    Ok(Ok(Told::Kept {
-        notification: Box::new(notification),
-        pushes: browsers.len(),
-    }))
 }
 
 fn check(message: &Message) -> Result<(), Refused> {
@@ -201,7 +288,7 @@ fn check(message: &Message) -> Result<(), Refused> {
     }
     for button in &message.actions {
         let found = button.label.trim().chars().count();
-        if found == 0 || found > LABEL_LEN_MAX {
+        if found == 0 || found > LABEL_LEN_MAX || button.label.contains(char::is_control) {
             return Err(Refused::Label { found });
         }
     }

@@ -12,7 +12,9 @@ use crate::{
     model::{
         audit::{Action, Actor, Change, Object, Origin},
         id::Id,
-        notification::{CONTENT_LEN_MAX, Methods, Sender, TITLE_LEN_MAX, Template, Urgency},
+        notification::{
+            CONTENT_LEN_MAX, Methods, Notification, Sender, TITLE_LEN_MAX, Template, Urgency,
+        },
         push::{PushKeys, QueuedPush},
         session::Session,
         timestamp::Timestamp,
@@ -22,7 +24,7 @@ use crate::{
     store::{
         Read, Store, StoreError, WriteTx,
         notifications::{self, NOTIFICATIONS_PER_USER_MAX},
-        pushes::{self, SUBSCRIPTIONS_PER_USER_MAX},
+        pushes::{self, QUEUE_MAX, SUBSCRIPTIONS_PER_USER_MAX},
         sessions, users,
     },
 };
@@ -461,33 +463,6 @@ fn tries_wait_longer_each_time_and_end() {
 }
 
 #[test]
-fn a_full_queue_refuses_what_others_say_and_keeps_what_keystead_reports() {
-    let store = house();
-    browser(&store, 5, ADA, 1);
-    done(&store, 6, |tx, act| {
-        for _ in 0..pushes::QUEUE_MAX {
-            let push = QueuedPush {
-                id: Id::generate(act.now, act.entropy),
-                due_at: at(1_000),
-                user_id: id(BOB),
-                subscription_id: id(3),
-                notification_id: id(4),
-                attempts: 0,
-                expires_at: at(2_000),
-            };
-            pushes::enqueue(tx, &push)?;
-        }
-        Ok(())
-    });
-    let refused = tell(&store, 10, ADA, custom("Hello"));
-    assert_eq!(refused, Err(Refused::QueueFull));
-    let reported = message(Template::NewBrowser, "Firefox", vec![]);
-    assert_eq!(told(tell(&store, 11, ADA, reported)).1, 0);
-    let page = seen(&store, |tx| list(tx, id(ADA), &Filter::default()));
-    assert_eq!((page.entries.len(), page.unread_count), (1, 1));
-}
-
-#[test]
 fn an_endpoint_is_one_browser_and_a_user_has_not_too_many() {
     let store = house();
     browser(&store, 5, ADA, 1);
@@ -554,11 +529,10 @@ fn session(number: u8, browser: &str) -> Session {
 fn sign_in(store: &Store, seconds: u64, number: u8, browser: &str) -> Vec<String> {
     let session = session(number, browser);
     done(store, seconds, move |tx, act| {
-        let before = crate::store::audit::head(tx)?.number;
         sessions::add(tx, &session)?;
         let object = Object::Session(session.id);
         audit::record(tx, act.by, Action::SessionOpened, object, [])?;
-        react(tx, act, before)
+        react(tx, act)
     });
     let page = seen(store, |tx| list(tx, id(ADA), &Filter::default()));
     let titles = page.entries.into_iter().map(|entry| entry.notification);
@@ -583,15 +557,158 @@ fn a_browser_is_reported_the_first_time_but_not_the_very_first() {
 #[test]
 fn owners_hear_of_a_secret_and_a_person_of_their_replayed_token() {
     let store = house();
-    let readers = done(&store, 10, |tx, act| {
-        let before = crate::store::audit::head(tx)?.number;
+    done(&store, 10, |tx, act| {
         let client = Change::to("client_id", &id(9));
         let object = Object::Secret(id(8));
         audit::record(tx, act.by, Action::SecretRemoved, object, [client.clone()])?;
         let object = Object::Family(id(7));
         let changes = [client, Change::to("user_id", &id(BOB))];
         audit::record(tx, act.by, Action::TokenReplayed, object, changes)?;
-        react(tx, act, before)
+        react(tx, act)
     });
-    assert_eq!(readers, [id(ADA), id(BOB)]);
+    for (reader, template) in [
+        (ADA, Template::SecretRemoved),
+        (BOB, Template::TokenReplayed),
+    ] {
+        let page = seen(&store, |tx| list(tx, id(reader), &Filter::default()));
+        let told: Vec<_> = page
+            .entries
+            .iter()
+            .map(|entry| entry.notification.template)
+            .collect();
+        assert_eq!(told, [template]);
+    }
+}
+
+fn task(state: TaskState, task: u8, summary: &str) -> Report {
+    Report {
+        summary: summary.parse().expect("a summary"),
+        state,
+        link: Some("https://ci.example/7".parse().expect("a link")),
+        sender: Sender::Client(id(9)),
+        task: id(task),
+    }
+}
+
+fn told_of(store: &Store, seconds: u64, what: Report) -> Notification {
+    let told = done(store, seconds, move |tx, act| {
+        report_task(tx, act, id(ADA), &what)
+    });
+    told.expect("told")
+}
+
+fn titles(store: &Store, read_status: ReadStatus) -> Vec<String> {
+    let filter = Filter {
+        read_status,
+        ..Filter::default()
+    };
+    let page = seen(store, |tx| list(tx, id(ADA), &filter));
+    let titles = page.entries.into_iter().map(|entry| entry.notification);
+    titles.map(|notification| notification.title).collect()
+}
+
+#[test]
+fn of_a_task_that_goes_on_only_the_latest_state_stands_and_calls_nobody() {
+    use TaskState::{Complete, Failure, Idle, Working};
+    let store = house();
+    browser(&store, 5, ADA, 1);
+    told_of(&store, 10, task(Working, 20, "tidying"));
+    told_of(&store, 11, task(Working, 21, "another task"));
+    told_of(&store, 12, task(Idle, 20, "waiting for you"));
+    let standing = ["Idle: waiting for you", "Working: another task"];
+    assert_eq!(titles(&store, ReadStatus::Read), standing);
+    assert_eq!(titles(&store, ReadStatus::Unread), [""; 0]);
+    assert_eq!(seen(&store, pushes::queue_len), 0);
+    let ended = told_of(&store, 13, task(Complete, 20, "tidied"));
+    assert_eq!(ended.actions[0].label, "Open");
+    told_of(&store, 14, task(Failure, 20, "could not tidy more"));
+    assert_eq!(titles(&store, ReadStatus::Read), ["Working: another task"]);
+    // What has ended stays until its reader removes it.
+    told_of(&store, 15, task(Working, 20, "tidying again"));
+    let ended = ["Failed: could not tidy more", "Done: tidied"];
+    assert_eq!(titles(&store, ReadStatus::Unread), ended);
+    assert_eq!(seen(&store, pushes::queue_len), 2);
+}
+
+#[test]
+fn a_task_takes_the_place_of_nothing_else() {
+    let store = house();
+    let quiet = Message {
+        urgency: Urgency::VeryLow,
+        ..custom("no task")
+    };
+    told(tell(&store, 10, ADA, quiet.clone()));
+    let of_another = Message {
+        targets: vec![id(20)],
+        sender: Sender::Client(id(8)),
+        ..quiet
+    };
+    told(tell(&store, 11, ADA, of_another));
+    told_of(&store, 12, task(TaskState::Working, 20, "tidying"));
+    assert_eq!(titles(&store, ReadStatus::Unread), ["no task"; 2]);
+}
+
+#[test]
+fn a_summary_is_one_bounded_line() {
+    let long = "a".repeat(SUMMARY_LEN_MAX + 1);
+    for bad in ["", "  ", "a\nb", &long] {
+        assert!(bad.parse::<Summary>().is_err(), "{bad:?}");
+    }
+    assert!(long[1..].parse::<Summary>().is_ok());
+}
+
+/// Whoever is muted hears the same as everybody else.
+#[test]
+fn a_muted_sender_is_answered_as_any_other() {
+    let store = house();
+    assert!(done(&store, 5, |tx, _| mute(tx, id(ADA), id(9))));
+    let sent = done(&store, 10, |tx, act| {
+        hand_in(tx, act, id(ADA), custom("Hello"))
+    });
+    assert_eq!(sent.expect("taken").title, "Hello");
+    told_of(&store, 11, task(TaskState::Working, 20, "tidying"));
+    told_of(&store, 12, task(TaskState::Failure, 20, "gave up"));
+    let counts = seen(&store, |tx| notifications::counts(tx, id(ADA)));
+    assert_eq!(counts.total, 0);
+}
+
+fn fill_the_queue(store: &Store) {
+    done(store, 6, |tx, act| {
+        let waiting = QueuedPush {
+            id: id(99),
+            due_at: act.now,
+            user_id: id(BOB),
+            subscription_id: id(98),
+            notification_id: id(97),
+            attempts: 0,
+            expires_at: act.now.after(PUSH_TTL),
+        };
+        for _ in 0..QUEUE_MAX {
+            let id = Id::generate(act.now, act.entropy);
+            pushes::enqueue(
+                tx,
+                &QueuedPush {
+                    id,
+                    ..waiting.clone()
+                },
+            )?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_full_queue_refuses_a_client_and_keeps_nothing_that_keystead_reports_from_the_inbox() {
+    let store = house();
+    browser(&store, 5, ADA, 1);
+    fill_the_queue(&store);
+    assert_eq!(tell(&store, 10, ADA, custom("x")), Err(Refused::QueueFull));
+    let reported = message(Template::UpstreamFailing, "files", vec![]);
+    done(&store, 11, move |tx, act| tell_owners(tx, act, &reported));
+    assert_eq!(
+        titles(&store, ReadStatus::Unread),
+        ["files does not answer"]
+    );
+    // Who has no browser waits for no push service.
+    told(tell(&store, 12, BOB, custom("x")));
 }

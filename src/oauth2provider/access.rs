@@ -30,8 +30,25 @@ pub struct Access {
     pub scopes: ScopeSet,
 }
 
-/// Why an access token opens nothing here. `invalid_token` (RFC 6750 §3.1), unless it says
-/// otherwise.
+/// What a client's own token opens, for one request.
+#[derive(Clone, Debug)]
+pub struct OwnAccess {
+    /// Which client.
+    pub client_id: Id,
+    /// What an administrator lets it do.
+    pub scopes: ScopeSet,
+}
+
+/// In whose name an access token opens something.
+#[derive(Clone, Debug)]
+pub enum Opened {
+    /// A person's.
+    Person(Access),
+    /// The client's own.
+    Client(OwnAccess),
+}
+
+/// Why an access token opens nothing here: `invalid_token` (RFC 6750 §3.1).
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AccessError {
     /// Not a token, or a damaged one.
@@ -49,9 +66,6 @@ pub enum AccessError {
     /// It is for another resource.
     #[error("the access token is for another audience")]
     OtherAudience,
-    /// It is a client's own, and what it would open is a person's. `insufficient_scope`.
-    #[error("expected a token that a person allowed, found one that a client got for itself")]
-    NoPerson,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -92,7 +106,7 @@ pub fn find_live(
     })
 }
 
-/// What `token` opens at `resource` of this deployment, where everything is some person's.
+/// What `token` opens at `resource` of this deployment.
 ///
 /// # Source
 /// RFC 6750 §3; RFC 8707 §3 (audience); threats 30 and 35.
@@ -102,20 +116,22 @@ pub fn check_access(
     provider: &Provider,
     token: &Credential,
     resource: &ResourceUri,
-) -> Result<Access, AccessError> {
+) -> Result<Opened, AccessError> {
     let live = find_live(tx, now, token)?;
     if !provider.accepts(&live.record.resource, resource) {
         return Err(AccessError::OtherAudience);
     }
-    match live.holder {
-        LiveHolder::Client => Err(AccessError::NoPerson),
-        LiveHolder::Person { user, grant_id } => Ok(Access {
+    let client_id = live.family.client_id;
+    let scopes = live.record.scopes;
+    Ok(match live.holder {
+        LiveHolder::Client => Opened::Client(OwnAccess { client_id, scopes }),
+        LiveHolder::Person { user, grant_id } => Opened::Person(Access {
             user: *user,
-            client_id: live.family.client_id,
+            client_id,
             grant_id,
-            scopes: live.record.scopes,
+            scopes,
         }),
-    }
+    })
 }
 
 /// What a program may do in the name of a person of that role that runs on this machine, as

@@ -15,8 +15,9 @@ use crate::{
             scope::ScopeSet,
         },
         timestamp::Timestamp,
+        upstream::Upstream,
     },
-    oauth2provider::{app_secrets, revoke},
+    oauth2provider::{app_secrets, revoke, scopes},
     store::{Read, StoreError, WriteTx, clients, grants},
 };
 
@@ -230,9 +231,31 @@ pub enum AppError {
     /// change.
     #[error("expected it to stay what it was, {0}: make another app instead")]
     AuthMethodFixed(&'static str),
+    /// Nothing has such scopes.
+    #[error("expected scopes of this box or of a resource server, found {0}")]
+    UnknownScopes(ScopeSet),
     /// The store failed; nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Whether a client can be given `scope`, which nobody need have given it: something has each, in
+/// this box, beside upstreams that are `configured`, or in a resource server.
+///
+/// # Errors
+/// [`AppError::UnknownScopes`].
+pub fn check_scope(
+    tx: &dyn Read,
+    configured: &[Upstream],
+    scope: Option<&ScopeSet>,
+) -> Result<(), AppError> {
+    let Some(scope) = scope else { return Ok(()) };
+    let unknown = scopes::unknown(tx, configured, scope)?;
+    if unknown.is_empty() {
+        Ok(())
+    } else {
+        Err(AppError::UnknownScopes(unknown))
+    }
 }
 
 /// Replaces what the owner of the box says of a client.

@@ -15,6 +15,7 @@ pub mod registration;
 pub mod resources;
 pub mod revoke;
 pub mod rotation;
+pub mod scopes;
 pub mod tokens;
 pub mod upstreams;
 
@@ -26,10 +27,7 @@ use crate::{
     crypto::{entropy::Entropy, keyed::Key},
     model::{
         audit::Origin,
-        oauth2::{
-            resource::ResourceUri,
-            scope::{SCOPES, ScopeSet},
-        },
+        oauth2::resource::ResourceUri,
         public_url::PublicUrl,
         timestamp::Timestamp,
         toolset::Toolset,
@@ -182,10 +180,5 @@ impl Provider {
         audience == resource
             || *audience == *self.resource_at("")
             || *audience == *self.resource_at(MCP_PATH) && is_part()
-    }
-
-    /// Every scope name of the deployment.
-    pub fn known_scopes(&self) -> ScopeSet {
-        ScopeSet::of(SCOPES.iter().map(|scope| scope.name))
     }
 }

@@ -29,9 +29,14 @@ pub enum AddError {
 /// Every upstream: those of the configuration, then those that were added. A name that both have
 /// is the configuration's.
 pub fn list(tx: &dyn Read, provider: &Provider) -> Result<Vec<Upstream>, StoreError> {
-    let mut found = provider.upstreams.clone();
+    list_beside(tx, &provider.upstreams)
+}
+
+/// The same, where those are `configured`.
+pub fn list_beside(tx: &dyn Read, configured: &[Upstream]) -> Result<Vec<Upstream>, StoreError> {
+    let mut found = configured.to_vec();
     for added in upstreams::list(tx)? {
-        if find_configured(&provider.upstreams, &added.upstream.name).is_none() {
+        if find_configured(configured, &added.upstream.name).is_none() {
             found.push(added.upstream);
         }
     }

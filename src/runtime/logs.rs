@@ -6,7 +6,11 @@ use std::{
 };
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{
+    filter::Targets,
+    layer::SubscriberExt as _,
+    util::{SubscriberInitExt, TryInitError},
+};
 
 use crate::{
     config::{Log, LogFormat, LogLevel},
@@ -22,7 +26,7 @@ pub struct LogsError(#[from] TryInitError);
 ///
 /// Colour is used only where standard error is a terminal, and not when `NO_COLOR` is set.
 pub fn init(log: Log) -> Result<(), LogsError> {
-    let level = filter(log.level);
+    let (level, targets) = (filter(log.level), targets(log.level));
     match log.format {
         LogFormat::Text => {
             let lines = tracing_subscriber::fmt()
@@ -31,10 +35,10 @@ pub fn init(log: Log) -> Result<(), LogsError> {
             // Asking for colour would overrule NO_COLOR, which the library reads by itself; so it
             // is only ever refused here.
             if stderr().is_terminal() {
-                lines.finish().try_init()?;
+                lines.finish().with(targets).try_init()?;
             } else {
                 let lines = lines.event_format(PlainLines).fmt_fields(PlainLines);
-                lines.finish().try_init()?;
+                lines.finish().with(targets).try_init()?;
             }
         }
         LogFormat::Json => tracing_subscriber::fmt()
@@ -43,6 +47,7 @@ pub fn init(log: Log) -> Result<(), LogsError> {
             .with_writer(stderr)
             .with_max_level(level)
             .finish()
+            .with(targets)
             .try_init()?,
     }
     panic::set_hook(Box::new(log_panic));
@@ -59,6 +64,19 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(at, said, "a panic: this is a mistake in the program");
 }
 
+/// What of whom is written. The MCP library tells of each message that it begins and ends with it,
+/// in three lines, one of which repeats what the client says of itself; at `info` there is our one
+/// line for each request.
+fn targets(level: LogLevel) -> Targets {
+    let of_library = match level {
+        LogLevel::Info => LogLevel::Warn,
+        other => other,
+    };
+    Targets::new()
+        .with_default(filter(level))
+        .with_target("rmcp", filter(of_library))
+}
+
 fn filter(level: LogLevel) -> LevelFilter {
     match level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -66,5 +84,28 @@ fn filter(level: LogLevel) -> LevelFilter {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn the_mcp_library_tells_of_each_message_only_to_who_looks_for_a_fault() {
+        for (level, ours, theirs) in [
+            (LogLevel::Error, false, false),
+            (LogLevel::Info, true, false),
+            (LogLevel::Debug, true, true),
+        ] {
+            let targets = targets(level);
+            let is_written = |target| targets.would_enable(target, &Level::INFO);
+            assert_eq!(is_written("keystead::http::log_line"), ours, "{level:?}");
+            assert_eq!(is_written("rmcp::service"), theirs, "{level:?}");
+        }
+        let warned = targets(LogLevel::Info).would_enable("rmcp::service", &Level::WARN);
+        assert!(warned, "what it warns of is written");
     }
 }

@@ -3,6 +3,7 @@
 
 mod log_lines;
 
+pub mod apart;
 pub mod child;
 pub mod clock;
 pub mod entropy;

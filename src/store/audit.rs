@@ -83,6 +83,12 @@ pub fn append(tx: &mut WriteTx<'_>, head: &ChainEnd, entry: AuditEntry) -> Resul
     Ok(())
 }
 
+/// Up to `limit` of the entries that this closure has written until now, oldest first.
+pub fn list_written(tx: &WriteTx<'_>, limit: usize) -> Result<Vec<ChainedEntry>, StoreError> {
+    let rows = tx.rows_put(Table::Audit).take(limit);
+    rows.map(|(_, value)| codec::decode(value)).collect()
+}
+
 /// Up to `limit` entries after `number`, oldest first.
 pub fn list_after(
     tx: &dyn Read,

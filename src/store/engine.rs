@@ -26,6 +26,7 @@ use crate::store::{
     error::StoreError,
     figures::{Actions, Fate, Figures},
     handle::{Current, Handle},
+    listen::{Heard, Listeners},
     medium::Medium,
     recovery::{Pauses, Recovery},
     tables::Table,
@@ -113,16 +114,10 @@ pub struct Store {
     compaction: Mutex<()>,
     queue: Option<SyncSender<Task>>,
     give: Arc<OnceLock<Give>>,
-    bell: Arc<OnceLock<Bell>>,
+    listeners: Arc<Listeners>,
     figures: Arc<Figures>,
     writer: Option<JoinHandle<()>>,
 }
-
-/// Whom to call when [`RUNG_FOR`] has changed.
-type Bell = Box<dyn Fn() + Send + Sync>;
-
-/// Somebody waits for what is put there, whoever puts it.
-const RUNG_FOR: Table = Table::PushQueue;
 
 /// What the writer is asked for.
 pub(super) enum Task {
@@ -153,12 +148,13 @@ impl Store {
         let (opened, counted) = (Arc::clone(&current), Arc::clone(&figures));
         let recovery = Recovery::new(Arc::clone(&medium), opened, pauses, counted)?;
         let (queue, tasks) = sync_channel(QUEUE_MAX);
-        let (give, bell) = (Arc::default(), Arc::default());
+        let give = Arc::new(OnceLock::new());
+        let listeners = Arc::new(Listeners::default());
         let writer = Writer {
             recovery,
             tasks,
             give: Arc::clone(&give),
-            bell: Arc::clone(&bell),
+            listeners: Arc::clone(&listeners),
             figures: Arc::clone(&figures),
             following: None,
         };
@@ -172,7 +168,7 @@ impl Store {
             compaction: Mutex::new(()),
             queue: Some(queue),
             give,
-            bell,
+            listeners,
             figures,
             writer: Some(writer),
         })
@@ -188,11 +184,14 @@ impl Store {
         drop(self.give.set(Box::new(give)));
     }
 
-    /// From now on `ring` is called in the writer's thread after each commit that changed the queue
-    /// of pushes. Who reads after this call misses nothing.
-    pub fn ring_for_pushes(&self, ring: impl Fn() + Send + Sync + 'static) {
-        // A second call changes nothing: one task delivers what is queued.
-        drop(self.bell.set(Box::new(ring)));
+    /// From now on `listener` is told which keys of `table` a commit changed, as soon as readers
+    /// find what it changed. It is called by the writer, which waits for it.
+    pub(super) fn listen(
+        &self,
+        table: Table,
+        listener: impl Fn(&[Vec<u8>]) + Send + Sync + 'static,
+    ) {
+        self.listeners.add(table, Box::new(listener));
     }
 
     /// Runs `work` on a snapshot, in the calling thread. Never waits for the writer.
@@ -310,7 +309,7 @@ struct Writer {
     recovery: Recovery,
     tasks: Receiver<Task>,
     give: Arc<OnceLock<Give>>,
-    bell: Arc<OnceLock<Bell>>,
+    listeners: Arc<Listeners>,
     figures: Arc<Figures>,
     /// What changed since a copy of the file was begun, while one is made.
     following: Option<Changed>,
@@ -414,35 +413,32 @@ impl Writer {
         // Closures are caught one by one. What arrives here is a panic of redb itself, and it must
         // not end the writer; redb keeps nothing of a transaction that a panic unwound.
         let (following, figures) = (&mut self.following, &self.figures);
+        let mut heard = self.listeners.listen();
         figures.batches.record(batch.len() as u64);
-        let write = || write_batch(&handle, batch, following, figures);
+        let write = || write_batch(&handle, batch, following, &mut heard, figures);
         let written = catch_unwind(AssertUnwindSafe(write)).unwrap_or(Err(StoreError::Panicked));
         handle.outdate();
-        let rings = written.map_err(|error| {
+        written.map_err(|error| {
                 tracing::error!(%error, writes = batch.len(), "a commit failed; all its writes are refused");
                 drop(handle);
                 self.recovery.fail(&error)
             })?;
         self.recovery.committed();
-        // Asked for only now: who hung it up during the commit has read what was before it.
-        if let Some(ring) = self.bell.get().filter(|_| rings) {
-            ring();
-        }
+        self.listeners.tell(&heard);
         Ok(())
     }
 }
 
-/// Whether [`RUNG_FOR`] changed.
 fn write_batch(
     handle: &Handle,
     batch: &mut [Box<dyn Job>],
     following: &mut Option<Changed>,
+    heard: &mut Heard,
     figures: &Figures,
-) -> Result<bool, StoreError> {
+) -> Result<(), StoreError> {
     let (mut kept, mut actions): (usize, Actions) = (0, [0; _]);
     let transaction = handle.begin_write()?;
     let tables = Batch::new(&transaction);
-    let mut rings = false;
     for job in &mut *batch {
         let mut tx = WriteTx::new(&tables);
         if job.run(&mut tx) {
@@ -452,7 +448,7 @@ fn write_batch(
             if let Some(changed) = following {
                 changed.note(&changes);
             }
-            rings |= changes.contains_key(&RUNG_FOR);
+            heard.note(&changes);
             tables.apply(changes)?;
         }
     }
@@ -463,5 +459,5 @@ fn write_batch(
     figures.wrote(Fate::Committed, kept);
     figures.wrote(Fate::Refused, batch.len() - kept);
     figures.noted(&actions);
-    Ok(rings)
+    Ok(())
 }

@@ -12,6 +12,7 @@ mod file;
 mod handle;
 mod held;
 mod inspect;
+mod listen;
 mod medium;
 mod migrations;
 mod recovery;

@@ -12,7 +12,7 @@ use crate::{
         timestamp::Timestamp,
     },
     store::{
-        Keys, Read, StoreError, Table, WriteTx,
+        Keys, Read, Store, StoreError, Table, WriteTx,
         codec::{self, Record},
     },
 };
@@ -64,6 +64,24 @@ pub struct InboxRow {
     pub id: Id,
     /// When it was read.
     pub read_at: Option<Timestamp>,
+}
+
+/// From now on `listener` is told which entries a commit added, changed or removed, whoever wrote
+/// them: users and notifications, as soon as readers find them as they are now.
+///
+/// It is called by the writer, which waits for it.
+pub fn listen(store: &Store, listener: impl Fn(&[(Id, Id)]) + Send + Sync + 'static) {
+    let pair = |key: &Vec<u8>| {
+        let (user_id, id) = key.split_first_chunk::<16>()?;
+        Some((
+            Id::from_bytes(*user_id),
+            Id::from_bytes(id.try_into().ok()?),
+        ))
+    };
+    store.listen(Table::NotificationsByUser, move |keys| {
+        let entries: Vec<_> = keys.iter().filter_map(pair).collect();
+        listener(&entries);
+    });
 }
 
 /// How full the inbox of `user_id` is.
@@ -223,8 +241,8 @@ pub fn set_read(
     Ok(true)
 }
 
-/// Marks up to [`MARK_STEP`] unread entries of `user_id` up to `newest` as read, of those before
-/// `before`, newest first. Where to go on, if there may be more.
+/// Marks the unread among up to [`MARK_STEP`] entries of `user_id` as read: those before `before`,
+/// or from the newest on. Where to go on, if there may be more.
 pub fn mark_all_read(
     tx: &mut WriteTx<'_>,
     user_id: Id,

@@ -8,7 +8,7 @@ use crate::{
         timestamp::Timestamp,
     },
     store::{
-        Keys, Read, StoreError, Table, WriteTx,
+        Keys, Read, Store, StoreError, Table, WriteTx,
         codec::{self, Record},
     },
 };
@@ -106,6 +106,12 @@ pub(super) fn key(push: &QueuedPush) -> [u8; 24] {
     key[..8].copy_from_slice(&push.due_at.millis().to_be_bytes());
     key[8..].copy_from_slice(push.id.as_bytes());
     key
+}
+
+/// From now on `listener` is called whenever a commit changed the queue, as soon as readers find it
+/// changed. It is called by the writer, which waits for it.
+pub fn listen(store: &Store, listener: impl Fn() + Send + Sync + 'static) {
+    store.listen(Table::PushQueue, move |_| listener());
 }
 
 /// How many messages are on their way.

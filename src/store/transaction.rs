@@ -329,6 +329,12 @@ impl<'batch> WriteTx<'batch> {
         self.changes
     }
 
+    /// What this closure has put into `table` until now, in the order of the keys.
+    pub(super) fn rows_put(&self, table: Table) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let rows = self.changes.get(&table).into_iter().flatten();
+        rows.filter_map(|(key, value)| Some((key.as_slice(), value.as_deref()?)))
+    }
+
     /// An entry of the audit log is among the changes.
     pub(super) fn note(&mut self, action: Action) {
         self.actions[action as usize] += 1;

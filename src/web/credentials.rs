@@ -27,7 +27,7 @@ use crate::{
         user::Role,
     },
     oauth2provider::{
-        access::{self, AccessError},
+        access::{self, AccessError, Opened, OwnAccess},
         metadata::resource_scopes,
         upstream_path, upstreams,
     },
@@ -41,6 +41,10 @@ use crate::{
         throttle::{Endpoint, Subject},
     },
 };
+
+/// Why a client's own token does not open what is a person's.
+pub(super) const NO_PERSON: &str =
+    "expected a token that a person allowed, found one that a client got for itself";
 
 /// Where what a request does comes from, with `actor` as who asks for it.
 pub fn by(head: &Head, actor: Actor) -> Origin {
@@ -74,6 +78,15 @@ pub enum Access {
     Api(Needs),
     /// The token of who reads the metrics; where there is none, there is no such page.
     Metrics,
+    /// The same, or a client's own token with that scope.
+    ApiOrClient(Needs),
+}
+
+impl Access {
+    /// Whether the management API asks for it.
+    pub const fn is_of_api(self) -> bool {
+        matches!(self, Self::Api(_) | Self::ApiOrClient(_))
+    }
 }
 
 /// Who a caller turned out to be.
@@ -87,6 +100,8 @@ pub enum Caller {
     Bearer(Box<access::Access>),
     /// A person or their program, who may do what the route does.
     Api(Box<ApiCaller>),
+    /// A client in its own name.
+    Client(Box<OwnAccess>),
 }
 
 /// Why a request has no access token that opens something.
@@ -106,7 +121,7 @@ impl Caller {
     pub fn session(self) -> Option<LiveSession> {
         match self {
             Self::Visitor(session) => session.map(|session| *session),
-            Self::Anyone | Self::Bearer(_) | Self::Api(_) => None,
+            Self::Anyone | Self::Bearer(_) | Self::Api(_) | Self::Client(_) => None,
         }
     }
 }
@@ -145,6 +160,7 @@ impl Web {
                 Ok(Caller::Api(Box::new(caller)))
             }
             Access::Metrics => self.admit_to_metrics(head).map(|()| Caller::Anyone),
+            Access::ApiOrClient(needs) => self.admit_client_to_api(head, needs).await,
         }
     }
 
@@ -222,12 +238,21 @@ impl Web {
         }
     }
 
-    /// What the access token of a request opens at `path` of the deployment.
+    /// What the access token of a request opens at `path` of the deployment, where everything is
+    /// some person's.
     pub(super) fn find_access(
         &self,
         head: &Head,
         path: &str,
     ) -> Result<access::Access, BearerRefusal> {
+        match self.find_opened(head, path)? {
+            Opened::Person(access) => Ok(access),
+            Opened::Client(_) => Err(BearerRefusal::NoPerson),
+        }
+    }
+
+    /// The same where a client may do something in its own name.
+    pub(super) fn find_opened(&self, head: &Head, path: &str) -> Result<Opened, BearerRefusal> {
         // RFC 6750 §2.3 would allow it and OAuth 2.1 §5.1 forbids it: a query is logged everywhere.
         if Params::from_query(head).is_ok_and(|query| !query.all("access_token").is_empty()) {
             let why = "a token is never sent in the query";
@@ -238,13 +263,12 @@ impl Web {
         }
         let resource = self.provider.resource_at(path);
         let token = bearer_of_kind(head, CredentialKind::AccessToken);
-        let access = token.ok_or(AccessError::Malformed).and_then(|token| {
+        let opened = token.ok_or(AccessError::Malformed).and_then(|token| {
             self.store
                 .read(|tx| access::check_access(tx, head.now, &self.provider, &token, &resource))
         });
-        access.map_err(|error| match error {
+        opened.map_err(|error| match error {
             AccessError::Store(fault) => BearerRefusal::Fault(fault),
-            AccessError::NoPerson => BearerRefusal::NoPerson,
             wrong => BearerRefusal::Wrong(wrong.to_string()),
         })
     }
@@ -387,8 +411,8 @@ impl Web {
 /// 403 for a client's own token. Not 401: another token of its own would not do either, so it must
 /// not be told to fetch one.
 fn no_person() -> Response {
-    let why = AccessError::NoPerson.to_string();
-    OAuthError::new(StatusCode::FORBIDDEN, "insufficient_scope", why).into_response()
+    let refusal = OAuthError::new(StatusCode::FORBIDDEN, "insufficient_scope", NO_PERSON);
+    refusal.into_response()
 }
 
 const FORM_COOKIE_BYTES: usize = 16;

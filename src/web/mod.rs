@@ -11,19 +11,25 @@ pub mod passwords;
 pub mod push;
 pub mod refusals;
 pub mod throttle;
+pub mod watchers;
+
+mod warnings;
 
 use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use crate::{
     crypto::{digest::Digest, entropy::Entropy},
     experiments::Experiments,
     model::audit::Origin,
+    notifications,
     oauth2provider::{Moment, Provider},
-    runtime::outbound::Outbound,
+    runtime::{clock::Clock, outbound::Outbound},
     store::{Store, StoreError, WriteTx},
     web::{
         figures::Figures, health::Probe, oauth2::metadata::RenderedDocuments,
-        passwords::PasswordDesk, push::Vouchers, throttle::Throttle,
+        passwords::PasswordDesk, push::Vouchers, throttle::Throttle, watchers::Watchers,
     },
 };
 
@@ -45,12 +51,18 @@ pub struct Web {
     pub outbound: Outbound,
     /// By which push services know this box.
     pub vouchers: Vouchers,
+    /// Told whenever the queue of pushes has changed.
+    pub queued: Arc<Notify>,
     /// When the store last answered a write.
     pub probe: Probe,
     /// Discovery documents that were asked for.
     pub rendered: RenderedDocuments,
     /// What is on that may still change.
     pub experiments: Experiments,
+    /// Who watches their inbox.
+    pub watchers: Watchers,
+    /// The time, for what goes on after its request was answered.
+    pub clock: Arc<dyn Clock>,
     /// What opens `/metrics`, where something does.
     pub metrics_token: Option<Digest>,
     /// What is counted here.
@@ -68,8 +80,8 @@ impl Web {
         }
     }
 
-    /// Runs `work` for whoever asks in the store's writer, and answers once what it changed is
-    /// durable.
+    /// Runs `work` for whoever asks in the store's writer, tells whom it concerns what it did, and
+    /// answers once all of it is durable.
     pub async fn write<T, E>(
         &self,
         by: Origin,
@@ -81,15 +93,15 @@ impl Web {
     {
         let (provider, entropy) = (Arc::clone(&self.provider), Arc::clone(&self.entropy));
         let write = move |tx: &mut WriteTx<'_>| {
-            work(
-                tx,
-                Moment {
-                    provider: &provider,
-                    now: by.at,
-                    entropy: &*entropy,
-                    by: &by,
-                },
-            )
+            let moment = Moment {
+                provider: &provider,
+                now: by.at,
+                entropy: &*entropy,
+                by: &by,
+            };
+            let done = work(tx, moment)?;
+            notifications::react(tx, moment.act())?;
+            Ok(done)
         };
         self.store.write(write).await
     }

@@ -42,6 +42,8 @@ pub const BUCKETS_MAX: usize = u16::MAX as usize + 1;
 pub enum Endpoint {
     /// A try at a password.
     SignIn,
+    /// Telling somebody that there were too many of them.
+    SignInWarning,
     /// `POST /oauth2/token`.
     Token,
     /// `POST /oauth2/revoke`.
@@ -58,6 +60,8 @@ pub enum Endpoint {
     WebPush,
     /// A message at the MCP endpoint.
     Mcp,
+    /// A notification that is not of Keystead itself.
+    Notification,
 }
 
 impl Endpoint {
@@ -65,6 +69,7 @@ impl Endpoint {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SignIn => "sign_in",
+            Self::SignInWarning => "sign_in_warning",
             Self::Token => "token",
             Self::Revocation => "revocation",
             Self::Registration => "registration",
@@ -73,6 +78,7 @@ impl Endpoint {
             Self::DeviceCode => "device_code",
             Self::WebPush => "web_push",
             Self::Mcp => "mcp",
+            Self::Notification => "notification",
         }
     }
 }
@@ -90,6 +96,8 @@ pub enum Per {
     Session,
     /// Each grant, whichever of its tokens is shown: a new one is no new allowance.
     Grant,
+    /// Each who sends, for each who would read it.
+    Sender,
     /// All callers together.
     Box,
 }
@@ -103,6 +111,7 @@ impl Per {
             Self::Client => "client",
             Self::Session => "session",
             Self::Grant => "grant",
+            Self::Sender => "sender",
             Self::Box => "box",
         }
     }
@@ -135,6 +144,12 @@ const fn limit(endpoint: Endpoint, per: Per, burst: u32, period: Duration) -> Li
 pub const LIMITS: &[Limit] = &[
     limit(Endpoint::SignIn, Per::Account, 10, Duration::from_secs(10)),
     limit(Endpoint::SignIn, Per::Address, 30, Duration::from_secs(2)),
+    limit(
+        Endpoint::SignInWarning,
+        Per::Account,
+        1,
+        Duration::from_hours(1),
+    ),
     limit(
         Endpoint::Token,
         Per::Address,
@@ -207,6 +222,14 @@ pub const LIMITS: &[Limit] = &[
     limit(Endpoint::WebPush, Per::Account, 20, Duration::from_secs(10)),
     // A model calls a few tools a second; a program that loops is held here.
     limit(Endpoint::Mcp, Per::Grant, 600, Duration::from_millis(20)),
+    // A client that goes on for ever takes two days to push everything else out of an inbox, and
+    // its person can mute it.
+    limit(
+        Endpoint::Notification,
+        Per::Sender,
+        30,
+        Duration::from_secs(20),
+    ),
     // Strangers alone never fill the box: what they register in `client.unapproved_ttl` is less
     // than what it holds.
     limit(
@@ -232,6 +255,8 @@ pub enum Subject<'a> {
     Session(Id),
     /// Somebody with a token of this grant.
     Grant(Id),
+    /// This client, or this person, who would tell something to that person.
+    Sender(Id, Id),
     /// Anybody.
     Everybody,
 }
@@ -244,6 +269,7 @@ impl Subject<'_> {
             Self::Client(_) | Self::PublicClient(..) => Per::Client,
             Self::Session(_) => Per::Session,
             Self::Grant(_) => Per::Grant,
+            Self::Sender(..) => Per::Sender,
             Self::Everybody => Per::Box,
         }
     }
@@ -254,6 +280,7 @@ impl Subject<'_> {
             Self::Account(name) => name.trim().to_ascii_lowercase().into_bytes(),
             Self::Address(address) => address_key(address).to_vec(),
             Self::PublicClient(id, address) => [*id.as_bytes(), address_key(address)].concat(),
+            Self::Sender(from, to) => [*from.as_bytes(), *to.as_bytes()].concat(),
             Self::Client(id) | Self::Session(id) | Self::Grant(id) => id.as_bytes().to_vec(),
             Self::Everybody => Vec::new(),
         }
@@ -277,6 +304,8 @@ fn address_key(address: IpAddr) -> [u8; 16] {
 pub struct Wait {
     /// Seconds until one more may be made, at least 1.
     pub seconds: u64,
+    /// Whose allowance is used up.
+    pub per: Per,
 }
 
 /// Keeps [`LIMITS`].
@@ -347,6 +376,7 @@ impl Throttle {
                     seconds: u64::try_from(millis.div_ceil(1_000))
                         .unwrap_or(u64::MAX)
                         .max(1),
+                    per: subject.per(),
                 }
             })
         })
@@ -472,6 +502,10 @@ mod tests {
                     (session(1), Some(session(2)))
                 }
                 Per::Grant => (Subject::Grant(id(1)), Some(Subject::Grant(id(2)))),
+                Per::Sender => {
+                    let other = Subject::Sender(id(1), id(3));
+                    (Subject::Sender(id(1), id(2)), Some(other))
+                }
                 Per::Box => (Subject::Everybody, None),
             };
             let (throttle, burst) = (throttle(), row.burst.get());
@@ -593,6 +627,7 @@ mod tests {
         for row in LIMITS {
             let what = match row.endpoint {
                 Endpoint::SignIn => "A try at a password",
+                Endpoint::SignInWarning => "Being told of too many tries",
                 Endpoint::Token => "`POST /oauth2/token`",
                 Endpoint::Revocation => "`POST /oauth2/revoke`",
                 Endpoint::Registration => "`POST /oauth2/register`",
@@ -601,6 +636,7 @@ mod tests {
                 Endpoint::DeviceCode => "A try at a device's code",
                 Endpoint::WebPush => "A browser that is to be pushed to, or a test push",
                 Endpoint::Mcp => "A message at `/mcp`",
+                Endpoint::Notification => "A notification that a program sends",
             };
             let whom = match row.per {
                 Per::Account => "each account name",
@@ -608,6 +644,7 @@ mod tests {
                 Per::Client => "each client",
                 Per::Session => "each browser session",
                 Per::Grant => "each grant",
+                Per::Sender => "each sender, for each person who would read it",
                 Per::Box => "all together",
             };
             let (burst, period) = (row.burst, humantime::format_duration(row.period));

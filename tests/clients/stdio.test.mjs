@@ -101,6 +101,22 @@ for (const [mode, era] of [['auto', '2026-07-28'], ['legacy', '2025-11-25']]) {
   });
 }
 
+test('a host that was told by `keystead connect` finds the server', async (t) => {
+  const server = await Server.start(t);
+  await server.person('ada');
+  const told = async (...args) => {
+    const { code, stdout, stderr } = await keystead(['connect', ...args, '--data', server.data]);
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout).mcpServers.keystead;
+  };
+  assert.deepEqual(await told('claude-code'), { type: 'http', url: `${server.url}/mcp` });
+  const client = new ClientV1(info);
+  await client.connect(new StdioV1({ ...(await told('claude-desktop', '--toolset', 'readonly')), stderr: 'pipe' }));
+  t.after(() => client.close());
+  const listed = await names(client);
+  assert.ok(listed.includes('list_my_grants') && !listed.includes('revoke_my_grant'), listed);
+});
+
 test('the end of the input ends it after the answers that are owed, and only messages are printed', async (t) => {
   const server = await Server.start(t);
   await server.person('ada');

@@ -6,9 +6,11 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{
+    administered,
     browser::Browser,
     client_app::{ClientApp, every_scope},
     house::{House, LOCAL, Tokens},
+    notifications::told,
     wire::{Answer, Ask},
 };
 use crate::{
@@ -22,7 +24,6 @@ use crate::{
     },
     oauth2provider::{app_secrets, apps},
     store::clients::{self, SECRETS_PER_CLIENT_MAX},
-    web::credentials::Access,
 };
 
 const APPS: &str = "/api/v2/oauth2-provider/apps";
@@ -62,22 +63,36 @@ const READ: [u16; 9] = [401, 401, 401, 403, 200, 200, 200, 200, 200];
 const END: [u16; 9] = [401, 401, 401, 403, 204, 204, 403, 204, 204];
 /// What an owner may read.
 const OWNER_READ: [u16; 9] = [401, 401, 401, 403, 403, 403, 200, 200, 200];
+/// What everybody who is somebody may make of their own.
+const MAKE: [u16; 9] = [401, 401, 401, 403, 201, 201, 403, 201, 201];
 const OWNER_MAKE: [u16; 9] = [401, 401, 401, 403, 403, 403, 403, 201, 201];
 const OWNER_CHANGE: [u16; 9] = [401, 401, 401, 403, 403, 403, 403, 200, 200];
 const OWNER_END: [u16; 9] = [401, 401, 401, 403, 403, 403, 403, 204, 204];
 
 /// What is behind an experiment: for nobody here, which is said to whoever is somebody.
 const EXPERIMENT_OFF: [u16; 9] = [401, 401, 401, 403, 403, 403, 403, 403, 403];
+/// What a person changes of their own, in a browser and by no token.
+const PERSON_CHANGE: [u16; 9] = [401, 401, 401, 403, 200, 403, 403, 200, 403];
+const PERSON_END: [u16; 9] = [401, 401, 401, 403, 204, 403, 403, 204, 403];
+/// What everybody who is somebody may change of their own.
+const CHANGE: [u16; 9] = [401, 401, 401, 403, 200, 200, 403, 200, 200];
 
 const APP: &str = "/api/v2/oauth2-provider/apps/{id}";
 const SECRETS: &str = "/api/v2/oauth2-provider/apps/{id}/secrets";
 const SECRET: &str = "/api/v2/oauth2-provider/apps/{id}/secrets/{sid}";
 const SUBSCRIPTION: &str = "/api/v2/users/{user}/webpush/subscription";
 const TEST_PUSH: &str = "/api/v2/users/{user}/webpush/test";
+const CUSTOM: &str = "/api/v2/notifications/custom";
 const MY_GRANT: &str = "/api/v2/users/me/grants/{id}";
+const INBOX: &str = "/api/v2/notifications/inbox";
+const ALL_READ: &str = "/api/v2/notifications/inbox/mark-all-as-read";
+const ENTRY: &str = "/api/v2/notifications/inbox/{id}";
+const READ_STATUS: &str = "/api/v2/notifications/inbox/{id}/read-status";
+const SWITCHES: &str = "/api/v2/notifications/settings";
+const MUTED: &str = "/api/v2/notifications/settings/muted/{client_id}";
 
 /// Method, path, the scope that a token needs, and what each caller is answered.
-const EXPECTED: [Row; 22] = [
+const EXPECTED: [Row; 31] = [
     ("GET", APPS, "apps:read", READ),
     ("POST", APPS, "apps:write", OWNER_MAKE),
     ("GET", APP, "apps:read", READ),
@@ -100,14 +115,21 @@ const EXPECTED: [Row; 22] = [
     ("GET", "/api/v2/audit", "audit:read", OWNER_READ),
     ("GET", "/api/v2/auth/scopes", "user:read", READ),
     ("DELETE", "/oauth2/tokens", "grants:write", END),
+    ("POST", CUSTOM, "notifications:write", MAKE),
+    ("GET", INBOX, "notifications:read", READ),
+    ("PUT", ALL_READ, "notifications:write", END),
+    ("PUT", READ_STATUS, "notifications:write", CHANGE),
+    ("DELETE", ENTRY, "notifications:write", END),
+    ("GET", SWITCHES, "notifications:read", READ),
+    ("PUT", SWITCHES, "notifications:write", PERSON_CHANGE),
+    ("PUT", MUTED, "notifications:write", PERSON_END),
+    ("DELETE", MUTED, "notifications:write", PERSON_END),
 ];
 
 /// Threat 13: a route of the API without a row here fails.
 #[test]
 fn every_route_of_the_api_has_its_row_of_expectations() {
-    let of_api = ROUTES
-        .iter()
-        .filter(|route| matches!(route.access, Access::Api(_)));
+    let of_api = ROUTES.iter().filter(|route| route.access.is_of_api());
     let routes: BTreeSet<_> = of_api
         .map(|route| (route.method.as_str(), route.path))
         .collect();
@@ -209,11 +231,16 @@ impl<'house> World<'house> {
                 let listed = browser.get("/api/v2/users/me/grants").await.json();
                 text(&listed["grants"][0]["id"])
             }
+            ENTRY | READ_STATUS => {
+                let me = browser.get("/api/v2/users/me").await.text("id");
+                told(self.house, &me, "Hello").await
+            }
             _ => made.id.clone(),
         };
         let target = path
             .replace("{user}", "me")
             .replace("{id}", &grant)
+            .replace("{client_id}", &made.id)
             .replace("{sid}", &made.secret_id);
         let target = match path {
             "/oauth2/tokens" => format!("{target}?client_id={}", self.app.id),
@@ -221,6 +248,9 @@ impl<'house> World<'house> {
         };
         let body = match path {
             SETTINGS => json!({ "dynamic_client_registration_enabled": true }),
+            CUSTOM => json!({ "title": "Hello" }),
+            READ_STATUS => json!({ "is_read": true }),
+            SWITCHES => json!({ "templates": [] }),
             _ => app_body(),
         };
         let mut ask = match method {
@@ -244,7 +274,7 @@ fn text(value: &Value) -> String {
 }
 
 /// `ask` by `browser`, as a page of ours would send it.
-async fn signed(browser: &Browser<'_>, ask: Ask) -> Ask {
+pub(super) async fn signed(browser: &Browser<'_>, ask: Ask) -> Ask {
     let me = browser.get("/api/v2/users/me").await.expect(200);
     let token = me.header("x-csrf-token").expect("a session has one");
     browser.dress(ask).header("x-csrf-token", token)
@@ -658,6 +688,39 @@ async fn experiments_scopes_and_the_build_are_told() {
     let info = house.get("/api/v2/buildinfo").await.expect(200);
     assert_eq!(info.text("version"), env!("CARGO_PKG_VERSION"));
     assert_eq!(info.header("cache-control"), Some("no-store"));
+}
+
+/// What a command can give an app, the API can.
+#[tokio::test]
+async fn scopes_of_upstreams_and_of_resource_servers_are_known_while_they_are_there() {
+    let house = House::open();
+    let world = World::of(&house).await;
+    let names = async || -> Vec<String> {
+        let scopes = world.owner.get("/api/v2/auth/scopes").await.json();
+        let scopes = scopes["scopes"].as_array().expect("a list");
+        scopes.iter().map(|scope| text(&scope["name"])).collect()
+    };
+    let mut app = app_body();
+    app["scope"] = json!("user:read upstream:files:read files:read");
+    let before = names().await;
+    let refused = owner_asks(&world, Ask::json(APPS, &app)).await.expect(400);
+    let expected = "found files:read upstream:files:read";
+    assert!(refused.body.contains(expected), "{}", refused.body);
+    administered::upstream(&house, "files").await;
+    administered::resource(&house, administered::FILES, &["files:read"]).await;
+    let after = names().await;
+    let added: Vec<_> = after.iter().filter(|name| !before.contains(name)).collect();
+    let expected = ["upstream:files", "upstream:files:read", "files:read"];
+    assert_eq!(added, expected);
+    let made = owner_asks(&world, Ask::json(APPS, &app))
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(made["scope"], "files:read upstream:files:read user:read");
+    let path = format!("{APPS}/{}", text(&made["id"]));
+    administered::remove_upstream(&house, "files").await;
+    let ask = with_method(Method::PUT, &path, &app);
+    owner_asks(&world, ask).await.expect(400);
 }
 
 /// What the MCP endpoint asks a client to want does not grow with the API, and a client that wants

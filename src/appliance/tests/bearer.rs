@@ -47,7 +47,8 @@ async fn without_a_token_the_challenge_says_where_to_get_one() {
             let expected = format!(
                 "Bearer realm=\"keystead\", resource_metadata=\"{public_url}/.well-known/\
                  oauth-protected-resource/mcp\", scope=\"user:read grants:read grants:write \
-                 sessions:read sessions:write apps:read audit:read\""
+                 sessions:read sessions:write notifications:read \
+                 notifications:write apps:read audit:read\""
             );
             assert_eq!(
                 answer.header("www-authenticate"),

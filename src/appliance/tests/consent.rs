@@ -308,7 +308,7 @@ async fn what_is_unticked_is_not_granted() {
     let tokens = Tokens::of(&house.token(&app.exchange(&code)).await);
     assert_eq!(
         tokens.scope,
-        "apps:read audit:read grants:read offline_access sessions:read sessions:write user:read"
+        "apps:read audit:read grants:read notifications:read notifications:write offline_access sessions:read sessions:write user:read"
     );
     let listed = house.mcp(&tokens.access).await.expect(200).body;
     assert!(!listed.contains("revoke_my_grant"), "{listed}");
@@ -330,7 +330,7 @@ async fn a_scope_that_only_reads_what_is_ones_own_cannot_be_dropped() {
     let tokens = Tokens::of(&house.token(&app.exchange(&code)).await);
     assert_eq!(
         tokens.scope,
-        "grants:read offline_access sessions:read user:read"
+        "grants:read notifications:read offline_access sessions:read user:read"
     );
 }
 

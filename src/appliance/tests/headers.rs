@@ -6,7 +6,7 @@ use super::{
     house::{House, list_tools},
     wire::{Answer, Ask},
 };
-use crate::{appliance::routes::ROUTES, http::route::Cors};
+use crate::{appliance::routes::ROUTES, http::route::Cors, web::credentials::Access};
 
 /// A path of every route, where nothing has to exist.
 fn example(pattern: &str) -> String {
@@ -90,9 +90,13 @@ fn assert_page_is_closed(name: &str, answer: &Answer) {
     ] {
         assert!(policy.contains(directive), "{name}: {policy}");
     }
-    for never in ["unsafe", "script-src", "*"] {
+    for never in ["unsafe", "*", "data:", "blob:"] {
         assert!(!policy.contains(never), "{name}: {policy}");
     }
+    // Our own script makes the inbox live, and no other page.
+    let script = policy.split("; ").find(|one| one.starts_with("script-src"));
+    let is_live = answer.status == 200 && name.contains("/inbox");
+    assert_eq!(script, is_live.then_some("script-src 'self'"), "{name}");
     assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{name}");
 }
 
@@ -225,7 +229,12 @@ async fn an_unknown_method_is_told_the_known_ones() {
         for method in ["PATCH", "TRACE", "PROPFIND"] {
             let ask = Ask::new(method.parse().expect("a method"), &path);
             let answer = house.ask(ask).await;
-            assert_eq!(answer.status, 405, "{method} {path}: {answer:#?}");
+            if route.access == Access::Metrics {
+                // Nobody opened that page in this house, so there is none.
+                answer.expect(404);
+                continue;
+            }
+            let answer = answer.expect(405);
             let allow = answer.header("allow").expect("RFC 9110 §15.5.6");
             let known: Vec<_> = allow.split(", ").collect();
             assert!(known.contains(&route.method.as_str()), "{path}: {allow}");

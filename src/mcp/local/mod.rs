@@ -12,6 +12,8 @@ mod transport;
 use std::sync::Arc;
 
 use rmcp::ServiceExt as _;
+#[cfg(any(test, feature = "fuzzing"))]
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
@@ -65,6 +67,16 @@ pub enum LocalError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What would be understood of a stream on which `bytes` came, each line of which may have that many
+/// bytes.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_whole(
+    bytes: &[u8],
+    line_bytes_max: usize,
+) -> Vec<(Vec<u8>, Result<Value, Value>)> {
+    transport::read_whole(bytes, line_bytes_max)
 }
 
 /// Who calls over a stream, and with which tools.

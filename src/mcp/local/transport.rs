@@ -144,6 +144,35 @@ fn parse(line: &[u8]) -> Result<ClientJsonRpcMessage, Value> {
     })
 }
 
+/// Each whole line of `bytes` up to one that is too long, and what comes of it: the message as it
+/// was understood, or what its sender is told instead.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn read_whole(
+    bytes: &[u8],
+    line_bytes_max: usize,
+) -> Vec<(Vec<u8>, Result<Value, Value>)> {
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+    let mut lines = LineReader::new(bytes, line_bytes_max);
+    let mut next = || {
+        // All of it is there, so that nothing is ever waited for.
+        match pin!(lines.next()).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(line) => line.ok(),
+            Poll::Pending => unreachable!("a slice is always ready"),
+        }
+    };
+    std::iter::from_fn(&mut next)
+        .map(|line| {
+            let message = parse(&line);
+            let message = message
+                .map(|message| serde_json::to_value(message).expect("a message can be JSON"));
+            (line, message)
+        })
+        .collect()
+}
+
 impl<R, W> Transport<RoleServer> for Messages<R, W>
 where
     R: AsyncRead + Send + Unpin,

@@ -32,6 +32,9 @@ pub(super) fn arguments(tool: &Tool) -> Value {
     match tool.name {
         "revoke_my_grant" => json!({ "grant_id": unknown }),
         "revoke_my_session" => json!({ "session_id": unknown }),
+        "notify_me" => json!({ "title": "Hello" }),
+        "mark_notification_read" | "delete_notification" => json!({ "notification_id": unknown }),
+        "report_task" => json!({ "summary": "tidying", "state": "working" }),
         "search" => json!({ "query": "ada" }),
         "fetch" => json!({ "id": "grant:none" }),
         _ => json!({}),

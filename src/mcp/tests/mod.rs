@@ -4,6 +4,7 @@ mod callers;
 mod eras;
 mod figures;
 mod local;
+mod notifications;
 mod owner;
 mod random;
 mod refusals;
@@ -205,6 +206,8 @@ fn desk(store: &Arc<Store>, public_url: &str, off: McpOff) -> Desk {
     Desk {
         store: Arc::clone(store),
         provider: Arc::new(provider(public_url)),
+        entropy: Arc::new(OsEntropy),
+        allowance: Arc::new(|_, _, _| Ok(())),
         experiments: Arc::default(),
         off: Arc::new(off),
     }
@@ -226,6 +229,7 @@ fn provider(public_url: &str) -> Provider {
             claim_ttl: A_DAY,
             unapproved_client_ttl: A_DAY,
             audit_kept: A_DAY,
+            notifications_kept: A_DAY,
         },
         Registration::Open,
         Vec::new(),

@@ -180,13 +180,13 @@ async fn to_switch_off_what_is_no_tool_is_refused() {
         tools: vec!["revoke_my_grant".to_owned(), "revoke_grant".to_owned()],
         toolsets: Vec::new(),
     };
-    let upstreams = behind(
-        &desk(&store, PUBLIC_URL, McpOff::default()),
-        Arc::new(Nowhere),
-    );
+    let desk = desk(&store, PUBLIC_URL, McpOff::default());
+    let upstreams = behind(&desk, Arc::new(Nowhere));
     let refused = Mcp::new(
         store,
-        Arc::new(provider(PUBLIC_URL)),
+        desk.provider,
+        desk.entropy,
+        desk.allowance,
         Experiments::default(),
         off,
         upstreams,

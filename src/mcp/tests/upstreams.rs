@@ -17,8 +17,15 @@ pub(super) fn deployment(names: &[&str], house: &House, off: McpOff) -> Deployme
         ..desk(&store, PUBLIC_URL, McpOff::default())
     };
     let upstreams = behind(&desk, Arc::new(house.clone()));
-    let store_too = Arc::clone(&store);
-    let mcp = Mcp::new(store_too, provider, Experiments::default(), off, upstreams);
+    let mcp = Mcp::new(
+        Arc::clone(&store),
+        provider,
+        desk.entropy,
+        desk.allowance,
+        Experiments::default(),
+        off,
+        upstreams,
+    );
     let mcp = mcp.expect("an endpoint");
     Deployment {
         store,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     audit::{self, AuditChange, AuditRow, QUERY_LEN_MAX},
     mcp::tools::{Call, LIMIT_MAX, ToolError, Typed, bounded, page},
+    runtime::apart::apart,
 };
 
 /// `search_audit_log`.
@@ -115,10 +116,9 @@ impl Typed for SearchAuditLog {
     async fn run(call: Call, arguments: SearchArguments) -> Result<Entries, ToolError> {
         let page = page(arguments.limit, arguments.offset)?;
         let query = bounded("query", arguments.query, QUERY_LEN_MAX)?;
-        let found = call
-            .desk
-            .store
-            .read(|tx| audit::search(tx, &query, page.limit, page.offset))?;
+        let store = call.desk.store;
+        let search = move || store.read(|tx| audit::search(tx, &query, page.limit, page.offset));
+        let found = apart(search).await?;
         let rows = found.entries.into_iter().map(AuditRow::from);
         Ok(Entries {
             entries: rows.map(Into::into).collect(),

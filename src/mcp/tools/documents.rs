@@ -16,8 +16,14 @@ use crate::{
         apps::{self, Page},
         revoke,
     },
-    store::{self, Read, StoreError, clients},
+    store::{
+        self, Read, StoreError, clients,
+        notifications::{self, InboxEntry},
+    },
 };
+
+/// The newest notifications, among which a search looks.
+const NOTIFICATIONS_SEARCHED_MAX: usize = 1_000;
 
 /// A kind of thing that there are documents of.
 pub(super) struct Kind {
@@ -42,7 +48,7 @@ enum Documents {
 }
 
 /// Every kind, in the order in which results are shown.
-pub(super) static KINDS: [Kind; 6] = [
+pub(super) static KINDS: [Kind; 7] = [
     Kind {
         name: "person",
         tool: "get_authenticated_user",
@@ -57,6 +63,14 @@ pub(super) static KINDS: [Kind; 6] = [
         name: "session",
         tool: "list_my_sessions",
         documents: Documents::All(my_sessions),
+    },
+    Kind {
+        name: "notification",
+        tool: "list_notifications",
+        documents: Documents::Kept {
+            search: search_notifications,
+            find: find_notification,
+        },
     },
     Kind {
         name: "experiment",
@@ -127,7 +141,7 @@ impl Kind {
             Documents::All(all) => all(call)?,
             Documents::Made(make) => make(call),
         };
-        let words: Vec<_> = query.split_whitespace().map(str::to_lowercase).collect();
+        let words = words(query);
         found.retain(|document| document.has_all(&words));
         found.truncate(max);
         Ok(found)
@@ -142,6 +156,10 @@ impl Kind {
         };
         Ok(all.into_iter().find(|document| document.key == key))
     }
+}
+
+fn words(query: &str) -> Vec<String> {
+    query.split_whitespace().map(str::to_lowercase).collect()
 }
 
 fn person(call: &Call) -> Vec<Document> {
@@ -204,6 +222,57 @@ fn of_session(session: Session) -> Document {
             ("ends", session.ends_at().to_string()),
             ("browser", session.browser),
         ],
+    }
+}
+
+fn search_notifications(call: &Call, query: &str, max: usize) -> Result<Vec<Document>, StoreError> {
+    let (user_id, words) = (call.person.user.id, words(query));
+    call.desk.store.read(|tx| {
+        let mut found = Vec::new();
+        for row in notifications::rows_before(tx, user_id, None, NOTIFICATIONS_SEARCHED_MAX)? {
+            let entry = notifications::find_of_user(tx, user_id, row.id)?;
+            let document = entry.map(of_notification);
+            found.extend(document.filter(|document| document.has_all(&words)));
+            if found.len() == max {
+                break;
+            }
+        }
+        Ok(found)
+    })
+}
+
+fn find_notification(call: &Call, key: &str) -> Result<Option<Document>, StoreError> {
+    let Ok(id) = key.parse() else {
+        return Ok(None);
+    };
+    let user_id = call.person.user.id;
+    let found = call
+        .desk
+        .store
+        .read(|tx| notifications::find_of_user(tx, user_id, id))?;
+    Ok(found.map(of_notification))
+}
+
+fn of_notification(entry: InboxEntry) -> Document {
+    let InboxEntry {
+        notification,
+        read_at,
+    } = entry;
+    let never = || "not read".to_owned();
+    let mut facts = vec![
+        ("title", notification.title.clone()),
+        ("content", notification.content),
+        ("template", notification.template.as_str().to_owned()),
+        ("sent", notification.created_at.to_string()),
+        ("read", read_at.map_or_else(never, |at| at.to_string())),
+    ];
+    let links = notification.actions.iter();
+    facts.extend(links.map(|button| ("link", button.url.to_string())));
+    Document {
+        key: notification.id.to_string(),
+        title: notification.title,
+        path: "/inbox".to_owned(),
+        facts,
     }
 }
 

@@ -13,6 +13,8 @@ use crate::{
         Call, ToolError, Typed, bounded,
         documents::{Document, KINDS, Kind},
     },
+    runtime::apart::apart,
+    store::StoreError,
 };
 
 /// Results of one search at the most, of each kind of thing.
@@ -59,17 +61,21 @@ impl Typed for Search {
 
     async fn run(call: Call, arguments: SearchArguments) -> Result<Results, ToolError> {
         let query = bounded("query", arguments.query, QUERY_LEN_MAX)?;
-        let mut results = Vec::new();
-        for kind in KINDS.iter().filter(|kind| kind.is_open_to(&call)) {
-            let found = kind.search(&call, &query, RESULTS_PER_KIND_MAX)?;
-            results.extend(found.into_iter().map(|document| Found {
-                id: format!("{}:{}", kind.name, document.key),
-                url: call.desk.provider.public_url.join(&document.path),
-                title: document.title,
-            }));
-        }
-        Ok(Results { results })
+        Ok(apart(move || search(&call, &query)).await?)
     }
+}
+
+fn search(call: &Call, query: &str) -> Result<Results, StoreError> {
+    let mut results = Vec::new();
+    for kind in KINDS.iter().filter(|kind| kind.is_open_to(call)) {
+        let found = kind.search(call, query, RESULTS_PER_KIND_MAX)?;
+        results.extend(found.into_iter().map(|document| Found {
+            id: format!("{}:{}", kind.name, document.key),
+            url: call.desk.provider.public_url.join(&document.path),
+            title: document.title,
+        }));
+    }
+    Ok(Results { results })
 }
 
 /// `fetch`.
@@ -105,7 +111,8 @@ pub(super) struct Fetched {
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Metadata {
-    /// The kind of thing: person, grant, session, experiment, client or entry.
+    /// The kind of thing: person, grant, session, notification, experiment, client or
+    /// entry.
     kind: &'static str,
 }
 

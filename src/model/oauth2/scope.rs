@@ -74,10 +74,12 @@ pub const APPS_WRITE: &str = "apps:write";
 pub const SETTINGS_READ: &str = "settings:read";
 /// Changing the settings of the box; for an owner.
 pub const SETTINGS_WRITE: &str = "settings:write";
-
+/// The person's inbox.
+pub const NOTIFICATIONS_READ: &str = "notifications:read";
+/// Telling the person something, and marking and removing what is in their inbox.
+pub const NOTIFICATIONS_WRITE: &str = "notifications:write";
 /// Having the person's notifications pushed to a browser.
 pub const WEBPUSH_WRITE: &str = "webpush:write";
-
 /// The log of what was done on the box; for an owner.
 pub const AUDIT_READ: &str = "audit:read";
 
@@ -130,6 +132,23 @@ pub const SCOPES: &[ScopeDefinition] = &[
         words: "have your notifications sent to a browser that it names, until you end that",
         minimal: Minimal::No,
         opens: Opens::Api,
+    },
+    ScopeDefinition {
+        name: NOTIFICATIONS_READ,
+        about: About::Person,
+        effect: Effect::Reads,
+        words: "read the notifications in your inbox",
+        minimal: Minimal::No,
+        opens: Opens::McpAndApi,
+    },
+    ScopeDefinition {
+        name: NOTIFICATIONS_WRITE,
+        about: About::Person,
+        effect: Effect::Destroys,
+        words: "send you notifications, mark and remove those in your inbox and, if you own this \
+                box, send them to anybody on it",
+        minimal: Minimal::No,
+        opens: Opens::McpAndApi,
     },
     ScopeDefinition {
         name: APPS_READ,

@@ -422,41 +422,6 @@ fn many_writers_at_once_all_get_their_own_answer() {
     assert_eq!(keys_of(&store).len(), 16 * 50);
 }
 
-/// Who delivers what is queued is woken by whoever queues it, and only once it is there to be read.
-#[test]
-fn a_bell_rings_after_each_commit_that_changed_the_queue_of_pushes() {
-    let store = Arc::new(store());
-    let (rings, rung) = channel();
-    let read = Arc::downgrade(&store);
-    store.ring_for_pushes(move || {
-        let seen = read.upgrade().map(|store| {
-            let rows = store.read(|tx| tx.len(Table::PushQueue));
-            rows.expect("a read")
-        });
-        rings.send(seen).expect("the test listens");
-    });
-    let put = |table| {
-        move |tx: &mut WriteTx<'_>| -> Result<(), StoreError> {
-            tx.put(table, b"k", vec![1]);
-            Ok(())
-        }
-    };
-    write(&store, put(TABLE));
-    write(&store, put(Table::PushQueue));
-    assert_eq!(rung.recv(), Ok(Some(1)));
-    let refused = store.write(|tx| {
-        tx.put(Table::PushQueue, b"l", vec![1]);
-        Err::<(), _>(Refusal::AlreadyThere)
-    });
-    assert_eq!(refused.wait(), Err(Refusal::AlreadyThere));
-    write(&store, |tx| {
-        tx.remove(Table::PushQueue, b"k");
-        Ok(())
-    });
-    assert_eq!(rung.recv(), Ok(Some(0)));
-    assert!(rung.try_recv().is_err(), "it rang for nothing");
-}
-
 #[test]
 fn each_write_is_counted_by_what_became_of_it() {
     let disk = Disk::default();

@@ -26,6 +26,7 @@ use crate::{
     oauth2provider::{
         Provider,
         apps::{self, AppError, AppFields, FirstSecret, Search},
+        scopes::{self, KnownScope},
     },
     store::clients,
     web::{
@@ -173,9 +174,10 @@ pub async fn create(
     request: Request,
     caller: ApiCaller,
 ) -> Result<Response, ApiRefusal> {
-    let fields = app_fields(&web.provider, &request)?;
+    let fields = app_fields(&web, &request)?;
     let (client, _) = web
         .write(caller.origin(&request.head), move |tx, moment| {
+            apps::check_scope(tx, &moment.provider.upstreams, fields.scope.as_ref())?;
             let metadata = fields.into_metadata();
             apps::create(tx, moment.act(), metadata, FirstSecret::Later)
         })
@@ -198,9 +200,10 @@ pub async fn replace(
     caller: ApiCaller,
 ) -> Result<Response, ApiRefusal> {
     let id = id_in_path(&request.head, "id")?;
-    let fields = app_fields(&web.provider, &request)?;
+    let fields = app_fields(&web, &request)?;
     let client = web
         .write(caller.origin(&request.head), move |tx, moment| {
+            apps::check_scope(tx, &moment.provider.upstreams, fields.scope.as_ref())?;
             apps::update(tx, moment.act(), id, fields)
         })
         .await?;
@@ -232,12 +235,17 @@ impl From<AppError> for ApiRefusal {
             AppError::AuthMethodFixed(_) => {
                 Self::invalid("token_endpoint_auth_method", error.to_string())
             }
+            AppError::UnknownScopes(_) => Self::invalid("scope", error.to_string()),
             AppError::Store(fault) => fault.into(),
         }
     }
 }
 
-fn app_fields(provider: &Provider, request: &Request) -> Result<AppFields, ApiRefusal> {
+/// Everything that is wrong is said at once. What decides whether there is a scope is the write.
+fn app_fields(web: &Web, request: &Request) -> Result<AppFields, ApiRefusal> {
+    let known = web
+        .store
+        .read(|tx| scopes::list(tx, &web.provider.upstreams))?;
     let mut fields = Fields::parse(request)?;
     fields.expect_only(&SETTABLE, &READ_ONLY);
     if !fields.has("name") {
@@ -247,7 +255,7 @@ fn app_fields(provider: &Provider, request: &Request) -> Result<AppFields, ApiRe
     let grant_types = grant_types(&mut fields);
     let redirect_uris = redirect_uris(&mut fields, &grant_types);
     let icon = fields.read("icon", parse_icon);
-    let scope = fields.read("scope", |text| parse_scope(provider, text));
+    let scope = fields.read("scope", |text| parse_scope(&known, text));
     let auth_method = fields.read("token_endpoint_auth_method", |word| {
         AuthMethod::find(word)
             .ok_or("expected none, client_secret_basic or client_secret_post, found another")
@@ -306,12 +314,12 @@ fn parse_icon(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_scope(provider: &Provider, text: &str) -> Result<ScopeSet, String> {
+fn parse_scope(known: &[KnownScope], text: &str) -> Result<ScopeSet, String> {
     let scopes: ScopeSet = text.parse().map_err(|error| format!("{error}"))?;
-    let unknown = scopes.difference(&provider.known_scopes());
+    let unknown = scopes.filtered(|name| !known.iter().any(|scope| scope.name == name));
     if unknown.is_empty() {
         Ok(scopes)
     } else {
-        Err(format!("expected scopes of this server, found {unknown}"))
+        Err(AppError::UnknownScopes(unknown).to_string())
     }
 }

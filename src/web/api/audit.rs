@@ -12,6 +12,7 @@ use crate::{
         request::Request,
         response::{Response, json},
     },
+    runtime::apart::apart,
     web::{
         Web,
         api::{caller::ApiCaller, error::ApiRefusal, page},
@@ -34,9 +35,9 @@ pub async fn search(web: Arc<Web>, request: Request, _: ApiCaller) -> Result<Res
         return Err(ApiRefusal::invalid("q", detail));
     }
     let page = page(&query)?;
-    let found = web
-        .store
-        .read(|tx| audit::search(tx, words, page.limit, page.offset))?;
+    let (store, words) = (Arc::clone(&web.store), words.to_owned());
+    let search = move || store.read(|tx| audit::search(tx, &words, page.limit, page.offset));
+    let found = apart(search).await?;
     let audit_logs = found.entries.into_iter().map(Into::into).collect();
     let logs = AuditLogs {
         audit_logs,

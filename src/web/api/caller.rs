@@ -12,11 +12,11 @@ use crate::{
         id::Id,
         user::{Role, User},
     },
-    oauth2provider::access::AccessError,
+    oauth2provider::access::Opened,
     web::{
         Web,
         api::error::ApiRefusal,
-        credentials::{BearerRefusal, by},
+        credentials::{BearerRefusal, Caller, NO_PERSON, by},
     },
 };
 
@@ -99,11 +99,26 @@ impl Web {
             }
             Err(BearerRefusal::Missing) => self.admit_session(head, needs).await,
             Err(BearerRefusal::Wrong(why)) => Err(self.unauthorized(needs, Some(&why))),
-            Err(BearerRefusal::NoPerson) => {
-                let detail = AccessError::NoPerson.to_string();
-                Err(ApiRefusal::forbidden(detail).into_response())
-            }
+            Err(BearerRefusal::NoPerson) => Err(ApiRefusal::forbidden(NO_PERSON).into_response()),
             Err(BearerRefusal::Fault(fault)) => Err(ApiRefusal::from(fault).into_response()),
+        }
+    }
+
+    /// The same where a client may call in its own name, which is in nobody's role.
+    pub(in crate::web) async fn admit_client_to_api(
+        &self,
+        head: &Head,
+        needs: Needs,
+    ) -> Result<Caller, Response> {
+        match self.find_opened(head, "") {
+            Ok(Opened::Client(client)) if client.scopes.contains(needs.scope) => {
+                Ok(Caller::Client(Box::new(client)))
+            }
+            Ok(Opened::Client(_)) => Err(self.scope_missing(needs)),
+            _ => {
+                let caller = self.admit_to_api(head, needs).await?;
+                Ok(Caller::Api(Box::new(caller)))
+            }
         }
     }
 

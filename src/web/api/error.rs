@@ -89,6 +89,15 @@ impl ApiRefusal {
         Self::new(StatusCode::CONFLICT, "Conflict.").because(detail)
     }
 
+    /// 429: it is to be asked again after so many seconds.
+    pub fn too_often(seconds: u64, detail: impl Into<String>) -> Self {
+        let message = "Too many requests; try again later.";
+        Self {
+            header: Some((RETRY_AFTER, HeaderValue::from(seconds))),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, message).because(detail)
+        }
+    }
+
     /// 400 for one field.
     pub fn invalid(field: &str, detail: impl Into<String>) -> Self {
         Self::invalid_fields(vec![Validation {

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use http::{StatusCode, header::CONTENT_TYPE};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -88,16 +89,54 @@ impl Fields {
         max: usize,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<Vec<T>> {
-        let value = self.members.get(name)?;
-        let list = value.as_array().filter(|list| list.len() <= max);
-        let parse = |value: &Value| {
+        self.read_list(name, max, "texts", |value| {
             let text = value.as_str().ok_or("expected a list of texts")?;
             parse(text).map_err(|error| format!("{}: {error}", quoted(text)))
-        };
+        })
+    }
+
+    /// A list of objects, each of which `parse` takes.
+    pub(super) fn read_objects<T>(
+        &mut self,
+        name: &str,
+        max: usize,
+        parse: impl Fn(&Map<String, Value>) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        self.read_list(name, max, "objects", |value| {
+            parse(value.as_object().ok_or("expected a list of objects")?)
+        })
+    }
+
+    fn read_list<T>(
+        &mut self,
+        name: &str,
+        max: usize,
+        kind: &str,
+        parse: impl Fn(&Value) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let value = self.members.get(name)?;
+        let list = value.as_array().filter(|list| list.len() <= max);
         let parsed = list
-            .ok_or_else(|| format!("expected a list of at most {max} texts"))
+            .ok_or_else(|| format!("expected a list of at most {max} {kind}"))
             .and_then(|list| list.iter().map(parse).collect());
         parsed.map_err(|detail| self.refuse(name, detail)).ok()
+    }
+
+    /// A list of at most `max` of what `T` reads, which has to be there; empty if it was refused.
+    pub(super) fn required_list<T: DeserializeOwned>(&mut self, name: &str, max: usize) -> Vec<T> {
+        let list = self.members.get(name).and_then(Value::as_array);
+        let read = match list.filter(|list| list.len() <= max) {
+            None => Err(format!("expected a list of at most {max}")),
+            Some(list) => {
+                let read = |value| T::deserialize(value);
+                let read: Result<_, serde_json::Error> = list.iter().map(read).collect();
+                read.map_err(|error| quoted(&error.to_string()))
+            }
+        };
+        read.unwrap_or_else(|detail| {
+            self.refuse(name, detail);
+            Vec::new()
+        })
     }
 
     /// Whether a field is there.

@@ -9,6 +9,7 @@ pub mod caller;
 pub mod error;
 pub mod experiments;
 pub mod grants;
+pub mod notifications;
 pub mod scopes;
 pub mod sessions;
 pub mod settings;

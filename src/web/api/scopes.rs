@@ -10,7 +10,8 @@ use crate::{
         request::Request,
         response::{Response, json},
     },
-    model::oauth2::scope::{Minimal, SCOPES, ScopeDefinition},
+    model::oauth2::scope::Minimal,
+    oauth2provider::scopes::{self, KnownScope},
     web::{
         Web,
         api::{caller::ApiCaller, error::ApiRefusal},
@@ -20,9 +21,9 @@ use crate::{
 /// A scope.
 #[derive(Serialize)]
 struct Scope {
-    name: &'static str,
+    name: String,
     effect: &'static str,
-    description: &'static str,
+    description: String,
     /// Whether a client that asks for nothing gets it.
     default: bool,
 }
@@ -34,18 +35,21 @@ struct Scopes {
 }
 
 impl Scope {
-    fn new(definition: &ScopeDefinition) -> Self {
+    fn new(known: KnownScope) -> Self {
         Self {
-            name: definition.name,
-            effect: definition.effect.as_str(),
-            description: definition.words,
-            default: definition.minimal == Minimal::Yes,
+            name: known.name,
+            effect: known.effect.as_str(),
+            description: known.words,
+            default: known.minimal == Minimal::Yes,
         }
     }
 }
 
-/// `GET`: the table of scopes.
-pub async fn list(_: Arc<Web>, _: Request, _: ApiCaller) -> Result<Response, ApiRefusal> {
-    let scopes = SCOPES.iter().map(Scope::new).collect();
+/// `GET`: the scopes of this deployment, then those of upstreams and of resource servers.
+pub async fn list(web: Arc<Web>, _: Request, _: ApiCaller) -> Result<Response, ApiRefusal> {
+    let known = web
+        .store
+        .read(|tx| scopes::list(tx, &web.provider.upstreams))?;
+    let scopes = known.into_iter().map(Scope::new).collect();
     Ok(json(StatusCode::OK, &Scopes { scopes }))
 }

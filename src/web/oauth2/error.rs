@@ -66,7 +66,7 @@ impl OAuthError {
 
     /// 429 `temporarily_unavailable`, with when to try again.
     pub fn too_often(wait: Wait) -> Self {
-        let Wait { seconds } = wait;
+        let Wait { seconds, .. } = wait;
         Self {
             header: Some((RETRY_AFTER, HeaderValue::from(seconds))),
             ..Self::new(

@@ -219,8 +219,7 @@ async fn changed(
         tracing::error!(%error, "a password could not be changed");
         NotChanged::Fault(StoreError::Closed)
     };
-    web.throttle
-        .check_sign_in(head.now, live.user.name.as_str(), head.remote)
+    web.check_sign_in(head, live.user.name.as_str())
         .map_err(|wait| {
             let message = format!("Too many attempts. Try again in {} seconds.", wait.seconds);
             field("current_password", message)

@@ -144,9 +144,7 @@ async fn sign_in(
     name: &str,
     password: &str,
 ) -> Result<Credential, Refused> {
-    web.throttle
-        .check_sign_in(head.now, name, head.remote)
-        .map_err(Refused::TooOften)?;
+    web.check_sign_in(head, name).map_err(Refused::TooOften)?;
     if password.chars().count() > NewPassword::LEN_MAX {
         return Err(Refused::Wrong);
     }

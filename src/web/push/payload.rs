@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     crypto::web_push::PLAINTEXT_LEN_MAX,
     model::notification::{Button, Notification, Template},
-    notifications::row,
+    notifications::{plain_text, row},
     web::pages::assets,
 };
 
@@ -55,7 +55,7 @@ pub(super) fn of(notification: &Notification) -> Vec<u8> {
         }
     }
     let room = PLAINTEXT_LEN_MAX.saturating_sub(json(&payload).len());
-    payload.body = cut(&notification.content, room);
+    payload.body = cut(&plain_text(&notification.content), room);
     json(&payload)
 }
 
@@ -70,7 +70,7 @@ pub(super) fn test() -> Vec<u8> {
         id: None,
         icon: assets::icon_href(),
         title: row.title,
-        body: row.body.to_owned(),
+        body: plain_text(row.body),
         actions: Vec::new(),
         url: INBOX,
     })
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_browser_is_told_what_its_service_worker_shows() {
         let actions = vec![button("Look", "/account#grants"), button("More", "/inbox")];
-        let payload = read(&of(&notification("A title", "A text", actions)));
+        let payload = read(&of(&notification("A title", "A **text**", actions)));
         let expected = serde_json::json!({
             "id": Id::from_bytes([7; 16]).to_string(),
             "icon": assets::icon_href(),
@@ -188,6 +188,7 @@ mod tests {
         ) {
             let content: String = content.into_iter().collect();
             let whole = notification(&title, &content, Vec::new());
+            let content = plain_text(&content);
             let payload = of(&whole);
             prop_assert!(payload.len() <= PLAINTEXT_LEN_MAX);
             let value = read(&payload);

@@ -1,0 +1,72 @@
+//! What an administrator tells a user.
+
+use crate::{
+    accounts::users,
+    appliance::administration::{Answer, NotifiedRow, Refused, Reply},
+    audit::Act,
+    model::{
+        notification::{Button, Link, LinkError, Sender, Template, Urgency},
+        user::UserName,
+    },
+    notifications::{self, Message, Told},
+    store::WriteTx,
+};
+
+/// What the words of a command say. Their bounds are checked where it is sent.
+pub(super) fn message(
+    title: String,
+    body: String,
+    link: Option<&str>,
+    urgency: Option<&str>,
+) -> Result<Message, Refused> {
+    let link = link.map(str::parse::<Link>).transpose();
+    let link = link.map_err(|error: LinkError| Refused::because(format!("link: {error}")))?;
+    let urgency = urgency.map_or(Ok(Urgency::Normal), |name| {
+        let expected = Urgency::ALL.map(Urgency::as_str).join(" or ");
+        let refused = || Refused::because(format!("urgency: expected {expected}, found {name:?}"));
+        Urgency::find(name).ok_or_else(refused)
+    });
+    Ok(Message {
+        template: Template::Custom,
+        targets: Vec::new(),
+        title,
+        content: body,
+        actions: link.map(Button::open).into_iter().collect(),
+        urgency: urgency?,
+        sender: Sender::Administrator,
+    })
+}
+
+/// Tells `user`. Whoever administers the machine could read the file, so they learn what became of
+/// it.
+pub(super) fn send(
+    tx: &mut WriteTx<'_>,
+    act: Act<'_>,
+    user: &UserName,
+    message: Message,
+) -> Answer {
+    let user = users::named(tx, user)?;
+    let told = notifications::send(tx, act, user.id, message)?.map_err(refused)?;
+    let (id, pushes) = match told {
+        Told::Kept {
+            notification,
+            pushes,
+        } => (Some(notification.id.to_string()), pushes),
+        Told::Unwanted => (None, 0),
+    };
+    let user = user.name.to_string();
+    Ok(Reply::Notified(NotifiedRow { id, user, pushes }))
+}
+
+/// In the words of the command.
+fn refused(refused: notifications::Refused) -> Refused {
+    let flag = refused.field().map(|field| match field {
+        "content" => "body",
+        "actions" => "link",
+        other => other,
+    });
+    match flag {
+        Some(flag) => Refused::because(format!("{flag}: {refused}")),
+        None => Refused::because(refused),
+    }
+}

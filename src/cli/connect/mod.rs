@@ -1,0 +1,285 @@
+//! `keystead connect`.
+
+mod entry;
+mod file;
+mod hosts;
+mod json;
+mod toml;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use self::{
+    entry::MergeError,
+    file::{FileError, HostFile, OWN_MODE, PROJECT_MODE},
+    hosts::{Host, Transport},
+};
+use crate::{
+    appliance::{
+        administration::{Command, Reply},
+        socket::{self, CallError},
+    },
+    cli::{console::Console, failure::Failure, rows::text_of},
+    config::{Config, environment::Environment, serving::PublicSource},
+    model::{public_url::PublicUrl, toolset::Toolset},
+    oauth2provider::MCP_PATH,
+};
+
+/// Characters of a server's name.
+const NAME_LEN_MAX: usize = 64;
+
+/// Print or write the configuration with which a host program finds this server
+#[derive(Debug, Args)]
+#[command(after_help = "\
+HOST is claude-code, claude-desktop, vscode, cursor, codex or gemini. What is printed is what its
+file has to hold; where that file is stands beside it. The host calls the public URL and signs you
+in with a browser; with --stdio, and always for claude-desktop, it starts `keystead mcp` on this
+machine instead, which needs no sign-in.
+
+--write keeps whatever else stands in the file, comments and order too, and makes a copy of the file
+beside it first. A file that cannot be read is left as it is.
+
+Examples:
+  keystead connect claude-code
+  keystead connect codex --write
+  keystead connect claude-desktop --user ada --write
+  keystead connect vscode --project --toolset readonly
+  keystead connect cursor --url https://box.lan")]
+pub(super) struct Connect {
+    /// Which program: see below
+    #[arg(value_parser = hosts::find)]
+    host: &'static Host,
+    /// Have it start `keystead mcp`, and not call the URL
+    #[arg(long, conflicts_with = "url")]
+    stdio: bool,
+    /// With --stdio, whom to act as; can be left out where there is only one user
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Offer these tools only: standard, readonly or search
+    #[arg(long, value_name = "SET")]
+    toolset: Option<Toolset>,
+    /// What the server is called there
+    #[arg(long, value_name = "NAME", default_value = "keystead", value_parser = parse_name)]
+    name: String,
+    /// The public URL of the box [default: that of the server of --data]
+    #[arg(long)]
+    url: Option<PublicUrl>,
+    /// The file of the project in this directory, and not the user's
+    #[arg(long)]
+    project: bool,
+    /// Write it into the file
+    #[arg(long)]
+    write: bool,
+}
+
+/// Why a host was not told.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    /// Who calls over HTTP says who they are by signing in.
+    #[error("expected --stdio beside --user: at the URL, whoever signs in is the user")]
+    UserWithoutStdio,
+    /// The host has no such file.
+    #[error("expected no --project, because {0} has no file of a project")]
+    NoProject(&'static str),
+    /// The host has no other way.
+    #[error("expected no --url, because {0} takes no URL from its file")]
+    NoUrl(&'static str),
+    /// There is no home directory.
+    #[error("expected HOME to name an absolute path")]
+    NoHome,
+    /// The port is chosen at the start.
+    #[error("no server runs on this data directory: start it, or name its address with --url")]
+    NoAddress,
+    /// A path that no JSON can hold.
+    #[error("expected a path in UTF-8, found {}", .0.display())]
+    Path(PathBuf),
+    /// The file cannot be changed.
+    #[error("{} was not changed: {cause}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: FileError,
+    },
+    /// The file cannot be understood.
+    #[error(
+        "{} was not changed: {cause}. Put in by hand what is on standard output, or mend it first",
+        path.display()
+    )]
+    Merge {
+        /// The file.
+        path: PathBuf,
+        /// Why, as words.
+        cause: String,
+    },
+    /// The system refuses.
+    #[error("cannot find this program's own file: {0}")]
+    Program(io::Error),
+}
+
+impl Connect {
+    /// Does it.
+    pub(super) fn execute(
+        self,
+        config: &Config,
+        environment: &Environment,
+        console: &mut Console<'_>,
+    ) -> Result<(), Failure> {
+        let transport = self.transport(config)?;
+        let path = self.path(environment)?;
+        let shown = text_of(path.to_string_lossy());
+        let printed = self.host.merge("", &self.name, &transport);
+        let printed = printed.map_err(|cause| merge_failed(&path, &cause))?;
+        if !self.write {
+            console.print(&printed)?;
+            return console.note(&self.where_it_goes(&shown, &transport));
+        }
+        let failed = |cause| ConnectError::File {
+            path: path.clone(),
+            cause,
+        };
+        let file = HostFile::open(&path).map_err(failed)?;
+        let merged = match self.host.merge(file.text(), &self.name, &transport) {
+            Ok(merged) => merged,
+            Err(cause) => {
+                console.print(&printed)?;
+                return Err(merge_failed(&path, &cause).into());
+            }
+        };
+        if merged == file.text() {
+            return console.note(&format!("{shown} has it already; nothing was changed."));
+        }
+        let new_mode = if self.project { PROJECT_MODE } else { OWN_MODE };
+        let copy = file.replace(&merged, new_mode).map_err(failed)?;
+        let before = copy.map_or_else(String::new, |copy| {
+            format!(
+                " What was there before is in {}.",
+                text_of(copy.to_string_lossy())
+            )
+        });
+        let then = self.host.then(&self.name, &transport);
+        console.note(&format!("{shown} is written.{before}\n{then}"))
+    }
+
+    fn transport(&self, config: &Config) -> Result<Transport, Failure> {
+        let host = self.host;
+        if self.stdio || !host.takes_urls() {
+            if self.url.is_some() {
+                return Err(ConnectError::NoUrl(host.title).into());
+            }
+            return Ok(self.program(&config.data_dir)?);
+        }
+        if self.user.is_some() {
+            return Err(ConnectError::UserWithoutStdio.into());
+        }
+        let url = match &self.url {
+            Some(url) => url.clone(),
+            None => public_url(config)?,
+        };
+        // A path, and not a query: some hosts compare the URL with the resource byte by byte.
+        let toolset = self.toolset.map(|set| format!("/{set}"));
+        let path = format!("{MCP_PATH}{}", toolset.unwrap_or_default());
+        Ok(Transport::Http(url.join(&path)))
+    }
+
+    fn program(&self, data_dir: &Path) -> Result<Transport, ConnectError> {
+        let program = std::env::current_exe().map_err(ConnectError::Program)?;
+        let data_dir = std::path::absolute(data_dir).map_err(ConnectError::Program)?;
+        let mut words = vec!["mcp".to_owned(), "--data".to_owned(), utf8(data_dir)?];
+        if let Some(user) = &self.user {
+            words.extend(["--user".to_owned(), user.clone()]);
+        }
+        if let Some(toolset) = self.toolset {
+            words.extend(["--toolset".to_owned(), toolset.to_string()]);
+        }
+        Ok(Transport::Stdio(utf8(program)?, words))
+    }
+
+    /// The file that the host reads.
+    fn path(&self, environment: &Environment) -> Result<PathBuf, ConnectError> {
+        if !self.project {
+            let place = self.host.places.here(environment);
+            return place.ok_or(ConnectError::NoHome);
+        }
+        let project = self.host.project;
+        let project = project.ok_or(ConnectError::NoProject(self.host.title))?;
+        std::path::absolute(project).map_err(|cause| ConnectError::File {
+            path: project.into(),
+            cause: cause.into(),
+        })
+    }
+
+    fn where_it_goes(&self, path: &str, transport: &Transport) -> String {
+        let Host { title, places, .. } = self.host;
+        let then = self.host.then(&self.name, transport);
+        let everywhere = if self.project {
+            String::new()
+        } else {
+            format!(
+                "\n  Linux    {}\n  macOS    {}\n  Windows  {}",
+                places.linux, places.macos, places.windows
+            )
+        };
+        format!(
+            "{title} reads it from {path}.{everywhere}\n\
+             The same command with --write puts it there.\n{then}"
+        )
+    }
+}
+
+/// The public URL of the server that runs, or that the configuration would have.
+fn public_url(config: &Config) -> Result<PublicUrl, Failure> {
+    let answer = match socket::call(&config.data_dir, &Command::PublicUrl) {
+        Err(CallError::NoServer(_)) => return Ok(configured_url(config)?),
+        answered => answered?,
+    };
+    match answer? {
+        Reply::PublicUrl(url) => Ok(url.parse().map_err(|_| ConnectError::NoAddress)?),
+        _ => Err(ConnectError::NoAddress.into()),
+    }
+}
+
+fn configured_url(config: &Config) -> Result<PublicUrl, ConnectError> {
+    let serving = config.network.plan().map_err(|_| ConnectError::NoAddress)?;
+    let port = serving
+        .listen
+        .first()
+        .map_or(0, |place| place.address.port());
+    match serving.public_url {
+        PublicSource::Given(url) => Ok(url),
+        PublicSource::FirstListener if port != 0 => format!("http://localhost:{port}")
+            .parse()
+            .map_err(|_| ConnectError::NoAddress),
+        PublicSource::FirstListener => Err(ConnectError::NoAddress),
+    }
+}
+
+/// What every host takes as a name.
+fn parse_name(text: &str) -> Result<String, String> {
+    let is_taken = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if (1..=NAME_LEN_MAX).contains(&text.len()) && text.chars().all(is_taken) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "expected 1 to {NAME_LEN_MAX} letters, digits, hyphens and underscores"
+    ))
+}
+
+fn utf8(path: PathBuf) -> Result<String, ConnectError> {
+    let text = path.into_os_string().into_string();
+    text.map_err(|path| ConnectError::Path(path.into()))
+}
+
+fn merge_failed(path: &Path, cause: &MergeError) -> ConnectError {
+    ConnectError::Merge {
+        path: path.to_owned(),
+        cause: cause.to_string(),
+    }
+}
