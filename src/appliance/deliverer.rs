@@ -285,7 +285,7 @@ async fn try_out(
     let answer = sealed.send(&web.outbound).await;
     let outcome = outcome(&answer);
     match (&answer, outcome) {
-        (Ok(posted), Outcome::Refused) => reported.say(service, posted.status.as_u16()),
+        (Ok(posted), Outcome::Refused) => reported.say(&service, posted.status.as_u16()),
         (Ok(posted), _) => tracing::debug!(service, status = %posted.status, "pushed"),
         (Err(error), _) => tracing::debug!(service, %error, "a push service gave no answer"),
     }
@@ -310,9 +310,9 @@ struct Reported(Mutex<BTreeSet<(String, u16)>>);
 
 impl Reported {
     /// Says once of each push service and status that it refuses messages by it.
-    fn say(&self, service: String, status: u16) {
+    fn say(&self, service: &str, status: u16) {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.len() < REPORTED_MAX && said.insert((service.clone(), status)) {
+        if said.len() < REPORTED_MAX && said.insert((service.to_owned(), status)) {
             tracing::warn!(
                 service,
                 status,

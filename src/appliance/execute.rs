@@ -129,8 +129,6 @@ enum Prepared {
     ClientPin(ClientDocument),
     /// Another MCP server that may be added.
     UpstreamAdd(Box<Upstream>),
-    /// Another pair of keys for web push.
-    VapidRegenerate(Vec<u8>),
     /// What a user is to be told.
     Notify(UserName, Box<Message>),
     /// Nothing was slow.
@@ -209,9 +207,6 @@ impl Prepared {
             Command::UpstreamAdd(words) => Self::UpstreamAdd(Box::new(
                 Upstream::try_from(*words).map_err(Refused::because)?,
             )),
-            Command::VapidRegenerate => {
-                Self::VapidRegenerate(VapidKey::generate().map_err(Refused::because)?)
-            }
             Command::Notify {
                 user,
                 title,
@@ -276,7 +271,8 @@ impl Prepared {
             }
             Self::ClientPin(document) => pins::pin(tx, act, document),
             Self::UpstreamAdd(upstream) => upstreams::add(tx, act, known, *upstream),
-            Self::VapidRegenerate(generated) => {
+            Self::Other(Command::VapidRegenerate) => {
+                let generated = VapidKey::generate().map_err(Refused::because)?;
                 let subscriptions_removed = regenerate_vapid(tx, act.by, generated)?;
                 Ok(Reply::VapidRegenerated {
                     subscriptions_removed,

@@ -7,6 +7,7 @@ pub mod routes;
 pub mod socket;
 
 mod application;
+mod background;
 mod compaction;
 mod deliverer;
 mod execute;

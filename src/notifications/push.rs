@@ -145,7 +145,7 @@ pub fn is_on(tx: &dyn Read) -> Result<bool, StoreError> {
 /// Writes down whether anything is pushed, as the server was started: a command that finds no
 /// server has to know it, too.
 pub fn switch_push(tx: &mut WriteTx<'_>, push: Switch) {
-    meta::put_push_off(tx, !push.is_on());
+    meta::put_push(tx, push);
 }
 
 /// Whether a message for `browsers` more browsers has room in the queue.

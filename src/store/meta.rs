@@ -3,6 +3,7 @@
 use bincode::{Decode, Encode};
 
 use crate::{
+    config::Switch,
     crypto::{digest::Digest, keyed::Key, web_push::VapidKey},
     model::{audit::ChainEnd, timestamp::Timestamp},
     store::{
@@ -138,12 +139,11 @@ pub fn is_push_off(tx: &dyn Read) -> Result<bool, StoreError> {
     Ok(tx.get(Table::Meta, PUSH_OFF)?.is_some())
 }
 
-/// Keeps whether nothing is pushed.
-pub fn put_push_off(tx: &mut WriteTx<'_>, is_off: bool) {
-    if is_off {
-        tx.put(Table::Meta, PUSH_OFF, Vec::new());
-    } else {
-        tx.remove(Table::Meta, PUSH_OFF);
+/// Keeps whether anything is pushed.
+pub fn put_push(tx: &mut WriteTx<'_>, push: Switch) {
+    match push {
+        Switch::On => tx.remove(Table::Meta, PUSH_OFF),
+        Switch::Off => tx.put(Table::Meta, PUSH_OFF, Vec::new()),
     }
 }
 

@@ -136,6 +136,9 @@ impl Web {
     }
 
     /// Encrypts and signs `parcel` for `browser`. Takes about 100 µs of computing.
+    ///
+    /// # Panics
+    /// Never: base64 can be a header.
     pub fn seal(
         &self,
         tx: &dyn Read,
