@@ -23,10 +23,13 @@ use crate::{
         upstream_words::UpstreamWords,
     },
     store::fuzzing::read_write_read,
-    web::oauth2::{
-        client_credentials::Presented,
-        client_documents::{self, DOCUMENT_BYTES_MAX},
-        register::{parse_metadata, print_metadata},
+    web::{
+        oauth2::{
+            client_credentials::Presented,
+            client_documents::{self, DOCUMENT_BYTES_MAX},
+            register::{parse_metadata, print_metadata},
+        },
+        pages::inbox::markdown,
     },
 };
 
@@ -48,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     target("basic_credentials", basic_credentials),
     target("upstream_words", upstream_words),
     target("stdio_messages", stdio_messages),
+    target("markdown", markdown),
     target("records", records),
 ];
 
@@ -238,6 +242,49 @@ pub fn stdio_messages(bytes: &[u8]) {
             }
         }
     }
+}
+
+/// The content of a notification: nothing but what may pass stands in the HTML, every tag ends in
+/// its order, and a link leads to the box or to https.
+///
+/// # Panics
+/// If it does not.
+pub fn markdown(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let html = markdown::html(text);
+    let mut open = Vec::new();
+    for tag in html.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').expect("a tag that ends");
+        let (name, rest) = tag.split_once(' ').unwrap_or((tag, ""));
+        match (name, rest) {
+            ("br", "/") => {}
+            ("p" | "em" | "strong" | "code" | "pre" | "ul" | "ol" | "li", "") => open.push(name),
+            ("ol", start) => {
+                let number = start
+                    .strip_prefix("start=\"")
+                    .and_then(|rest| rest.strip_suffix('"'));
+                assert!(
+                    number.is_some_and(|number| number.parse::<u64>().is_ok()),
+                    "{html}"
+                );
+                open.push(name);
+            }
+            ("a", target) => {
+                let href = target
+                    .strip_prefix("href=\"")
+                    .and_then(|rest| rest.strip_suffix('"'));
+                let href = href.unwrap_or_else(|| panic!("a link without a target: {html}"));
+                let is_own = href.starts_with('/') && !href.starts_with("//");
+                assert!(is_own || href.starts_with("https://"), "{html}");
+                assert!(!href.contains('"') && !open.contains(&"a"), "{html}");
+                open.push(name);
+            }
+            _ => assert_eq!(name.strip_prefix('/'), open.pop(), "{html}"),
+        }
+    }
+    assert_eq!(open, Vec::<&str>::new(), "{html}");
 }
 
 /// The table that the first byte chooses, and a record of it: what was read can be written and is

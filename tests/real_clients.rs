@@ -51,6 +51,11 @@ fn the_conformance_suite_of_mcp_fails_only_where_nothing_is_offered() {
 }
 
 #[test]
+fn a_web_socket_client_is_told_what_happens_to_an_inbox() {
+    run("watch");
+}
+
+#[test]
 fn what_hosts_in_the_field_send_is_understood() {
     run("quirks");
 }
@@ -58,6 +63,11 @@ fn what_hosts_in_the_field_send_is_understood() {
 #[test]
 fn a_person_with_a_browser_gets_through() {
     run("browser");
+}
+
+#[test]
+fn the_inbox_is_live_and_tells_the_device() {
+    run("inbox");
 }
 
 #[test]

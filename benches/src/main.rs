@@ -7,6 +7,7 @@ mod counter;
 mod deployment;
 mod engine;
 mod families;
+mod inbox;
 mod load;
 mod options;
 mod peer;

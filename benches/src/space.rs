@@ -34,7 +34,7 @@ use keystead::{
     store::{
         Answer, Keys, Read as _, Store, StoreError, TABLES, WriteTx, clients, codes, grants,
         pace::Pace,
-        sweep::{self, Pass},
+        sweep::{self, Kept, Pass},
         tokens,
     },
 };
@@ -49,7 +49,10 @@ const ROTATIONS: u64 = 10;
 const ACCESS_TTL: Duration = Duration::from_hours(1);
 const FAMILY_TTL: Duration = Duration::from_hours(48);
 const CODE_TTL: Duration = Duration::from_mins(1);
-const AUDIT_KEPT: Duration = Duration::from_hours(24);
+const KEPT: Kept = Kept {
+    audit: Duration::from_hours(24),
+    notifications: Duration::from_hours(24),
+};
 /// The sweeper passes that often.
 const PERIOD: Duration = Duration::from_mins(1);
 const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -319,7 +322,7 @@ impl Deployment {
     /// One pass, as the server's own task does it.
     fn sweep(&mut self) -> Result<(), StoreError> {
         self.swept_at = self.now;
-        let mut pass = Pass::begin(self.now, AUDIT_KEPT);
+        let mut pass = Pass::begin(self.now, KEPT);
         while !pass.is_over() {
             let (rows, now, here) = (self.pace.rows(), self.now, pass.clone());
             let mut step = self.store.read(|tx| sweep::rehearse(tx, here, rows))?;

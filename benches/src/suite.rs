@@ -5,6 +5,7 @@ use std::{thread::sleep, time::Duration};
 
 use crate::{
     bench::{self, Bench, Filled, PageCache, on_engine, on_fresh_server},
+    inbox,
     load::{Outcome, Plan, median, millis},
     options::Options,
     peer::Peer,
@@ -18,7 +19,7 @@ use crate::{
 /// A part of the suite, by the name that `benches/run` takes.
 type Part = fn(&Options, &mut Report) -> Result<(), Fault>;
 
-pub(crate) const PARTS: [(&str, Part); 10] = [
+pub(crate) const PARTS: [(&str, Part); 11] = [
     ("rotation", rotation),
     ("latency", latency),
     ("reads", reads),
@@ -29,6 +30,7 @@ pub(crate) const PARTS: [(&str, Part); 10] = [
     ("sizes", sizes),
     ("start", start),
     ("memory", memory),
+    ("inbox", inbox::measure),
 ];
 
 /// Tokens in the file whose start is measured.

@@ -8,7 +8,7 @@ use crate::{
         id::Id,
         user::{Role, User, UserName},
     },
-    store::{Read, StoreError, WriteTx, grants, sessions, users},
+    store::{Read, StoreError, WriteTx, grants, notifications, pushes, sessions, users},
 };
 
 /// Makes a user.
@@ -107,7 +107,7 @@ pub fn enable(tx: &mut WriteTx<'_>, act: Act<'_>, mut user: User) -> Result<(), 
 /// Removes a user, their sessions, and everything they allowed.
 ///
 /// From here on nothing of it works, because every use of a token looks for its user. The grants
-/// themselves leave with the sweeper.
+/// themselves and what is in the inbox leave with the sweeper.
 ///
 /// # Errors
 /// [`AccountError::LastOwner`].
@@ -116,6 +116,8 @@ pub fn remove(tx: &mut WriteTx<'_>, act: Act<'_>, user: &User) -> Result<(), Acc
     end_sessions(tx, act, user, None)?;
     users::remove(tx, user);
     grants::end_of_removed_user(tx, act.now, user.id);
+    notifications::end_of_removed_user(tx, act.now, user.id);
+    pushes::remove_of_user(tx, user.id)?;
     let changes = [Change {
         field: "name".to_owned(),
         old: Some(user.name.to_string()),

@@ -1,12 +1,13 @@
 //! What runs beside the requests, begun and ended in order.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crate::{
-    appliance::{Appliance, compaction, deliverer, sweeper},
+    appliance::{Appliance, compaction, deliverer, failing, sweeper},
     http::tls::Certificates,
     mcp::upstreams::Upstreams,
     runtime::{clock::Clock, signals::Reload},
+    store::sweep::Kept,
 };
 
 /// What runs beside the requests.
@@ -18,8 +19,8 @@ pub(super) struct Background {
 impl Background {
     /// Begins all of it.
     pub(super) fn start(
-        app: &Appliance,
-        audit_kept: Duration,
+        app: &Arc<Appliance>,
+        kept: Kept,
         reload: Reload,
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
@@ -27,10 +28,11 @@ impl Background {
         let tended = Arc::clone(&app.upstreams);
         let mut tasks = vec![
             tokio::spawn(async move { tended.tend().await }),
+            tokio::spawn(failing::tell_for_ever(Arc::clone(app))),
             tokio::spawn(sweeper::sweep_for_ever(
                 Arc::clone(store),
                 Arc::clone(clock),
-                audit_kept,
+                kept,
             )),
             tokio::spawn(compaction::compact_for_ever(Arc::clone(store))),
             tokio::spawn(reload_on_signal(

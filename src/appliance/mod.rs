@@ -11,6 +11,7 @@ mod background;
 mod compaction;
 mod deliverer;
 mod execute;
+mod failing;
 mod local;
 mod metrics;
 mod notify;

@@ -1,16 +1,33 @@
-//! What an administrator tells a user.
+//! What an administrator tells a user, and how much any sender may.
+
+use std::sync::Arc;
 
 use crate::{
     accounts::users,
     appliance::administration::{Answer, NotifiedRow, Refused, Reply},
     audit::Act,
+    mcp::tools::Allowance,
     model::{
         notification::{Button, Link, LinkError, Sender, Template, Urgency},
         user::UserName,
     },
     notifications::{self, Message, Told},
     store::WriteTx,
+    web::{
+        Web,
+        throttle::{Endpoint, Subject},
+    },
 };
+
+/// The allowance of the API, for what sends in another way.
+pub(super) fn allowance(web: &Arc<Web>) -> Allowance {
+    let web = Arc::clone(web);
+    Arc::new(move |now, sender, reader| {
+        let subject = Subject::Sender(sender, reader);
+        let taken = web.throttle.check(now, Endpoint::Notification, subject);
+        taken.map_err(|wait| wait.seconds)
+    })
+}
 
 /// What the words of a command say. Their bounds are checked where it is sent.
 pub(super) fn message(

@@ -33,7 +33,7 @@ use crate::{
             register::{self, REGISTRATION_BYTES_MAX},
             revoke, token,
         },
-        pages::{account, apps, claim, device, home, sign_in},
+        pages::{account, apps, claim, device, home, inbox, installed, sign_in},
         refusals::ApiError,
         throttle::{Endpoint, Subject},
     },
@@ -184,6 +184,14 @@ pub static ROUTES: &[Route<Appliance>] = &[
     form!("/account/sessions/revoke-others", SignedIn, account::revoke_other_sessions),
     form!("/account/sessions/{id}/revoke", SignedIn, account::revoke_session),
     form!("/account/grants/{id}/revoke", SignedIn, account::revoke_grant),
+    web!(GET "/inbox", SignedIn, inbox::get),
+    form!("/inbox/read-all", SignedIn, inbox::read_all),
+    web!(GET "/inbox/settings", SignedIn, inbox::settings::get),
+    form!("/inbox/settings", SignedIn, inbox::settings::switch),
+    form!("/inbox/settings/unmute", SignedIn, inbox::settings::unmute),
+    form!("/inbox/{id}", SignedIn, inbox::change),
+    web!(GET "/manifest.webmanifest", Anyone, installed::manifest),
+    web!(GET "/sw.js", Anyone, installed::service_worker),
     web!(GET "/admin/apps", Owner, apps::list),
     form!("/admin/apps", Owner, apps::create),
     web!(GET "/admin/apps/{id}", Owner, apps::get),
@@ -215,6 +223,7 @@ pub static ROUTES: &[Route<Appliance>] = &[
     api!(POST "/api/v2/users/{user}/webpush/test", WEBPUSH_WRITE, Member, api::webpush::test)
         .body_bytes_max(WEBPUSH_BODY_BYTES_MAX),
     api!(GET "/api/v2/notifications/inbox", NOTIFICATIONS_READ, Member, api::notifications::list),
+    api!(GET "/api/v2/notifications/inbox/watch", NOTIFICATIONS_READ, Member, api::notifications::watch::watch),
     api!(PUT "/api/v2/notifications/inbox/mark-all-as-read", NOTIFICATIONS_WRITE, Member, api::notifications::mark_all_as_read)
         .body_bytes_max(API_BODY_BYTES_MAX),
     api!(PUT "/api/v2/notifications/inbox/{id}/read-status", NOTIFICATIONS_WRITE, Member, api::notifications::set_read)

@@ -20,6 +20,7 @@ use crate::{
         execute::{Begun, Known, begin},
         local,
         metrics::{self, MetricsTokenError},
+        notify,
         outbound::{EgressCaError, Ways},
         routes::ROUTES,
         safekeeping::Readers,
@@ -39,7 +40,7 @@ use crate::{
         server::{self, PeerFilter},
         tls::{CertificateError, Certificates},
     },
-    mcp::{Mcp, UnknownTool, tools::Allowance, upstreams::Upstreams},
+    mcp::{Mcp, UnknownTool, upstreams::Upstreams},
     model::{credential::Credential, public_url::PublicUrl, timestamp::Timestamp},
     oauth2provider::Provider,
     runtime::{
@@ -49,15 +50,10 @@ use crate::{
         logs::{self, LogsError},
         signals::{self, Reload, Stop},
     },
-    store::{Store, StoreError, meta, notifications, pushes},
+    store::{Store, StoreError, meta, notifications, pushes, sweep::Kept},
     web::{
-        self, Web,
-        health::Probe,
-        oauth2::metadata::RenderedDocuments,
-        passwords::PasswordDesk,
-        push::Vouchers,
-        throttle::{Endpoint, Subject, Throttle},
-        watchers::Watchers,
+        self, Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
+        push::Vouchers, throttle::Throttle, watchers::Watchers,
     },
 };
 
@@ -186,7 +182,10 @@ async fn run(
     tracing::info!(%url, data = %config.data_dir.display(), "serving");
     let background = Background::start(
         &app,
-        config.lifetimes.audit_kept,
+        Kept {
+            audit: config.lifetimes.audit_kept,
+            notifications: config.lifetimes.notifications_kept,
+        },
         reload,
         certificates.clone(),
     );
@@ -451,7 +450,7 @@ pub(super) fn build(
         Arc::clone(store),
         provider,
         Arc::clone(entropy),
-        allowance(&web),
+        notify::allowance(&web),
         experiments,
         config.mcp_off.clone(),
         Arc::clone(&upstreams),
@@ -466,16 +465,6 @@ pub(super) fn build(
         clock: Arc::clone(clock),
         trusted_proxies: config.network.trusted_proxies.clone(),
     }))
-}
-
-/// One allowance of notifications, whichever way a sender sends them.
-fn allowance(web: &Arc<Web>) -> Allowance {
-    let web = Arc::clone(web);
-    Arc::new(move |now, sender, reader| {
-        let subject = Subject::Sender(sender, reader);
-        let taken = web.throttle.check(now, Endpoint::Notification, subject);
-        taken.map_err(|wait| wait.seconds)
-    })
 }
 
 fn warn_of_what_is_off(config: &Config) {

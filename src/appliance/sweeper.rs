@@ -17,7 +17,7 @@ use crate::{
     store::{
         Store, StoreError,
         pace::Pace,
-        sweep::{self, Damaged, Pass, Step},
+        sweep::{self, Damaged, Kept, Pass, Step},
     },
 };
 
@@ -30,7 +30,7 @@ const REST_FACTOR: u32 = 2;
 const REPORTED_MAX: usize = 1_000;
 
 /// Sweeps what has ended out of the data file, until it is aborted.
-pub(super) async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>, kept: Duration) {
+pub(super) async fn sweep_for_ever(store: Arc<Store>, clock: Arc<dyn Clock>, kept: Kept) {
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sweeper = Sweeper {
@@ -159,7 +159,7 @@ mod tests {
     async fn a_pass_removes_what_has_ended_and_says_once_what_it_cannot_read() {
         let (mut sweeper, clock) = (sweeper().await, ManualClock::new(NOW));
         for _ in 0..2 {
-            let pass = Pass::begin(NOW, Duration::MAX);
+            let pass = Pass::begin(NOW, Kept::FOR_GOOD);
             sweeper.pass(pass, &clock).await.expect("a pass");
             let left = sweeper
                 .store

@@ -9,7 +9,7 @@ use crate::{
         id::Id,
     },
     runtime::entropy::SeededEntropy,
-    store::{Store, Table},
+    store::{Store, Table, sweep::Kept},
 };
 
 /// Rows that a step of the sweeper may change here.
@@ -139,7 +139,11 @@ fn an_exchanged_pair_shows() {
 fn what_is_old_is_let_go_and_the_rest_still_holds_together() {
     let store = log(600);
     let (mut before, mut removed) = (entries(&store).len(), Vec::new());
-    let mut pass = Pass::begin(at(700), Duration::from_secs(200));
+    let kept = Kept {
+        audit: Duration::from_secs(200),
+        ..Kept::FOR_GOOD
+    };
+    let mut pass = Pass::begin(at(700), kept);
     while !pass.is_over() {
         let here = pass.clone();
         let step = store.write(move |tx| sweep(tx, at(700), here, STEP_ROWS));

@@ -1,17 +1,17 @@
 //! One connection, from its handshake to its end.
 
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, pin::Pin, sync::Arc};
 
 use http::StatusCode;
 use hyper::{
     body::Incoming,
-    server::conn::{http1, http2},
+    server::conn::{
+        http1::{self, UpgradeableConnection},
+        http2,
+    },
     service::service_fn,
 };
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::graceful::GracefulConnection,
-};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -115,7 +115,13 @@ impl<A: Application> Connections<A> {
     {
         let service = service_fn(self.service(peer, &watched.activity));
         let connection = self.http1.serve_connection(TokioIo::new(stream), service);
-        watched.run(connection).await;
+        // A connection that becomes a WebSocket has ended here: its stream looks after itself.
+        watched
+            .run(
+                connection.with_upgrades(),
+                UpgradeableConnection::graceful_shutdown,
+            )
+            .await;
     }
 
     async fn serve_http2<S>(&self, stream: S, peer: IpAddr, watched: Watched)
@@ -124,7 +130,9 @@ impl<A: Application> Connections<A> {
     {
         let service = service_fn(self.service(peer, &watched.activity));
         let connection = self.http2.serve_connection(TokioIo::new(stream), service);
-        watched.run(connection).await;
+        watched
+            .run(connection, http2::Connection::graceful_shutdown)
+            .await;
     }
 
     /// Answers every request of one connection.
@@ -154,13 +162,14 @@ impl<A: Application> Connections<A> {
         let mut http1 = self.http1.clone();
         http1.keep_alive(false);
         let connection = http1.serve_connection(TokioIo::new(stream), service_fn(refuse));
-        watched.run(connection).await;
+        watched
+            .run(connection, http1::Connection::graceful_shutdown)
+            .await;
     }
 }
 
 /// The answer to one request of a connection.
-type Answered =
-    std::pin::Pin<Box<dyn Future<Output = Result<http::Response<Counted>, Infallible>> + Send>>;
+type Answered = Pin<Box<dyn Future<Output = Result<http::Response<Counted>, Infallible>> + Send>>;
 
 /// Without `pipeline_flush`: with it hyper does not write an answer while unread bytes are left, and
 /// to bytes that cannot be read there would be no answer at all.
@@ -199,10 +208,11 @@ struct Watched {
 }
 
 impl Watched {
-    /// Drives `connection` until it ends, has been quiet for too long, or the server stops.
-    async fn run<C>(mut self, connection: C)
+    /// Drives `connection` until it ends, has been quiet for too long, or the server stops; `close`
+    /// lets it finish what it is at.
+    async fn run<C>(mut self, connection: C, close: impl Fn(Pin<&mut C>))
     where
-        C: GracefulConnection<Error = hyper::Error>,
+        C: Future<Output = Result<(), hyper::Error>>,
     {
         let mut connection = std::pin::pin!(connection);
         let quiet = self.activity.quiet(self.first_by, self.limits.idle_timeout);
@@ -211,7 +221,7 @@ impl Watched {
             ended = connection.as_mut() => return log(ended),
             () = quiet.as_mut() => {}
             () = reached(&mut self.phase, Phase::Stopping) => {
-                connection.as_mut().graceful_shutdown();
+                close(connection.as_mut());
                 tokio::select! {
                     ended = connection.as_mut() => return log(ended),
                     () = quiet.as_mut() => {}
@@ -219,7 +229,7 @@ impl Watched {
                 }
             }
         }
-        connection.as_mut().graceful_shutdown();
+        close(connection.as_mut());
         if let Ok(ended) = timeout(CLOSE_TIMEOUT, connection).await {
             log(ended);
         }
@@ -227,7 +237,7 @@ impl Watched {
 }
 
 /// Waits until the server has come to `phase`, or is gone.
-async fn reached(current: &mut watch::Receiver<Phase>, phase: Phase) {
+pub(super) async fn reached(current: &mut watch::Receiver<Phase>, phase: Phase) {
     // The sender is dropped only after the last phase.
     drop(current.wait_for(|now| *now >= phase).await);
 }

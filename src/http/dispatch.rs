@@ -32,6 +32,7 @@ use crate::{
         response::{Response, empty, full},
         route::{Cors, Found, Index, NoRoute, OnHangUp, Route},
         server::Phase,
+        stream::Line,
     },
     model::timestamp::Timestamp,
 };
@@ -125,6 +126,7 @@ impl<A: Application> Dispatcher<A> {
         let (mut parts, mut body) = request.into_parts();
         let version = parts.version;
         let settled = settle_headers(&mut parts);
+        let line = Line::new(parts.extensions.remove(), &self.phase);
         let mut head = self.head(peer, parts);
         let mut found = self.index.find(&head.path);
         if let Ok(found) = &mut found {
@@ -140,7 +142,7 @@ impl<A: Application> Dispatcher<A> {
             Err(reason) => Err(Refusal::HeadMalformed(reason).into()),
         };
         match admitted {
-            Ok(admitted) => self.handle(answer, admitted).instrument(span).await,
+            Ok(admitted) => self.handle(answer, admitted, line).instrument(span).await,
             Err(early) => {
                 body::drain(body, version, &answer.head.headers);
                 answer.conclude(early)
@@ -189,7 +191,7 @@ impl<A: Application> Dispatcher<A> {
         })
     }
 
-    async fn handle(&self, answer: Answer<A>, admitted: Admitted<A>) -> Response {
+    async fn handle(&self, answer: Answer<A>, admitted: Admitted<A>, line: Line) -> Response {
         let Admitted {
             route,
             caller,
@@ -200,7 +202,8 @@ impl<A: Application> Dispatcher<A> {
         let head = answer.head.clone();
         let handled = async move {
             // Calling it can panic as well, before there is anything to await.
-            let called = async { (route.handler)(app, Request { head, body }, caller).await };
+            let request = Request { head, body, line };
+            let called = async { (route.handler)(app, request, caller).await };
             let called = caught_in(pin!(called)).await;
             drop(room);
             answer.conclude(called.map_or_else(Early::from, Early::Answered))

@@ -21,6 +21,16 @@ pub const SEND_BUFFER_BYTES_MAX: usize = 256 * 1024;
 /// How often a silent HTTP/2 client is asked whether it is still there, and how long it has to
 /// say so.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How often the reader of a stream is pinged, and whether it may still read is looked at.
+pub const STREAM_PING_PERIOD: Duration = Duration::from_secs(15);
+/// How long the reader of a stream may take nothing of what it is told.
+pub const STREAM_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes that each WebSocket keeps for what it reads.
+pub const STREAM_BUFFER_BYTES: usize = 512;
+/// The most bytes of a frame from a WebSocket's reader, who has nothing to say.
+pub const STREAM_HEARD_BYTES_MAX: usize = 4 * 1024;
+/// The most bytes of a WebSocket that wait to be written: the longest message by far.
+pub const STREAM_TOLD_BYTES_MAX: usize = 256 * 1024;
 /// How long a connection that should close may take to do so in order.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long accepting pauses when the machine has no socket or memory left.

@@ -14,6 +14,7 @@ pub mod request;
 pub mod response;
 pub mod route;
 pub mod server;
+pub mod stream;
 pub mod tls;
 
 mod body;

@@ -211,7 +211,7 @@ mod tests {
     use url::form_urlencoded::Serializer;
 
     use super::*;
-    use crate::http::testing::head;
+    use crate::http::{stream::Line, testing::head};
 
     fn params(text: &str) -> Params {
         Params::parse(text).expect(text)
@@ -303,6 +303,11 @@ mod tests {
         assert!(!is_form(b"\xff"));
     }
 
+    fn request(head: Head, body: bytes::Bytes) -> Request {
+        let line = Line::default();
+        Request { head, body, line }
+    }
+
     #[test]
     fn a_form_and_a_query_are_read_from_their_places() {
         let mut head = head(&[("content-type", "application/x-www-form-urlencoded")]);
@@ -311,7 +316,7 @@ mod tests {
         let body = "a=form".into();
         assert_eq!(Params::from_query(&head), Ok(params("a=query")));
         assert_eq!(
-            Params::from_form(&Request { head, body }),
+            Params::from_form(&request(head, body)),
             Ok(params("a=form"))
         );
     }
@@ -321,10 +326,7 @@ mod tests {
         for content_type in [Some("application/json"), None] {
             let headers = content_type.map(|value| ("content-type", value));
             let head = head(headers.as_slice());
-            let refused = Params::from_form(&Request {
-                head,
-                body: "a=form".into(),
-            });
+            let refused = Params::from_form(&request(head, "a=form".into()));
             let found = content_type.unwrap_or_default().to_owned();
             assert_eq!(refused, Err(ParamsError::ContentType { found }));
         }

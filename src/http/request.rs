@@ -11,7 +11,7 @@ use http::{
 
 use crate::{
     crypto::entropy::Entropy,
-    http::route::Captures,
+    http::{route::Captures, stream::Line},
     model::{
         id::{Id, base62_fixed},
         timestamp::Timestamp,
@@ -149,6 +149,8 @@ pub struct Request {
     pub head: Head,
     /// The body; empty where the method has none.
     pub body: Bytes,
+    /// The connection, for an answer that does not end.
+    pub line: Line,
 }
 
 impl fmt::Debug for Request {
@@ -156,7 +158,7 @@ impl fmt::Debug for Request {
         f.debug_struct("Request")
             .field("head", &self.head)
             .field("body_bytes", &self.body.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -220,6 +222,7 @@ mod tests {
         let request = Request {
             head,
             body: Bytes::from_static(b"hush"),
+            line: Line::default(),
         };
         assert!(!format!("{request:?}").contains("hush"));
     }

@@ -29,6 +29,7 @@ use crate::{
         response::{Response, bytes, text},
         route::{Captures, Cors, OnHangUp, Route},
         server::{PeerFilter, bind, serve},
+        stream::{Ended, Opening, Source},
         tls::Certificates,
     },
     model::timestamp::Timestamp,
@@ -106,7 +107,7 @@ impl App {
     }
 }
 
-static ROUTES: [Route<App>; 11] = [
+static ROUTES: [Route<App>; 12] = [
     route!(GET "/hello", Access::Anyone, hello),
     route!(POST "/hello", Access::Anyone, hello),
     route!(GET "/who", Access::Anyone, who),
@@ -120,6 +121,7 @@ static ROUTES: [Route<App>; 11] = [
     route!(GET "/gate", Access::Anyone, gate),
     route!(GET "/gate/cancel", Access::Anyone, gate).on_hang_up(OnHangUp::Cancel),
     route!(GET "/large", Access::Anyone, large),
+    route!(GET "/stream", Access::Anyone, stream),
 ];
 
 async fn hello(_: Arc<App>, _: Request, _: &'static str) -> Response {
@@ -168,6 +170,47 @@ async fn gate(app: Arc<App>, _: Request, _: &'static str) -> Response {
 
 async fn large(_: Arc<App>, _: Request, _: &'static str) -> Response {
     bytes("text/plain", vec![b'x'; LARGE_BYTES].into())
+}
+
+async fn stream(app: Arc<App>, request: Request, _: &'static str) -> Response {
+    match Opening::of(&request) {
+        Ok(opening) => opening.begin(Gated {
+            app,
+            is_begun: false,
+        }),
+        Err(unfit) => text(StatusCode::UPGRADE_REQUIRED, unfit.to_string()),
+    }
+}
+
+/// Says hello, and then something for every permit of the gate.
+struct Gated {
+    app: Arc<App>,
+    is_begun: bool,
+}
+
+impl Source for Gated {
+    async fn next(&mut self) -> Result<String, Ended> {
+        if !std::mem::replace(&mut self.is_begun, true) {
+            return Ok("hello".to_owned());
+        }
+        self.app
+            .gate
+            .acquire()
+            .await
+            .expect("never closed")
+            .forget();
+        Ok("again".to_owned())
+    }
+
+    fn check(&mut self) -> Result<(), Ended> {
+        Ok(())
+    }
+}
+
+impl Drop for Gated {
+    fn drop(&mut self) {
+        self.app.tell("ended");
+    }
 }
 
 impl Application for App {

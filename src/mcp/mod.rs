@@ -221,7 +221,7 @@ fn transport(public_url: &PublicUrl) -> StreamableHttpServerConfig {
 
 /// `request` as rmcp gets it: the caller beside it instead of a credential in it.
 fn forwarded(request: Request, caller: Caller) -> http::Request<Full<Bytes>> {
-    let Request { head, body } = request;
+    let Request { head, body, .. } = request;
     let mut forwarded = http::Request::new(Full::new(body));
     *forwarded.method_mut() = Method::POST;
     let headers = forwarded.headers_mut();

@@ -145,4 +145,22 @@ mod table {
             }
         }
     }
+
+    #[test]
+    fn every_template_is_documented() {
+        let page = include_str!("../../docs/notifications.md");
+        for row in &TEMPLATES {
+            let methods = match row.default {
+                BOTH => "inbox, push",
+                INBOX => "inbox",
+                other => panic!("no word for {other:?}"),
+            };
+            let (id, urgency) = (row.template.as_str(), row.urgency.as_str());
+            let expected = format!("| `{id}` | {} | {methods} | {urgency} |", row.name);
+            assert!(
+                page.lines().any(|line| line == expected),
+                "no row {expected}"
+            );
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     crypto::digest::Digest,
-    model::audit::{AuditEntry, ChainEnd, ChainedEntry},
+    model::audit::{Action, AuditEntry, ChainEnd, ChainedEntry},
     store::{
         Keys, Read, StoreError, Table, WriteTx,
         codec::{self, Record},
@@ -81,6 +81,11 @@ pub fn append(tx: &mut WriteTx<'_>, head: &ChainEnd, entry: AuditEntry) -> Resul
         codec::encode(&ChainEnd { number, link })?,
     );
     Ok(())
+}
+
+/// Whether this closure has written an entry about any of `actions`.
+pub fn has_written(tx: &WriteTx<'_>, actions: &[Action]) -> bool {
+    actions.iter().any(|action| tx.has_noted(*action))
 }
 
 /// Up to `limit` of the entries that this closure has written until now, oldest first.

@@ -14,6 +14,7 @@ use crate::{
     store::{
         Keys, Read, Store, StoreError, Table, WriteTx,
         codec::{self, Record},
+        sweep::{self, Swept},
     },
 };
 
@@ -294,7 +295,8 @@ pub fn put_settings(
     codec::put(tx, user_id.as_bytes(), settings)
 }
 
-/// Forgets how `user_id`, who is gone, wanted to be told.
-pub fn remove_settings(tx: &mut WriteTx<'_>, user_id: Id) {
+/// Forgets how a user wanted to be told, who has to be gone, and has the sweeper empty their inbox.
+pub fn end_of_removed_user(tx: &mut WriteTx<'_>, now: Timestamp, user_id: Id) {
     tx.remove(Table::NotificationSettings, user_id.as_bytes());
+    sweep::schedule(tx, Swept::InboxOfUser, now, user_id);
 }

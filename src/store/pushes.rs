@@ -86,6 +86,14 @@ pub fn remove(tx: &mut WriteTx<'_>, subscription: &Subscription) {
     tx.remove(Table::SubscriptionsByEndpoint, digest.as_bytes());
 }
 
+/// Forgets every browser of a user.
+pub fn remove_of_user(tx: &mut WriteTx<'_>, user_id: Id) -> Result<(), StoreError> {
+    for subscription in list_of_user(tx, user_id)? {
+        remove(tx, &subscription);
+    }
+    Ok(())
+}
+
 /// Forgets every browser, and says how many that were.
 pub fn remove_all(tx: &mut WriteTx<'_>) -> Result<usize, StoreError> {
     let found: Vec<Subscription> = codec::list(tx, &Keys::ALL, SUBSCRIPTIONS_MAX)?;

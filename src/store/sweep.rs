@@ -12,6 +12,7 @@ use crate::{
     model::{
         audit::ChainedEntry,
         id::Id,
+        notification::Notification,
         oauth2::{
             code::AuthorizationCode,
             device::DeviceAuthorization,
@@ -23,7 +24,7 @@ use crate::{
         Keys, Read, Row, StoreError, Table, WriteTx, audit, clients, codec,
         codes::CODE_KEPT,
         devices::{self, DEVICE_KEPT},
-        grants, sessions, tokens,
+        grants, notifications, sessions, tokens,
     },
 };
 
@@ -43,16 +44,19 @@ pub(super) enum Swept {
     GrantsOfClient = 5,
     /// A user who was removed: the grants that they gave.
     GrantsOfUser = 6,
+    /// A user who was removed: what is in their inbox.
+    InboxOfUser = 7,
 }
 
 impl Swept {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Session,
         Self::UnapprovedClient,
         Self::Grant,
         Self::Family,
         Self::GrantsOfClient,
         Self::GrantsOfUser,
+        Self::InboxOfUser,
     ];
 
     fn find(byte: u8) -> Option<Self> {
@@ -86,12 +90,29 @@ pub(super) fn parse_key(key: &[u8]) -> Result<(Timestamp, Swept, Id), StoreError
     Ok((Timestamp::from_millis(u64::from_be_bytes(*at)), kind, id))
 }
 
+/// How long that is kept which has no end of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// An entry of the audit log.
+    pub audit: Duration,
+    /// A notification.
+    pub notifications: Duration,
+}
+
+impl Kept {
+    /// All of it for good.
+    pub const FOR_GOOD: Self = Self {
+        audit: Duration::MAX,
+        notifications: Duration::MAX,
+    };
+}
+
 /// One way through the file, and how far it has come. It removes what had ended when it began, so
 /// that it has an end however much ends meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pass {
     now: Timestamp,
-    audit_kept: Duration,
+    kept: Kept,
     place: usize,
     /// The first key of the place that has not been met.
     from: Vec<u8>,
@@ -100,11 +121,11 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// A pass that removes what has ended at `now`, and audit entries older than `audit_kept`.
-    pub const fn begin(now: Timestamp, audit_kept: Duration) -> Self {
+    /// A pass that removes what has ended at `now`, and what is older than it is `kept`.
+    pub const fn begin(now: Timestamp, kept: Kept) -> Self {
         Self {
             now,
-            audit_kept,
+            kept,
             place: 0,
             from: Vec::new(),
             within: Vec::new(),
@@ -199,12 +220,13 @@ enum Met {
 type Meet = fn(&mut WriteTx<'_>, &mut Step, &Row) -> Result<Met, StoreError>;
 
 /// Every table in which something ends by itself, in the order of its key.
-const PLACES: [(Table, Meet); 6] = [
+const PLACES: [(Table, Meet); 7] = [
     (Table::Expiry, meet_due),
     (Table::AccessTokens, meet_access_token),
     (Table::Codes, meet_code),
     (Table::SpentConsents, meet_consent),
     (Table::Devices, meet_device),
+    (Table::Notifications, meet_notification),
     (Table::Audit, meet_audit_entry),
 ];
 
@@ -277,6 +299,12 @@ fn meet_due(tx: &mut WriteTx<'_>, step: &mut Step, row: &Row) -> Result<Met, Sto
         Swept::Family => end_family(tx, step, id)?,
         Swept::GrantsOfClient | Swept::GrantsOfUser => {
             if end_grants_of(tx, step, kind, id)? == Met::Unfinished {
+                return Ok(Met::Unfinished);
+            }
+            None
+        }
+        Swept::InboxOfUser => {
+            if end_inbox_of(tx, step, id)? == Met::Unfinished {
                 return Ok(Met::Unfinished);
             }
             None
@@ -408,6 +436,30 @@ fn end_grants_of(
     Ok(if is_last { Met::Done } else { Met::Unfinished })
 }
 
+/// Empties the inbox of a user who was removed, as far as the step has room.
+fn end_inbox_of(tx: &mut WriteTx<'_>, step: &mut Step, user_id: Id) -> Result<Met, StoreError> {
+    let (table, limit) = (Table::NotificationsByUser, step.room());
+    let from = user_id.as_bytes().as_slice().max(&step.pass.within);
+    let rows = tx.scan(table, &Keys::from(from), limit)?;
+    let is_last = rows.len() < limit;
+    for (key, _) in rows {
+        if !key.starts_with(user_id.as_bytes()) {
+            return Ok(Met::Done);
+        }
+        if step.room() == 0 {
+            return Ok(Met::Unfinished);
+        }
+        let removed = codec::id(table, &key[user_id.as_bytes().len()..])
+            .and_then(|id| notifications::remove(tx, user_id, id));
+        match removed {
+            Ok(_) => step.changed += ROWS_OF_A_NOTIFICATION,
+            Err(fault) => step.pass_over(table, &key, fault)?,
+        }
+        step.pass.within = behind(key);
+    }
+    Ok(if is_last { Met::Done } else { Met::Unfinished })
+}
+
 fn meet_access_token(
     tx: &mut WriteTx<'_>,
     step: &mut Step,
@@ -461,6 +513,24 @@ fn meet_device(tx: &mut WriteTx<'_>, step: &mut Step, (_, value): &Row) -> Resul
     Ok(Met::Done)
 }
 
+/// Its record, its row in the index, and how full the inbox is.
+const ROWS_OF_A_NOTIFICATION: usize = 3;
+
+fn meet_notification(
+    tx: &mut WriteTx<'_>,
+    step: &mut Step,
+    (_, value): &Row,
+) -> Result<Met, StoreError> {
+    let notification: Notification = codec::decode(value)?;
+    let kept_until = notification.created_at.after(step.pass.kept.notifications);
+    if !kept_until.has_passed(step.pass.now) {
+        return Ok(Met::Young);
+    }
+    notifications::remove(tx, notification.user_id, notification.id)?;
+    step.changed += ROWS_OF_A_NOTIFICATION;
+    Ok(Met::Done)
+}
+
 /// An entry that cannot be read has no date. It is passed over together with those around it: the
 /// chain then begins behind it.
 fn meet_audit_entry(
@@ -472,7 +542,7 @@ fn meet_audit_entry(
     if !chained
         .entry
         .at
-        .after(step.pass.audit_kept)
+        .after(step.pass.kept.audit)
         .has_passed(step.pass.now)
     {
         return Ok(Met::Young);

@@ -340,6 +340,11 @@ impl<'batch> WriteTx<'batch> {
         self.actions[action as usize] += 1;
     }
 
+    /// Whether an entry of the audit log about `action` is among the changes.
+    pub(super) fn has_noted(&self, action: Action) -> bool {
+        self.actions[action as usize] > 0
+    }
+
     /// Adds the audit entries among the changes to `sum`.
     pub(super) fn add_actions(&self, sum: &mut Actions) {
         for (sum, own) in sum.iter_mut().zip(&self.actions) {

@@ -201,12 +201,16 @@ impl Web {
     }
 
     fn find_session(&self, head: &Head) -> Result<Option<LiveSession>, StoreError> {
-        let cookie = cookies::get(head, self.session_cookie())
-            .and_then(|text| Credential::parse(CredentialKind::Session, text).ok());
-        match cookie {
+        match self.session_cookie_of(head) {
             None => Ok(None),
             Some(cookie) => self.store.read(|tx| sessions::find(tx, head.now, &cookie)),
         }
+    }
+
+    /// The credential of the session that a request comes with.
+    pub(super) fn session_cookie_of(&self, head: &Head) -> Option<Credential> {
+        let text = cookies::get(head, self.session_cookie())?;
+        Credential::parse(CredentialKind::Session, text).ok()
     }
 
     /// Checks the access token before anything about the request is looked at, its method included.

@@ -37,6 +37,22 @@ pub fn page_policy(form_target: Option<&str>) -> HeaderValue {
     HeaderValue::from_str(&policy).expect("an origin or a scheme can be in a header")
 }
 
+/// The content security policy of the pages that our own script makes live: it comes from our
+/// assets, asks this deployment alone, and may register the service worker.
+pub const fn script_policy() -> HeaderValue {
+    HeaderValue::from_static(
+        "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; \
+         connect-src 'self'; worker-src 'self'; manifest-src 'self'; form-action 'self'; \
+         frame-ancestors 'none'; base-uri 'none'",
+    )
+}
+
+/// The content security policy of the service worker, which shows nothing and asks this deployment
+/// alone.
+pub const fn worker_policy() -> HeaderValue {
+    HeaderValue::from_static("default-src 'none'; connect-src 'self'")
+}
+
 /// The same page with another policy than the one that [`finish`] gives it.
 pub fn with_policy(mut response: Response, policy: HeaderValue) -> Response {
     response

@@ -57,7 +57,7 @@ impl Web {
                 .address
                 .map_or_else(String::new, |address| format!("from {address}"));
             let message = notifications::message(Template::SignInThrottled, &from, Vec::new());
-            notifications::report(tx, act, user.id, message)
+            notifications::send(tx, act, user.id, message).map(drop)
         });
         tokio::spawn(async move {
             let warned: Result<(), StoreError> = warned.await;

@@ -2,55 +2,12 @@
 // tests/artefacts/screens.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import path from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import axe from 'axe-core';
-import { chromium } from 'playwright-core';
+import { PASSWORD, PHONE, accessible, shot, signIn, visitor, whole } from './browser.mjs';
 import { Server } from './harness.mjs';
 import { authorizationUrl, pkce, register, statusOf, tokenRequest } from './oauth.mjs';
-
-const SCREENS = path.join(import.meta.dirname, '../artefacts/screens');
-const PASSWORD = 'correct horse battery staple';
-/** A page that does not come within this time does not come. */
-const PAGE_MS_MAX = 15_000;
-/** The narrowest phone that the pages are made for. */
-const PHONE = { width: 320, height: 640 };
-
-const EXECUTABLE = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) => existsSync(file));
-assert.ok(EXECUTABLE, 'expected Chromium in /usr/bin: run tests/run, or apt-get install chromium');
-
-let browser;
-before(async () => {
-  await mkdir(SCREENS, { recursive: true });
-  browser = await chromium.launch({
-    executablePath: EXECUTABLE,
-    args: [
-      '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync',
-    ],
-  });
-});
-after(() => browser.close());
-
-/** A fresh browser profile with one page on the box. */
-async function visitor(t, server, options = {}) {
-  const context = await browser.newContext({ baseURL: server.url, viewport: { width: 1000, height: 800 }, ...options });
-  context.setDefaultTimeout(PAGE_MS_MAX);
-  t.after(() => context.close());
-  const page = await context.newPage();
-  const complaints = [];
-  page.on('console', (message) => {
-    // Chromium also says when an answer's status is an error, which several tests provoke.
-    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) complaints.push(message.text());
-  });
-  page.on('pageerror', (fault) => complaints.push(String(fault)));
-  t.after(() => assert.deepEqual(complaints, [], 'the browser complained'));
-  return page;
-}
 
 /** An application on this machine that waits for its callback. */
 async function application(t, server, { path: callbackPath = '/callback', ...metadata } = {}) {
@@ -80,22 +37,6 @@ async function application(t, server, { path: callbackPath = '/callback', ...met
     return body;
   };
   return { client, redirectUri, seen, url, exchange };
-}
-
-async function signIn(page, name = 'ada', password = PASSWORD) {
-  await page.getByLabel('Name', { exact: true }).fill(name);
-  await page.getByLabel('Password', { exact: true }).fill(password);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-}
-
-const shot = (page, name) => page.screenshot({ path: path.join(SCREENS, `${name}.png`), fullPage: true });
-
-/** What axe-core finds wrong with the page. */
-async function accessible(page) {
-  // Evaluated rather than put into the page: the page's policy allows no script, and keeps doing so.
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-  assert.deepEqual(violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]), [], page.url());
 }
 
 /** Every scope of the MCP endpoint, so that consent has something to untick. */
@@ -436,10 +377,7 @@ describe('every page', () => {
       const server = await Server.start(t);
       const page = await visitor(t, server, options);
       const look = async (what) => {
-        await accessible(page);
-        await shot(page, `${what}-${name}`);
-        const [inner, outer] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
-        assert.ok(inner <= outer, `${what} is ${inner} wide in a window of ${outer}`);
+        await whole(page, `${what}-${name}`);
       };
       await page.goto('/');
       await look('home-signed-out');

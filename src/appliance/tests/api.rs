@@ -74,6 +74,8 @@ const EXPERIMENT_OFF: [u16; 9] = [401, 401, 401, 403, 403, 403, 403, 403, 403];
 /// What a person changes of their own, in a browser and by no token.
 const PERSON_CHANGE: [u16; 9] = [401, 401, 401, 403, 200, 403, 403, 200, 403];
 const PERSON_END: [u16; 9] = [401, 401, 401, 403, 204, 403, 403, 204, 403];
+/// What who may watch is told without a WebSocket.
+const NO_SOCKET: [u16; 9] = [401, 401, 401, 403, 426, 426, 426, 426, 426];
 /// What everybody who is somebody may change of their own.
 const CHANGE: [u16; 9] = [401, 401, 401, 403, 200, 200, 403, 200, 200];
 
@@ -85,6 +87,7 @@ const TEST_PUSH: &str = "/api/v2/users/{user}/webpush/test";
 const CUSTOM: &str = "/api/v2/notifications/custom";
 const MY_GRANT: &str = "/api/v2/users/me/grants/{id}";
 const INBOX: &str = "/api/v2/notifications/inbox";
+const WATCH: &str = "/api/v2/notifications/inbox/watch";
 const ALL_READ: &str = "/api/v2/notifications/inbox/mark-all-as-read";
 const ENTRY: &str = "/api/v2/notifications/inbox/{id}";
 const READ_STATUS: &str = "/api/v2/notifications/inbox/{id}/read-status";
@@ -92,7 +95,7 @@ const SWITCHES: &str = "/api/v2/notifications/settings";
 const MUTED: &str = "/api/v2/notifications/settings/muted/{client_id}";
 
 /// Method, path, the scope that a token needs, and what each caller is answered.
-const EXPECTED: [Row; 31] = [
+const EXPECTED: [Row; 32] = [
     ("GET", APPS, "apps:read", READ),
     ("POST", APPS, "apps:write", OWNER_MAKE),
     ("GET", APP, "apps:read", READ),
@@ -115,8 +118,8 @@ const EXPECTED: [Row; 31] = [
     ("GET", "/api/v2/audit", "audit:read", OWNER_READ),
     ("GET", "/api/v2/auth/scopes", "user:read", READ),
     ("DELETE", "/oauth2/tokens", "grants:write", END),
-    ("POST", CUSTOM, "notifications:write", MAKE),
     ("GET", INBOX, "notifications:read", READ),
+    ("GET", WATCH, "notifications:read", NO_SOCKET),
     ("PUT", ALL_READ, "notifications:write", END),
     ("PUT", READ_STATUS, "notifications:write", CHANGE),
     ("DELETE", ENTRY, "notifications:write", END),
@@ -124,6 +127,7 @@ const EXPECTED: [Row; 31] = [
     ("PUT", SWITCHES, "notifications:write", PERSON_CHANGE),
     ("PUT", MUTED, "notifications:write", PERSON_END),
     ("DELETE", MUTED, "notifications:write", PERSON_END),
+    ("POST", CUSTOM, "notifications:write", MAKE),
 ];
 
 /// Threat 13: a route of the API without a row here fails.

@@ -28,6 +28,7 @@ use crate::{
     http::{
         dispatch::{Application, Dispatcher},
         limits::Limits,
+        response::Response,
         server::Phase,
     },
     mcp::upstreams::{Connect, testing::Nowhere},
@@ -45,7 +46,7 @@ use crate::{
     },
     store::{
         Store, StoreError, WriteTx,
-        sweep::{Pass, Step},
+        sweep::{Kept, Pass, Step},
     },
 };
 
@@ -181,6 +182,12 @@ impl House {
         asked_from(&self.dispatcher, peer, ours, ask).await
     }
 
+    /// The answer to a request from `peer`, whose body is still to come.
+    pub(super) async fn begin(&self, peer: IpAddr, ask: Ask) -> Response {
+        let ours = self.app.web.provider.public_url.authority();
+        begun_from(&self.dispatcher, peer, ours, ask).await
+    }
+
     pub(super) async fn get(&self, target: &str) -> Answer {
         self.ask(Ask::get(target)).await
     }
@@ -215,7 +222,7 @@ impl House {
 
     /// One whole pass of the sweeper at `now`, in one step, with the audit log kept for good.
     pub(super) async fn sweep(&self, now: Timestamp) -> Step {
-        let pass = Pass::begin(now, Duration::MAX);
+        let pass = Pass::begin(now, Kept::FOR_GOOD);
         let swept = self
             .store
             .write(move |tx| audit::sweep(tx, now, pass, usize::MAX));
@@ -295,21 +302,34 @@ async fn asked_from<A: Application>(
     host: &str,
     ask: Ask,
 ) -> Answer {
-    let mut request = http::Request::new(Full::from(ask.body));
-    *request.method_mut() = ask.method;
-    *request.uri_mut() = ask.target.parse().expect("a target");
-    *request.headers_mut() = ask.headers;
-    request
-        .headers_mut()
-        .entry(HOST)
-        .or_insert_with(|| host.parse().expect("a host"));
-    let (parts, body) = dispatcher.answer(peer, request).await.into_parts();
+    let answer = begun_from(dispatcher, peer, host, ask).await;
+    let (parts, body) = answer.into_parts();
     let Ok(body) = body.collect().await;
     Answer {
         status: parts.status.as_u16(),
         headers: parts.headers,
         body: String::from_utf8(body.to_bytes().into()).expect("answers are UTF-8"),
     }
+}
+
+async fn begun_from<A: Application>(
+    dispatcher: &Dispatcher<A>,
+    peer: IpAddr,
+    host: &str,
+    ask: Ask,
+) -> Response {
+    let mut request = http::Request::new(Full::from(ask.body));
+    *request.method_mut() = ask.method;
+    *request.uri_mut() = ask.target.parse().expect("a target");
+    *request.headers_mut() = ask.headers;
+    // As hyper does for every request that wants to become something else.
+    let upgrade = hyper::upgrade::on(&mut request);
+    request.extensions_mut().insert(upgrade);
+    request
+        .headers_mut()
+        .entry(HOST)
+        .or_insert_with(|| host.parse().expect("a host"));
+    dispatcher.answer(peer, request).await
 }
 
 fn in_memory(entropy: &dyn Entropy) -> Store {

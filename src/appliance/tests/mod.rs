@@ -9,6 +9,7 @@ mod administered;
 mod browser;
 mod client_app;
 mod house;
+mod inbox;
 mod wire;
 
 mod account;
@@ -42,4 +43,5 @@ mod safekeeping;
 mod sign_in;
 mod token;
 mod upstreams;
+mod watch;
 mod webpush;

@@ -54,12 +54,12 @@ pub(super) async fn told(house: &House, user_id: &str, title: &str) -> String {
     told_about(house, user_id, title, Vec::new()).await
 }
 
-async fn id_of(browser: &Browser<'_>) -> String {
+pub(super) async fn id_of(browser: &Browser<'_>) -> String {
     browser.get("/api/v2/users/me").await.text("id")
 }
 
 /// What the browser's inbox says to `query`: titles, and how many were not read.
-async fn listed(browser: &Browser<'_>, query: &str) -> (Vec<String>, u64) {
+pub(super) async fn listed(browser: &Browser<'_>, query: &str) -> (Vec<String>, u64) {
     let inbox = browser
         .get(&format!("{INBOX}?{query}"))
         .await
@@ -78,7 +78,7 @@ fn text(value: &Value) -> String {
         .to_owned()
 }
 
-async fn ask(
+pub(super) async fn ask(
     house: &House,
     browser: &Browser<'_>,
     method: Method,

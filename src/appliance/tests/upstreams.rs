@@ -12,7 +12,15 @@ use super::{
     house::{House, LOCAL, Tokens, list_tools},
     wire::Ask,
 };
-use crate::mcp::upstreams::testing;
+use crate::{
+    appliance::failing,
+    mcp::upstreams::{BACKOFF_MAX, FAILING_AFTER, testing},
+    model::{
+        notification::Template,
+        user::{Role, User},
+    },
+    notifications::{self, Filter},
+};
 
 const ALL: &str = "upstream:files";
 const READ: &str = "upstream:files:read";
@@ -225,4 +233,39 @@ async fn with_an_upstream_its_scopes_end() {
     ada.authorize(&request).await.told_error("invalid_scope");
     let metadata = house.get("/.well-known/oauth-protected-resource/mcp").await;
     assert!(!metadata.expect(200).body.contains("upstream:"));
+}
+
+/// Owners, once, and nobody else.
+#[tokio::test(start_paused = true)]
+async fn owners_are_told_once_of_an_upstream_that_keeps_failing() {
+    let house = House::with_upstreams(Arc::new(testing::Nowhere));
+    administered::upstream(&house, "files").await;
+    let root = house.person("root", Role::Owner).await;
+    let ada = house.person("ada", Role::Member).await;
+    let (browser, app) = (house.signed_in(&ada).await, ClientApp::public(&house).await);
+    let request = app.request().with("scope", ALL);
+    let code = browser.allow(&request).await.code();
+    let tokens = Tokens::of(&house.token(&app.exchange(&code)).await);
+    let told = async |user: &User| {
+        failing::tell(&house.app).await;
+        let filter = Filter {
+            templates: vec![Template::UpstreamFailing],
+            ..Filter::default()
+        };
+        let page = house
+            .store
+            .read(|tx| notifications::list(tx, user.id, &filter));
+        let entries = page.expect("a page").entries.into_iter();
+        let titles = entries.map(|entry| entry.notification.title);
+        titles.collect::<Vec<_>>()
+    };
+    for _ in 0..FAILING_AFTER {
+        assert_eq!(told(&root).await, [""; 0]);
+        house.mcp(&tokens.access).await.expect(200);
+        tokio::time::advance(BACKOFF_MAX).await;
+    }
+    for _ in 0..2 {
+        assert_eq!(told(&root).await, ["files does not answer"]);
+    }
+    assert_eq!(told(&ada).await, [""; 0]);
 }

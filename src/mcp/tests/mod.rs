@@ -30,6 +30,7 @@ use crate::{
     http::{
         request::{Head, Request, RequestId},
         route::Captures,
+        stream::Line,
     },
     mcp::{
         Mcp,
@@ -329,6 +330,7 @@ fn raw(method: Method, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Requ
             captures: Captures::default(),
         },
         body: body.into(),
+        line: Line::default(),
     }
 }
 

@@ -21,8 +21,8 @@ use tokio::{
 };
 
 use super::{
-    BACKOFF_MAX, CALLS_MAX, LIST_TIMEOUT, LinkFigures, PAGES_MAX, STABLE_AFTER, START_TIMEOUT,
-    Seen, UpstreamError, UpstreamTool, WAITING_MAX,
+    BACKOFF_MAX, CALLS_MAX, FAILING_AFTER, LIST_TIMEOUT, LinkFigures, PAGES_MAX, STABLE_AFTER,
+    START_TIMEOUT, Seen, UpstreamError, UpstreamTool, WAITING_MAX,
     client::ListChanged,
     connect::{Connect, Connection},
     tools,
@@ -56,6 +56,8 @@ struct State {
     /// Failures in a row, and until when nothing is tried after them.
     failures: u32,
     rests_until: Instant,
+    /// Whether somebody was told of these failures.
+    is_told: bool,
     /// Whether the next connection is made in the place of one that failed.
     is_restart: bool,
     tools: Option<Tools>,
@@ -81,6 +83,7 @@ impl Link {
                 used_at: now,
                 failures: 0,
                 rests_until: now,
+                is_told: false,
                 is_restart: false,
                 tools: None,
             }),
@@ -265,11 +268,20 @@ impl Link {
         if state.connection.take_if(is_it).is_some() {
             let why = connection.cause();
             tracing::warn!(upstream = %self.upstream.name, why, "the connection ended");
-            if state.opened_at.elapsed() >= STABLE_AFTER {
-                state.failures = 0;
-            }
+            state.forgive();
             state.fail();
         }
+    }
+
+    /// Whether it keeps failing and nobody was told.
+    pub(super) fn is_news(&self) -> bool {
+        let state = self.state();
+        state.failures >= FAILING_AFTER && !state.is_told
+    }
+
+    /// Somebody was told.
+    pub(super) fn set_told(&self) {
+        self.state().is_told = true;
     }
 
     /// Closes the connection that nobody has used for long enough.
@@ -282,6 +294,7 @@ impl Link {
             && state.connection.take().is_some()
         {
             tracing::info!(upstream = %self.upstream.name, "closed, since nobody uses it");
+            state.forgive();
         }
     }
 
@@ -338,6 +351,14 @@ impl Link {
 }
 
 impl State {
+    /// What has worked for long enough has not failed before.
+    fn forgive(&mut self) {
+        if self.opened_at.elapsed() >= STABLE_AFTER {
+            self.failures = 0;
+            self.is_told = false;
+        }
+    }
+
     /// One failure more: the first is tried again at once, then after a pause that doubles.
     fn fail(&mut self) {
         let doublings = self.failures.checked_sub(1);

@@ -58,6 +58,9 @@ pub const PAGES_MAX: usize = 32;
 pub const BACKOFF_MAX: Duration = Duration::from_mins(1);
 /// A connection that lives for this long has not failed when it ends.
 pub const STABLE_AFTER: Duration = Duration::from_secs(30);
+/// Failures in a row with which an upstream counts as failing: at the end of them it has been tried
+/// for a quarter of a minute.
+pub const FAILING_AFTER: u32 = 5;
 /// How often connections are looked at that nobody uses, or whose upstream is gone.
 pub const TENDING_PERIOD: Duration = Duration::from_secs(1);
 
@@ -211,6 +214,21 @@ impl Upstreams {
             for link in links {
                 link.close_if_idle();
             }
+        }
+    }
+
+    /// Those that keep failing and of which [`Upstreams::set_told`] does not know that somebody was
+    /// told.
+    pub fn failing(&self) -> Vec<UpstreamName> {
+        let links = self.links();
+        let failing = links.iter().filter(|(_, link)| link.is_news());
+        failing.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Somebody was told that it keeps failing; not again before it has worked.
+    pub fn set_told(&self, name: &UpstreamName) {
+        if let Some(link) = self.links().get(name) {
+            link.set_told();
         }
     }
 

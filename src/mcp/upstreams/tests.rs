@@ -203,6 +203,40 @@ async fn a_connection_that_nobody_uses_is_closed_and_its_list_is_kept() {
     assert_eq!(house.starts(), 2);
 }
 
+/// One that does not start is news once, and again after it has worked for long enough.
+#[tokio::test(start_paused = true)]
+async fn one_that_keeps_failing_is_news_once_until_it_works_again() {
+    let house = House::default();
+    let link = link(&house);
+    let fail = async |times: u32| {
+        house
+            .failing
+            .store(times as usize, std::sync::atomic::Ordering::SeqCst);
+        for _ in 0..times {
+            tokio::time::advance(BACKOFF_MAX).await;
+            call(&link, "echo").await.expect_err("it does not start");
+        }
+    };
+    fail(FAILING_AFTER - 1).await;
+    assert!(!link.is_news());
+    fail(1).await;
+    assert!(link.is_news());
+    link.set_told();
+    fail(3).await;
+    assert!(!link.is_news(), "it was told");
+    tokio::time::advance(BACKOFF_MAX).await;
+    call(&link, "echo").await.expect("it starts");
+    call(&link, "die").await.expect_err("it ends at once");
+    fail(1).await;
+    assert!(!link.is_news(), "it did not work for long enough");
+    tokio::time::advance(BACKOFF_MAX).await;
+    call(&link, "echo").await.expect("it starts");
+    tokio::time::advance(Duration::from_mins(5)).await;
+    link.close_if_idle();
+    fail(FAILING_AFTER).await;
+    assert!(link.is_news(), "it worked in between");
+}
+
 #[tokio::test]
 async fn a_list_that_changed_is_read_again_and_no_other() {
     let house = House::default();

@@ -138,6 +138,7 @@ pub(super) fn table_of(kind: Swept) -> Table {
         Swept::Family => Table::TokenFamilies,
         Swept::GrantsOfClient => Table::GrantsByClient,
         Swept::GrantsOfUser => Table::GrantsByUser,
+        Swept::InboxOfUser => Table::NotificationsByUser,
     }
 }
 

@@ -12,8 +12,8 @@ use super::{
     invariants::{assert_sound, records},
     samples::{
         Fixed, access_token, added_upstream, at, client, client_secret, code, device,
-        document_client, family, grant, id, pinned, read, resource_server, session,
-        upstream_server, user, write,
+        document_client, family, grant, id, notification, notification_settings, pinned,
+        queued_push, read, resource_server, session, subscription, upstream_server, user, write,
     },
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     model::{
         audit::{Action, Actor, AuditEntry, ChainedEntry, Change, Object},
         id::Id,
+        notification::{Notification, NotificationSettings, Sender, Template, Urgency},
         oauth2::{
             client::{AuthMethod, Client, ClientMetadata, ClientOrigin, ClientSecret, GrantType},
             client_document::PinnedDocument,
@@ -30,6 +31,7 @@ use crate::{
             resource_server::ResourceServer,
             token::{AccessToken, Holder, RefreshChain, TokenFamily},
         },
+        push::{QueuedPush, Subscription},
         session::Session,
         upstream::{AddedUpstream, Child, Reach, Sandbox, Source, Upstream, Variable},
         user::{Role, User},
@@ -41,7 +43,8 @@ use crate::{
         grants,
         handle::Handle,
         meta::{self, Claim, Settings},
-        resource_servers, sessions, tokens, upstreams, users,
+        notifications::{self, InboxCounts},
+        pushes, resource_servers, sessions, tokens, upstreams, users,
     },
 };
 
@@ -65,6 +68,12 @@ struct Everything {
     upstreams: Vec<AddedUpstream>,
     pins: Vec<PinnedDocument>,
     entries: Vec<AuditEntry>,
+    notifications: Vec<Notification>,
+    inbox: Vec<Row>,
+    counts: Vec<InboxCounts>,
+    wishes: Vec<NotificationSettings>,
+    browsers: Vec<Subscription>,
+    pushes: Vec<QueuedPush>,
     consents: Vec<Row>,
     claim: Option<Claim>,
     settings: Settings,
@@ -117,6 +126,19 @@ impl Everything {
             upstreams: upstreams_of_every_kind(),
             pins: vec![pinned(at(5))],
             entries: entries_of_every_kind(),
+            notifications: notifications_of_every_kind(ada),
+            inbox: inbox_of(ada),
+            counts: vec![InboxCounts {
+                total: Template::ALL.len() as u64,
+                unread: Template::ALL.len() as u64 - 1,
+            }],
+            wishes: vec![notification_settings(made)],
+            browsers: vec![subscription(ids::<1>()[0], ada)],
+            pushes: vec![queued_push(
+                ids::<1>()[0],
+                &subscription(ids::<1>()[0], ada),
+                ids::<1>()[0],
+            )],
             consents: vec![consent],
             claim: Some(Claim {
                 digest: Digest::of(b"claim"),
@@ -154,6 +176,14 @@ impl Everything {
             let head = audit::head(tx)?;
             audit::append(tx, &head, entry.clone())
         })?;
+        each(&self.notifications, |told| notifications::add(tx, told))?;
+        let [ada] = ids();
+        notifications::set_read(tx, ada, ids::<1>()[0], Some(at(4)))?;
+        each(&self.wishes, |wishes| {
+            notifications::put_settings(tx, ada, wishes)
+        })?;
+        each(&self.browsers, |browser| pushes::add(tx, browser))?;
+        each(&self.pushes, |push| pushes::enqueue(tx, push))?;
         for (key, value) in self.consents {
             tx.put(Table::SpentConsents, &key, value);
         }
@@ -181,6 +211,12 @@ impl Everything {
             upstreams: records(tx)?,
             pins: records(tx)?,
             entries: entries.map(|chained| chained.entry).collect(),
+            notifications: records(tx)?,
+            inbox: tx.scan(Table::NotificationsByUser, &Keys::ALL, 100)?,
+            counts: records(tx)?,
+            wishes: records(tx)?,
+            browsers: records(tx)?,
+            pushes: records(tx)?,
             consents: tx.scan(Table::SpentConsents, &Keys::ALL, 100)?,
             claim: meta::find_claim(tx)?,
             settings: meta::settings(tx)?,
@@ -347,6 +383,49 @@ fn upstreams_of_every_kind() -> Vec<AddedUpstream> {
             upstream_server(server).upstream.reach,
         ),
     ]
+}
+
+/// One of every template, with every urgency and from everybody in turn.
+fn notifications_of_every_kind(reader: Id) -> Vec<Notification> {
+    let [some] = ids();
+    let senders = [
+        Sender::Keystead,
+        Sender::Client(some),
+        Sender::Administrator,
+        Sender::Person(some),
+    ];
+    let kinds = Template::ALL
+        .into_iter()
+        .zip(Urgency::ALL.into_iter().cycle());
+    (1..)
+        .zip(kinds.zip(senders.into_iter().cycle()))
+        .map(|(number, ((template, urgency), sender))| {
+            let whole = notification(id(at(1), number), reader);
+            let is_bare = number > 1;
+            Notification {
+                template,
+                urgency,
+                sender,
+                targets: if is_bare { vec![] } else { whole.targets },
+                actions: if is_bare { vec![] } else { whole.actions },
+                ..whole
+            }
+        })
+        .collect()
+}
+
+/// The rows of the index: the first was read.
+fn inbox_of(reader: Id) -> Vec<Row> {
+    let told = notifications_of_every_kind(reader);
+    let row = |(place, told): (usize, Notification)| {
+        let read_at = if place == 0 {
+            at(4).millis().to_be_bytes().to_vec()
+        } else {
+            Vec::new()
+        };
+        ([*reader.as_bytes(), *told.id.as_bytes()].concat(), read_at)
+    };
+    told.into_iter().enumerate().map(row).collect()
 }
 
 /// An entry for every action, in turn by and about everybody and everything.

@@ -12,6 +12,7 @@ mod model;
 mod open;
 mod overlay;
 mod plain;
+mod plain_inbox;
 mod recovery;
 mod rooms;
 mod samples;

@@ -148,7 +148,7 @@ impl Pair {
     }
 
     fn sweep(&mut self, rows: usize) -> TestCaseResult {
-        let mut pass = Pass::begin(self.now, Plain::AUDIT_KEPT);
+        let mut pass = Pass::begin(self.now, Plain::KEPT);
         let (mut clients, mut grants) = (Vec::new(), Vec::new());
         while !pass.is_over() {
             let here = pass.clone();

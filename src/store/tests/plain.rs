@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::{
     invariants::records,
+    plain_inbox::{InboxOperation, Inboxes},
     samples::{
         access_token, added_upstream, at, audit_entry, client, client_secret, code, device,
         document_client, family, grant, id, pinned, resource_server, session, user,
@@ -37,8 +38,8 @@ use crate::{
         codec::{self, Record},
         codes::{self, CODE_KEPT},
         devices::{self, DEVICE_KEPT},
-        grants, resource_servers, sessions,
-        sweep::{self, Swept},
+        grants, notifications, pushes, resource_servers, sessions,
+        sweep::{self, Kept, Swept},
         tokens, upstreams, users,
     },
 };
@@ -78,6 +79,7 @@ pub(super) enum Operation {
     Unpin,
     SpendConsent { consent: u8 },
     Audit,
+    Inbox(InboxOperation),
 }
 
 /// Whether an operation found what it needs, and so did something.
@@ -90,7 +92,8 @@ impl Operation {
     }
 
     fn with(a: u8, b: u8, c: u8) -> Vec<Self> {
-        vec![
+        let of_inbox = InboxOperation::with(a, b, c).into_iter().map(Self::Inbox);
+        let mut all = vec![
             Self::PutUser { user: a, name: b },
             Self::AddSession {
                 session: a,
@@ -136,7 +139,9 @@ impl Operation {
             Self::RemoveServer { server: a },
             Self::RemoveUpstream { upstream: a },
             Self::Unpin,
-        ]
+        ];
+        all.extend(of_inbox);
+        all
     }
 
     /// Any of them.
@@ -165,6 +170,7 @@ impl Operation {
             | Self::RemoveUpstream { .. }
             | Self::Pin { .. }
             | Self::Unpin => self.perform_on_programs(tx, now),
+            Self::Inbox(operation) => operation.perform(tx, now),
             _ => self.perform_on_what_was_allowed(tx, now),
         }
     }
@@ -185,6 +191,8 @@ impl Operation {
                 };
                 users::remove(tx, &found);
                 grants::end_of_removed_user(tx, now, found.id);
+                notifications::end_of_removed_user(tx, now, found.id);
+                pushes::remove_of_user(tx, found.id)?;
             }
             Self::AddSession { session, user } => {
                 let made = made_session(session, user, now);
@@ -397,15 +405,15 @@ impl Operation {
 }
 
 /// The id of one of few, of its own kind.
-fn name(kind: u8, number: u8) -> Id {
+pub(super) fn name(kind: u8, number: u8) -> Id {
     id(at(1), 16 * kind + number)
 }
 
-fn user_id(number: u8) -> Id {
+pub(super) fn user_id(number: u8) -> Id {
     name(1, number)
 }
 
-fn client_id(number: u8) -> Id {
+pub(super) fn client_id(number: u8) -> Id {
     name(2, number)
 }
 
@@ -516,13 +524,17 @@ pub(super) struct Plain {
     entries: BTreeMap<u64, AuditEntry>,
     /// The number of the newest entry that there ever was.
     newest_entry: u64,
+    inboxes: Inboxes,
     /// What is looked at when.
     due: BTreeSet<(Timestamp, Swept, Id)>,
 }
 
 impl Plain {
-    /// For how long the audit log is kept here.
-    pub(super) const AUDIT_KEPT: Duration = Duration::from_secs(100);
+    /// For how long the audit log is kept here, and notifications.
+    pub(super) const KEPT: Kept = Kept {
+        audit: Duration::from_secs(100),
+        notifications: Duration::from_secs(60),
+    };
 
     /// What is in a store.
     pub(super) fn of(tx: &dyn Read) -> Result<Self, StoreError> {
@@ -553,6 +565,7 @@ impl Plain {
                 .map(|chained| (chained.entry.number, chained.entry))
                 .collect(),
             newest_entry: audit::head(tx)?.number,
+            inboxes: Inboxes::of(tx)?,
             due: due.collect::<Result<_, _>>()?,
         })
     }
@@ -571,8 +584,12 @@ impl Plain {
                 }
             }
             Op::RemoveUser { user } => {
-                let is_there = self.users.remove(&user_id(user)).is_some();
-                is_there && self.plan(now, Swept::GrantsOfUser, user_id(user))
+                let id = user_id(user);
+                self.users.remove(&id).is_some() && {
+                    self.inboxes.remove_user(id);
+                    self.plan(now, Swept::GrantsOfUser, id)
+                        && self.plan(now, Swept::InboxOfUser, id)
+                }
             }
             Op::AddSession { session, user } => {
                 let is_new = add(&mut self.sessions, session_id(session), || {
@@ -607,6 +624,7 @@ impl Plain {
                 *found = made_family(family, grant_of(found), now);
             }),
             Op::RemoveFamily { family } => self.families.remove(&family_id(family)).is_some(),
+            Op::Inbox(operation) => self.inboxes.perform(operation, now),
             other => self.perform_on_programs(other, now),
         }
     }
@@ -733,8 +751,10 @@ impl Plain {
             device.expires_at.after(DEVICE_KEPT) <= now
         });
         pop_while(&mut self.entries, |_, entry| {
-            entry.at.after(Self::AUDIT_KEPT) <= now
+            entry.at.after(Self::KEPT.audit) <= now
         });
+        self.inboxes
+            .sweep(|entry| entry.created_at.after(Self::KEPT.notifications) <= now);
         (clients, grants)
     }
 
@@ -772,6 +792,10 @@ impl Plain {
                 self.grants.retain(|_, grant| !is_of(grant));
                 return None;
             }
+            Swept::InboxOfUser => {
+                self.inboxes.empty(id);
+                return None;
+            }
         };
         if later > now {
             return Some(later);
@@ -789,7 +813,7 @@ impl Plain {
     }
 }
 
-fn keyed<R: Record, K: Ord>(
+pub(super) fn keyed<R: Record, K: Ord>(
     tx: &dyn Read,
     key: impl Fn(&R) -> K,
 ) -> Result<BTreeMap<K, R>, StoreError> {
@@ -797,7 +821,7 @@ fn keyed<R: Record, K: Ord>(
     Ok(all.map(|record| (key(&record), record)).collect())
 }
 
-fn add<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, make: impl FnOnce() -> V) -> Done {
+pub(super) fn add<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, make: impl FnOnce() -> V) -> Done {
     if map.contains_key(&key) {
         return false;
     }
@@ -810,7 +834,7 @@ fn change<K: Ord, V>(map: &mut BTreeMap<K, V>, key: &K, how: impl FnOnce(&mut V)
 }
 
 /// Removes the first entries, up to one that is not to go.
-fn pop_while<K: Ord, V>(map: &mut BTreeMap<K, V>, goes: impl Fn(&K, &V) -> bool) {
+pub(super) fn pop_while<K: Ord, V>(map: &mut BTreeMap<K, V>, goes: impl Fn(&K, &V) -> bool) {
     while let Some(first) = map.first_entry()
         && goes(first.key(), first.get())
     {

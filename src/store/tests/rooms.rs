@@ -154,7 +154,9 @@ fn perform(tx: &mut WriteTx<'_>, operation: Operation, now: Timestamp) -> Result
             tokens::remove_family(tx, name(6, family));
             Ok(())
         }
-        Operation::Sweep => sweep::step(tx, Pass::begin(now, Duration::MAX), usize::MAX).map(drop),
+        Operation::Sweep => {
+            sweep::step(tx, Pass::begin(now, sweep::Kept::FOR_GOOD), usize::MAX).map(drop)
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     invariants::assert_sound,
     samples::{
         access_token, at, audit_entry, client, client_secret, code, device, document_client,
-        family, grant, id, read, session, store, write,
+        family, grant, id, notification, notification_settings, read, session, store, write,
     },
 };
 use crate::{
@@ -18,8 +18,8 @@ use crate::{
     store::{
         Keys, Store, StoreError, Table, WriteTx, audit, clients, codes, devices,
         devices::DEVICE_KEPT,
-        grants, sessions,
-        sweep::{self, Damaged, Pass, Step},
+        grants, notifications, sessions,
+        sweep::{self, Damaged, Kept, Pass, Step},
         tokens,
     },
 };
@@ -29,8 +29,11 @@ const CLIENT: u8 = 3;
 
 /// Rows that one step may change here.
 const STEP_ROWS: usize = 64;
-/// For how long the audit log is kept here.
-const KEPT: Duration = Duration::from_secs(100);
+/// For how long the audit log is kept here, and notifications.
+const KEPT: Kept = Kept {
+    audit: Duration::from_secs(100),
+    notifications: Duration::from_secs(50),
+};
 
 /// One pass at `now`, step by step.
 fn steps(store: &Store, now: Timestamp) -> Vec<Step> {
@@ -96,6 +99,50 @@ fn a_session_leaves_at_the_earlier_of_its_ends() {
     assert_leaves_at(at(1_000_000), &tables, |tx| {
         sessions::add(tx, &session(id(at(1), 1), user_id(), at(2_000_000)))
     });
+}
+
+#[test]
+fn a_notification_leaves_with_its_age_and_the_counts_with_it() {
+    let tables = [
+        Table::Notifications,
+        Table::NotificationsByUser,
+        Table::InboxCounts,
+    ];
+    assert_leaves_at(at(1).after(KEPT.notifications), &tables, |tx| {
+        notifications::add(tx, &notification(id(at(1), 1), user_id()))
+    });
+}
+
+/// Inboxes of `each` entries of a user who is gone, of one who is there, and of another.
+#[test]
+fn the_inbox_of_who_was_removed_is_emptied_in_steps_and_no_other() {
+    let store = store();
+    let each = 3 * STEP_ROWS as u64;
+    write(&store, move |tx| {
+        for number in 0..each {
+            let told_at = Timestamp::from_millis(number);
+            notifications::add(tx, &notification(id(told_at, 1), id(at(1), 8)))?;
+            notifications::add(tx, &notification(id(told_at, 2), user_id()))?;
+            notifications::add(tx, &notification(id(told_at, 3), id(at(1), 9)))?;
+        }
+        let settings = notification_settings(client_id());
+        notifications::put_settings(tx, id(at(1), 8), &settings)?;
+        notifications::end_of_removed_user(tx, at(2), id(at(1), 8));
+        Ok(())
+    });
+    assert_eq!(rows(&store, Table::NotificationSettings), 0);
+    let steps = steps(&store, at(2));
+    // A notification is three rows, and begun before the bound it is finished.
+    assert!(
+        steps.iter().all(|step| step.changed <= STEP_ROWS + 2),
+        "{steps:?}"
+    );
+    assert_sound(&store);
+    let total = |user| read(&store, |tx| notifications::counts(tx, user)).total;
+    assert_eq!(total(id(at(1), 8)), 0);
+    assert_eq!((total(user_id()), total(id(at(1), 9))), (each, each));
+    assert_eq!(rows(&store, Table::Notifications) as u64, 2 * each);
+    assert_eq!(rows(&store, Table::Expiry), 0);
 }
 
 #[test]
@@ -468,7 +515,7 @@ fn the_audit_log_is_let_go_around_an_entry_that_cannot_be_read() {
         tx.put(Table::Audit, &3_u64.to_be_bytes(), vec![99]);
         Ok(())
     });
-    let steps = steps(&store, at(5).after(KEPT));
+    let steps = steps(&store, at(5).after(KEPT.audit));
     let damaged: Vec<_> = steps.iter().flat_map(|step| &step.damaged).collect();
     assert_eq!(damaged.len(), 1, "{damaged:?}");
     assert_eq!(damaged[0].key, 3_u64.to_be_bytes());

@@ -6,17 +6,20 @@
 use http::{Method, StatusCode};
 
 use crate::{
+    accounts::sessions,
     http::{request::Head, response::Response},
     model::{
         audit::{Actor, Origin},
+        credential::{Credential, CredentialKind},
         id::Id,
         user::{Role, User},
     },
-    oauth2provider::access::Opened,
+    oauth2provider::access::{self, AccessError, Opened},
+    store::{Read, StoreError},
     web::{
         Web,
         api::error::ApiRefusal,
-        credentials::{BearerRefusal, Caller, NO_PERSON, by},
+        credentials::{BearerRefusal, Caller, NO_PERSON, bearer_of_kind, by},
     },
 };
 
@@ -70,7 +73,58 @@ impl ApiCaller {
     }
 }
 
+/// The credential that somebody showed, to be looked at again while an answer goes on.
+#[derive(Debug)]
+pub(in crate::web) struct Shown {
+    credential: Credential,
+    by: ShownBy,
+    scope: &'static str,
+}
+
 impl Web {
+    /// What `caller` showed for a route that needs `scope`; none if that is no longer in the head.
+    pub(in crate::web) fn shown(
+        &self,
+        head: &Head,
+        caller: &ApiCaller,
+        scope: &'static str,
+    ) -> Option<Shown> {
+        let credential = match caller.by {
+            ShownBy::Session(_) => self.session_cookie_of(head),
+            ShownBy::Token { .. } => bearer_of_kind(head, CredentialKind::AccessToken),
+        };
+        credential.map(|credential| Shown {
+            credential,
+            by: caller.by,
+            scope,
+        })
+    }
+
+    /// Whether what was shown opens now what it opened then. Looking is no use of it: a page that
+    /// is left open keeps no session alive.
+    pub(in crate::web) fn is_still_good(
+        &self,
+        tx: &dyn Read,
+        shown: &Shown,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        match shown.by {
+            ShownBy::Session(_) => {
+                let live = sessions::find(tx, now, &shown.credential)?;
+                Ok(live.is_some())
+            }
+            ShownBy::Token { .. } => {
+                let resource = self.provider.resource_at("");
+                let credential = &shown.credential;
+                match access::check_access(tx, now, &self.provider, credential, &resource) {
+                    Ok(Opened::Person(access)) => Ok(access.scopes.contains(shown.scope)),
+                    Err(AccessError::Store(fault)) => Err(fault),
+                    Ok(Opened::Client(_)) | Err(_) => Ok(false),
+                }
+            }
+        }
+    }
+
     /// Who calls, or the answer to one who may not.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ pub struct ApiRefusal {
     message: Cow<'static, str>,
     detail: Option<String>,
     validations: Vec<Validation>,
-    header: Option<(HeaderName, HeaderValue)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ApiRefusal {
@@ -35,7 +35,7 @@ impl ApiRefusal {
             message: Cow::Borrowed(message),
             detail: None,
             validations: Vec::new(),
-            header: None,
+            headers: Vec::new(),
         }
     }
 
@@ -51,19 +51,20 @@ impl ApiRefusal {
     /// The same with what a client needs to know to get another token (RFC 6750 §3).
     #[must_use]
     pub fn challenged(self, challenge: HeaderValue) -> Self {
-        Self {
-            header: Some((WWW_AUTHENTICATE, challenge)),
-            ..self
-        }
+        self.with(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// The same with another header, which its status asks for.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// The same with when to try again.
     #[must_use]
     pub fn retried_after(self, seconds: u64) -> Self {
-        Self {
-            header: Some((RETRY_AFTER, HeaderValue::from(seconds))),
-            ..self
-        }
+        self.with(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     /// 403: the feature is off here; the words name what has to be on.
@@ -92,10 +93,9 @@ impl ApiRefusal {
     /// 429: it is to be asked again after so many seconds.
     pub fn too_often(seconds: u64, detail: impl Into<String>) -> Self {
         let message = "Too many requests; try again later.";
-        Self {
-            header: Some((RETRY_AFTER, HeaderValue::from(seconds))),
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS, message).because(detail)
-        }
+        Self::new(StatusCode::TOO_MANY_REQUESTS, message)
+            .because(detail)
+            .with(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     /// 400 for one field.
@@ -122,7 +122,7 @@ impl ApiRefusal {
             validations: &self.validations,
         };
         let mut response = json(self.status, &body);
-        response.headers_mut().extend(self.header);
+        response.headers_mut().extend(self.headers);
         response
     }
 }

@@ -46,13 +46,18 @@ fn tag(source: &str) -> Tag {
     }
 }
 
-const ELEMENTS: &str = "!doctype a bdi body button code dd div dl dt form h1 h2 h3 head header \
-                        html img input label li link main meta p pre section span strong textarea title ul";
+const ELEMENTS: &str = "!doctype a bdi body br button code dd div dl dt em form h1 h2 h3 head header \
+                        html img input label li link main meta nav ol option p pre script section \
+                        select span strong table tbody td textarea th thead title tr ul";
 
-const ATTRIBUTES: &str = "action alt aria-describedby aria-hidden aria-invalid aria-labelledby \
-                          autocapitalize autocomplete autofocus charset checked class content for \
-                          height hidden href html id lang method name readonly rel required role rows \
-                          spellcheck src type value width";
+const ATTRIBUTES: &str = "action alt aria-current aria-describedby aria-hidden aria-invalid aria-label \
+                          aria-labelledby autocapitalize autocomplete autofocus charset checked class \
+                          content data-key defer for height hidden href html id lang media \
+                          method name readonly rel required role rows scope selected spellcheck src \
+                          type value width";
+
+/// Pages that our own script makes live.
+const LIVE: &str = "inbox";
 
 /// Asserts that nothing in the page could run, style or load, whatever was put into it.
 ///
@@ -67,18 +72,34 @@ pub(crate) fn assert_inert(page: &str, html: &str) {
             assert!(known(ATTRIBUTES, key), "{page}: {key} in <{name}>");
             if ["action", "href", "src"].contains(&key.as_str()) {
                 let own = value.starts_with('/') && !value.starts_with("//");
-                assert!(own, "{page}: {key}=\"{value}\" is not an own path");
+                // What somebody is told may lead away from the box; nothing is loaded from there.
+                let leads_away = name == "a" && page.starts_with(LIVE);
+                let is_safe = own || leads_away && value.starts_with("https://");
+                assert!(is_safe, "{page}: {key}=\"{value}\" is not an own path");
             }
+        }
+        if tag.name == "script" {
+            let source = tag.attribute("src").unwrap_or_default();
+            assert!(page.starts_with(LIVE), "{page}: a script");
+            assert!(source.starts_with("/assets/inbox."), "{page}: {source}");
+            assert_eq!(tag.text, "", "{page}: an inline script");
         }
     }
 }
 
-/// Asserts that every form is a POST with a CSRF token; returns how many there are.
+/// Asserts that every form is a POST with a CSRF token, or asks for a page and has none; returns how
+/// many there are.
 pub(crate) fn assert_forms_are_guarded(page: &str, html: &str) -> usize {
     let mut guarded = 0;
     for form in html.split("<form").skip(1) {
         let (form, _) = form.split_once("</form>").expect("a form that ends");
         let form = tags(&format!("<form{form}"));
+        if form[0].attribute("method") == Some("get") {
+            let sends = |name: &&str| *name == "csrf_token" || name.contains("password");
+            let mut names = form.iter().filter_map(|tag| tag.attribute("name"));
+            assert_eq!(names.find(sends), None, "{page}: an address with a secret");
+            continue;
+        }
         assert_eq!(form[0].attribute("method"), Some("post"), "{page}");
         let token = form
             .iter()

@@ -1,4 +1,5 @@
-//! The pages a person sees, as `contract.md` §10 lists them. They work without JavaScript.
+//! The pages a person sees, as `contract.md` §10 lists them. They work without JavaScript; with it,
+//! the inbox is live and can be an app of the device.
 
 pub mod account;
 pub mod apps;
@@ -7,6 +8,8 @@ pub mod claim;
 pub mod consent;
 pub mod device;
 pub mod home;
+pub mod inbox;
+pub mod installed;
 pub mod message;
 pub mod sign_in;
 pub mod views;

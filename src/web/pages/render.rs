@@ -6,6 +6,8 @@ use http::StatusCode;
 use crate::{
     accounts::sessions::LiveSession,
     http::response::{Response, html},
+    model::id::Id,
+    store::notifications,
     web::{
         Web,
         pages::views::{Frame, SignedIn},
@@ -19,7 +21,19 @@ pub(super) fn frame(web: &Web, session: Option<&LiveSession>) -> Frame {
         signed_in: session.map(|live| SignedIn {
             name: live.user.name.to_string(),
             csrf_token: web.csrf_token(live.session.id),
+            unread: unread(web, live.user.id),
         }),
+    }
+}
+
+/// A page that shows something else is shown although this cannot be known.
+fn unread(web: &Web, user_id: Id) -> Option<u64> {
+    match web.store.read(|tx| notifications::counts(tx, user_id)) {
+        Ok(counts) => Some(counts.unread),
+        Err(fault) => {
+            tracing::error!(%fault, "an inbox cannot be counted");
+            None
+        }
     }
 }
 

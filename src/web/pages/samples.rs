@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::{
-    apps,
+    apps, inbox,
     views::{
         AccountPage, ClaimPage, ClientOrigin, ConsentPage, DeviceConsentPage, DevicePage,
         FieldError, Frame, GrantRow, HomePage, MessagePage, ScopeEffect, ScopeGroup, ScopeLine,
@@ -32,6 +32,7 @@ pub(super) fn rendered() -> Vec<(&'static str, String)> {
         ("message", message().render().unwrap()),
     ];
     pages.extend(apps::samples::rendered("Claude"));
+    pages.extend(inbox::samples::rendered("Claude"));
     pages
 }
 
@@ -47,6 +48,7 @@ pub(super) fn signed_in() -> Frame {
         signed_in: Some(SignedIn {
             name: "ada".into(),
             csrf_token: "csrf".into(),
+            unread: Some(3),
         }),
         ..signed_out()
     }

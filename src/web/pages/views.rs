@@ -1,14 +1,17 @@
 //! What each page shows: plain data in, HTML out. The words and the markup are in
 //! `assets/templates/`, one template a struct.
 //!
-//! Every template escapes what it prints; no page has a script, an inline style or anything from
-//! another origin (threats 2, 20, 38). Text that others chose stands in a `<bdi>`, so that it can
+//! Every template escapes what it prints; no page has an inline script or style, or anything from
+//! another origin; the inbox alone has a script (threats 2, 20, 38). Text that others chose stands in a `<bdi>`, so that it can
 //! turn neither the direction nor the meaning of our own words around.
 
 use askama::Template;
 
 use super::assets;
 use crate::model::timestamp::Timestamp;
+
+/// The largest number that the badge of the inbox shows.
+const UNREAD_SHOWN_MAX: u64 = 99;
 
 /// What surrounds every page.
 #[derive(Clone, Debug)]
@@ -26,6 +29,19 @@ pub struct SignedIn {
     pub name: String,
     /// Bound to the session; the sign-out form sends it.
     pub csrf_token: String,
+    /// Entries of their inbox that were not read; none if it cannot be known now.
+    pub unread: Option<u64>,
+}
+
+impl SignedIn {
+    /// How many entries wait, if any do: no more figures than there is room for.
+    pub(super) fn unread_words(&self) -> Option<String> {
+        match self.unread? {
+            0 => None,
+            few @ 1..=UNREAD_SHOWN_MAX => Some(few.to_string()),
+            _ => Some(format!("{UNREAD_SHOWN_MAX}+")),
+        }
+    }
 }
 
 /// Why one field of a form was refused.
@@ -390,7 +406,7 @@ fn password_hint(chars_min: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::pages::{apps, markup, samples};
+    use crate::web::pages::{apps, inbox, markup, samples};
 
     /// Markup, quotes of both kinds, a handler, a script URL, and marks that turn the direction.
     const ATTACK: &str = "\"'><script>alert(1)</script><p style=\"x\" onload='y'>\
@@ -426,6 +442,7 @@ mod tests {
         ]
         .into_iter()
         .chain(apps::samples::rendered(ATTACK))
+        .chain(inbox::samples::rendered(ATTACK))
         .collect()
     }
 

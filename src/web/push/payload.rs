@@ -40,7 +40,7 @@ struct Action<'a> {
 pub(super) fn of(notification: &Notification) -> Vec<u8> {
     let mut payload = Payload {
         id: Some(notification.id.to_string()),
-        icon: assets::icon_href(),
+        icon: assets::app_icon_href(),
         title: &notification.title,
         body: String::new(),
         actions: Vec::new(),
@@ -68,7 +68,7 @@ pub(super) fn test() -> Vec<u8> {
     let row = row(Template::Test);
     json(&Payload {
         id: None,
-        icon: assets::icon_href(),
+        icon: assets::app_icon_href(),
         title: row.title,
         body: plain_text(row.body),
         actions: Vec::new(),
@@ -149,7 +149,7 @@ mod tests {
         let payload = read(&of(&notification("A title", "A **text**", actions)));
         let expected = serde_json::json!({
             "id": Id::from_bytes([7; 16]).to_string(),
-            "icon": assets::icon_href(),
+            "icon": assets::app_icon_href(),
             "title": "A title",
             "body": "A text",
             "actions": [

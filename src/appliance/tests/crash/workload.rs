@@ -23,7 +23,10 @@ use crate::{
         user::{Role, User},
     },
     oauth2provider::{app_secrets, apps},
-    store::{StoreError, sweep::Pass},
+    store::{
+        StoreError,
+        sweep::{Kept, Pass},
+    },
 };
 
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -267,7 +270,13 @@ impl<'a> Scene<'a> {
         self.journal.a_day_passes();
         self.journal.wait(self.house, DAY);
         let now = self.house.now();
-        let mut pass = Pass::begin(now, Duration::from_hours(1));
+        let mut pass = Pass::begin(
+            now,
+            Kept {
+                audit: Duration::from_hours(1),
+                notifications: Duration::from_hours(1),
+            },
+        );
         while !pass.is_over() {
             let swept = self
                 .house

@@ -12,7 +12,7 @@ const ICON: &str = "/favicon.ico";
 
 /// How a reader wants the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::web) enum Format {
+pub(in crate::web::api) enum Format {
     /// As it was written.
     Markdown,
     /// Without any markup.
@@ -21,7 +21,7 @@ pub(in crate::web) enum Format {
 
 impl Format {
     /// What the query asks for.
-    pub(in crate::web) fn parse(query: &Params) -> Result<Self, ApiRefusal> {
+    pub(in crate::web::api) fn parse(query: &Params) -> Result<Self, ApiRefusal> {
         match query.get("format")? {
             None | Some("markdown") => Ok(Self::Markdown),
             Some("plaintext") => Ok(Self::PlainText),
@@ -35,7 +35,7 @@ impl Format {
 
 /// An entry.
 #[derive(Serialize)]
-pub(in crate::web) struct Item {
+pub(in crate::web::api) struct Item {
     id: String,
     user_id: String,
     template_id: &'static str,
@@ -57,7 +57,7 @@ struct Action {
 
 impl Item {
     /// `entry` as its reader wants it.
-    pub(in crate::web) fn new(entry: &InboxEntry, format: Format) -> Self {
+    pub(in crate::web::api) fn new(entry: &InboxEntry, format: Format) -> Self {
         let notification = &entry.notification;
         let actions = notification.actions.iter().map(|button| Action {
             label: button.label.clone(),

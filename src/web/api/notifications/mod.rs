@@ -2,6 +2,7 @@
 
 pub mod custom;
 pub mod settings;
+pub mod watch;
 
 mod item;
 
@@ -10,7 +11,7 @@ use std::{fmt::Display, sync::Arc};
 use http::StatusCode;
 use serde::Serialize;
 
-pub(in crate::web) use self::item::{Format, Item};
+pub(super) use self::item::{Format, Item};
 use crate::{
     http::{
         params::Params,
@@ -42,18 +43,14 @@ struct Inbox {
 
 /// One entry, and how many were not read.
 #[derive(Serialize)]
-pub(in crate::web) struct Changed {
+struct Changed {
     notification: Item,
     unread_count: u64,
 }
 
 impl Changed {
     /// `entry` of `user_id`, as a reader wants it.
-    pub(in crate::web) fn find(
-        tx: &dyn Read,
-        entry: &InboxEntry,
-        format: Format,
-    ) -> Result<Self, StoreError> {
+    fn find(tx: &dyn Read, entry: &InboxEntry, format: Format) -> Result<Self, StoreError> {
         let user_id = entry.notification.user_id;
         Ok(Self {
             notification: Item::new(entry, format),

@@ -1,0 +1,318 @@
+// The inbox in a real browser: with and without JavaScript, live in two tabs, and as what tells the
+// device. Screenshots are kept in tests/artefacts/screens.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { PHONE, accessible, signIn, visitor, whole } from './browser.mjs';
+import { Server } from './harness.mjs';
+import { obtainTokens, register } from './oauth.mjs';
+
+/** What one entry takes to be shown in a page that is open. */
+const LIVE_MS_MAX = 5_000;
+/** What it takes until a page notices that its session is over. */
+const SIGNED_OUT_MS_MAX = 60_000;
+
+/** A box with ada on it, and her browser at `path`. */
+async function atInbox(t, path = '/inbox', { args, ...options } = {}) {
+  const server = await Server.start(t, { args });
+  const ada = await server.person('ada');
+  const page = await visitor(t, server, options);
+  await page.goto(path);
+  await signIn(page);
+  await page.waitForURL(`**${path}`);
+  return { server, ada, page };
+}
+
+/** An app of that name that may tell `ada` things, and how it does. */
+async function speaker(ada, name = 'Desk & Chair') {
+  const client = await register(ada.server, { client_name: name });
+  const scope = 'notifications:write';
+  const tokens = await obtainTokens(ada, client, { scope, resource: ada.server.url });
+  return async (title, more = {}) => {
+    const response = await fetch(`${ada.server.url}/api/v2/notifications/custom`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${tokens.access_token}` },
+      body: JSON.stringify({ title, content: '', ...more }),
+    });
+    const text = await response.text();
+    assert.equal(response.status, 201, text);
+    return JSON.parse(text).id;
+  };
+}
+
+/** What an app may say at its longest, and all the Markdown that it may say it in. */
+const RICH = `The **nightly** backup took *two* minutes; \`keystead check\` found [nothing wrong](/account) and [the report](https://reports.example/2026/11/22?full=1) has more.
+
+1. 12,480 records
+2. 3 indexes
+   - none stale
+
+\`\`\`
+$ keystead check --data /srv/keystead --a-very-long-flag=${'long'.repeat(30)}
+\`\`\`
+
+<img src=x onerror=alert(1)> ![a picture](https://evil.example/x.png) [a trap](javascript:alert(1))`;
+
+const entry = (page, title) => page.getByRole('listitem').filter({ has: page.locator('h2').getByText(title, { exact: true }) });
+const button = (page, title, name) => entry(page, title).getByRole('button', { name });
+
+describe('the inbox', () => {
+  test('is empty at first and says what will be there', async (t) => {
+    const { page } = await atInbox(t);
+    await page.getByText('Nothing here yet.').waitFor();
+    await whole(page, 'inbox-empty');
+  });
+
+  test('shows what an app says, and keeps its words to themselves', async (t) => {
+    const { ada, page } = await atInbox(t);
+    const tell = await speaker(ada, '</bdi><script>alert(1)</script>');
+    const title = '**Done** <b>& [Chair](https://evil.example)';
+    await tell(title, { content: RICH, actions: [{ label: 'Read the report', url: 'https://reports.example/' }, { label: 'Your account', url: '/account' }] });
+    await page.reload();
+    await entry(page, title).waitFor();
+    assert.equal(await page.locator('#entries').locator('img, b, script, [onerror], a[href*=evil], a[href^=javascript]').count(), 0);
+    assert.ok((await entry(page, title).innerText()).includes('<img src=x onerror=alert(1)> a picture a trap'));
+    await entry(page, title).getByRole('link', { name: 'Your account' }).click();
+    await page.waitForURL('**/account');
+  });
+
+  test('is read, kept as unread, filtered and deleted without JavaScript', async (t) => {
+    const { ada, page } = await atInbox(t, '/inbox', { javaScriptEnabled: false });
+    const tell = await speaker(ada);
+    for (const title of ['First', 'Second', 'Third']) await tell(title);
+    await page.goto('/inbox');
+    const inbox = page.getByRole('banner').getByRole('link', { name: /Inbox/ });
+    const unread = async () => Number((await inbox.innerText()).replace(/\D+/g, ''));
+    const before = await unread();
+    assert.ok(before >= 3, `${before}`);
+
+    await button(page, 'First', /Mark as read/).click();
+    await page.getByText('Marked as read.').waitFor();
+    assert.equal(await unread(), before - 1);
+    await page.getByRole('navigation').getByRole('link', { name: 'Unread' }).click();
+    assert.equal(await entry(page, 'First').count(), 0);
+    await button(page, 'Second', /Delete/).click();
+    await page.waitForURL('**/inbox?show=unread&done=removed');
+    assert.equal(await entry(page, 'Second').count(), 0);
+    await page.getByLabel('About').selectOption('sign-in-throttled');
+    await page.getByRole('button', { name: 'Show' }).click();
+    await page.getByText('Nothing here that you asked for.').waitFor();
+    await page.goto('/inbox');
+    await page.getByRole('button', { name: 'Mark all as read' }).click();
+    await page.getByText('Everything is marked as read.').waitFor();
+    assert.equal(await unread(), 0);
+    await button(page, 'Third', /Mark as unread/).click();
+    await page.getByText('Marked as unread.').waitFor();
+    assert.equal(await unread(), 1);
+  });
+
+  test('lets its reader choose what they hear, and from whom, without JavaScript', async (t) => {
+    const { ada, page } = await atInbox(t, '/inbox', { javaScriptEnabled: false });
+    const tell = await speaker(ada);
+    await tell('Before');
+    await page.goto('/inbox');
+    await button(page, 'Before', /Mute this app/).click();
+    await page.getByText('The app is muted').waitFor();
+    await tell('While muted');
+    await page.getByRole('link', { name: 'How you are told' }).click();
+    await page.getByRole('button', { name: /Let it speak/ }).click();
+    await page.getByText('The app can tell you things again.').waitFor();
+    const box = page.getByLabel('What apps tell you: in the inbox');
+    const devices = page.getByLabel('What apps tell you: on your devices');
+    for (const each of [box, devices]) await each.uncheck();
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('That is how you are told from now on.').waitFor();
+    assert.equal(await box.isChecked(), false);
+    await tell('While switched off');
+    await box.check();
+    await page.getByRole('button', { name: 'Save' }).click();
+    await tell('After');
+    await page.goto('/inbox');
+    await entry(page, 'After').waitFor();
+    for (const title of ['While muted', 'While switched off']) assert.equal(await entry(page, title).count(), 0, title);
+  });
+
+  test('works with the keyboard alone, and the focus can be seen', async (t) => {
+    const { ada, page } = await atInbox(t);
+    const tell = await speaker(ada);
+    await tell('Desk');
+    await page.reload();
+    const tabTo = async (locator) => {
+      for (let presses = 0; presses < 40; presses++) {
+        await page.keyboard.press('Tab');
+        if (await locator.evaluate((element) => element === document.activeElement)) {
+          assert.notEqual(await locator.evaluate((element) => getComputedStyle(element).outlineStyle), 'none', 'the focus cannot be seen');
+          return;
+        }
+      }
+      assert.fail(`not reached by Tab: ${locator}`);
+    };
+    await tabTo(button(page, 'Desk', /Mark as read/));
+    await page.keyboard.press('Enter');
+    await page.getByText('Marked as read.').waitFor();
+    await tabTo(button(page, 'Desk', /Delete/));
+    await page.keyboard.press('Enter');
+    await page.getByText('The entry is deleted.').waitFor();
+    assert.equal(await entry(page, 'Desk').count(), 0);
+  });
+
+  for (const [name, options] of [
+    ['light', {}],
+    ['phone', { viewport: PHONE }],
+    ['dark', { colorScheme: 'dark' }],
+    ['phone-dark', { viewport: PHONE, colorScheme: 'dark' }],
+  ]) {
+    test(`is whole and accessible: ${name}`, async (t) => {
+      const { ada, page } = await atInbox(t, '/inbox', options);
+      await whole(page, `inbox-empty-${name}`);
+      const [tell, shout] = [await speaker(ada), await speaker(ada, 'W'.repeat(128))];
+      await tell('Backup done', { content: RICH, actions: [{ label: 'Read the report', url: 'https://reports.example/' }] });
+      await tell('Lamp is on');
+      await shout('W'.repeat(200), { content: 'W'.repeat(400), actions: [{ label: 'W'.repeat(64), url: '/account' }] });
+      await page.reload();
+      await button(page, 'Lamp is on', /Mark as read/).click();
+      await page.waitForURL('**/inbox?done=read');
+      await whole(page, `inbox-${name}`);
+      await page.goto('/inbox/settings');
+      await whole(page, `inbox-settings-${name}`);
+    });
+  }
+});
+
+describe('with JavaScript', () => {
+  test('two tabs show at once what comes and what was read', async (t) => {
+    const { ada, page } = await atInbox(t);
+    const other = await page.context().newPage();
+    await other.goto('/inbox');
+    const tell = await speaker(ada);
+    await tell('Desk');
+    for (const tab of [page, other]) await entry(tab, 'Desk').waitFor({ timeout: LIVE_MS_MAX });
+    await accessible(other);
+    // The focus stays where it is although what is around it was replaced.
+    const focused = button(other, 'Desk', /Delete/);
+    await focused.focus();
+    await tell('Chair');
+    await entry(other, 'Chair').waitFor({ timeout: LIVE_MS_MAX });
+    assert.ok(await focused.evaluate((element) => element === document.activeElement));
+
+    await page.getByRole('button', { name: 'Mark all as read' }).click();
+    await other.getByText('Nothing unread.').waitFor({ timeout: LIVE_MS_MAX });
+    assert.equal(await other.getByText('new', { exact: true }).count(), 0);
+    assert.match(await other.title(), /^Inbox/);
+  });
+
+  test('a stream that broke goes on by itself, with what came meanwhile', async (t) => {
+    const { ada, page } = await atInbox(t);
+    const tell = await speaker(ada);
+    const streams = [];
+    await page.routeWebSocket('**/inbox/watch', (stream) => {
+      stream.connectToServer();
+      streams.push(stream);
+    });
+    await page.goto('/inbox');
+    await tell('Before');
+    await entry(page, 'Before').waitFor({ timeout: LIVE_MS_MAX });
+    // As a box that stops closes it (RFC 6455 §7.4.1).
+    await streams[0].close({ code: 1001 });
+    await tell('Meanwhile');
+    assert.equal(await entry(page, 'Meanwhile').count(), 0);
+    await entry(page, 'Meanwhile').waitFor({ timeout: LIVE_MS_MAX });
+    assert.equal(streams.length, 2);
+  });
+
+  test('somebody who is signed out meanwhile is asked to sign in', async (t) => {
+    const { page } = await atInbox(t);
+    const other = await page.context().newPage();
+    await other.goto('/inbox');
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await other.waitForURL('**/sign-in?**', { timeout: SIGNED_OUT_MS_MAX });
+  });
+});
+
+describe('this device', () => {
+  /** Where the worker of `page` is registered, as the DevTools protocol names it. */
+  async function registration(page) {
+    const devtools = await page.context().newCDPSession(page);
+    const registered = new Promise((resolve) => {
+      devtools.on('ServiceWorker.workerRegistrationUpdated', ({ registrations }) => {
+        if (registrations.length > 0) resolve(registrations[0]);
+      });
+    });
+    await devtools.send('ServiceWorker.enable');
+    await page.evaluate(() => navigator.serviceWorker.ready);
+    const { registrationId, scopeURL } = await registered;
+    const deliver = (data) =>
+      devtools.send('ServiceWorker.deliverPushMessage', { origin: new URL(scopeURL).origin, registrationId, data });
+    return { scopeURL, deliver };
+  }
+
+  const shown = (page) =>
+    page.evaluate(async () => {
+      const registration = await navigator.serviceWorker.ready;
+      const notifications = await registration.getNotifications();
+      return notifications.map(({ title, body, tag, icon, data, actions }) => ({ title, body, tag, icon, data, actions }));
+    });
+
+  test('shows what is pushed, opens where it leads, and marks it as read', async (t) => {
+    const { server, ada, page } = await atInbox(t);
+    await page.context().grantPermissions(['notifications'], { origin: server.url });
+    const tell = await speaker(ada);
+    const id = await tell('Desk');
+    const { scopeURL, deliver } = await registration(page);
+    assert.equal(scopeURL, `${server.url}/`);
+    await deliver(JSON.stringify({
+      id,
+      title: 'Desk',
+      body: 'It is there.',
+      icon: 'https://evil.example/track.png',
+      actions: [{ label: 'See', url: '/account' }, { label: 'Elsewhere', url: 'javascript:alert(1)' }],
+      url: '/account#grants',
+    }));
+    const [notification] = await untilShown(page, 1);
+    assert.equal(notification.title, 'Desk');
+    assert.equal(notification.body, 'It is there.');
+    assert.equal(notification.tag, id);
+    assert.equal(notification.icon, `${server.url}/assets/icon-192.png`, 'a picture from elsewhere is not asked for');
+    assert.deepEqual(notification.data.links, [`${server.url}/account`, undefined]);
+
+    // Chromium has no way to press a notification from outside, so the event is sent to the worker as
+    // it would come; a window may be opened only by a real press, so where to is caught.
+    const [worker] = page.context().serviceWorkers();
+    const press = (action) =>
+      worker.evaluate(async (action) => {
+        const [notification] = await self.registration.getNotifications();
+        return new Promise((resolve) => {
+          self.clients.openWindow = async (url) => resolve(['opened', url]);
+          WindowClient.prototype.focus = async function () {
+            resolve(['focused', this.url]);
+          };
+          self.dispatchEvent(new NotificationEvent('notificationclick', { action, notification }));
+        });
+      }, action);
+    assert.deepEqual(await press(''), ['opened', `${server.url}/account#grants`]);
+    await button(page, 'Desk', /Mark as unread/).waitFor({ timeout: LIVE_MS_MAX });
+    assert.equal((await shown(page)).length, 0, 'it is closed');
+    await deliver(JSON.stringify({ id, title: 'Again', actions: [{ label: 'Bad', url: 'http://evil.example/' }] }));
+    await untilShown(page, 1);
+    assert.deepEqual(await press('0'), ['focused', `${server.url}/inbox`], 'neither https nor of the box');
+  });
+
+  test('shows something even of what it cannot read', async (t) => {
+    const { server, page } = await atInbox(t);
+    await page.context().grantPermissions(['notifications'], { origin: server.url });
+    const { deliver } = await registration(page);
+    await deliver('no JSON');
+    const [notification] = await untilShown(page, 1);
+    assert.equal(notification.title, 'This box has something for you');
+  });
+
+  /** What is shown, once it is `count` notifications. */
+  async function untilShown(page, count) {
+    for (let tries = 0; tries < LIVE_MS_MAX / 50; tries++) {
+      const notifications = await shown(page);
+      if (notifications.length === count) return notifications;
+      await page.waitForTimeout(50);
+    }
+    return assert.fail(`expected ${count} notifications`);
+  }
+});
