@@ -115,18 +115,7 @@ pub enum Command {
     /// Make another pair of keys for web push.
     VapidRegenerate,
     /// Tell a user something.
-    Notify {
-        /// The user's name.
-        user: String,
-        /// One line of text.
-        title: String,
-        /// Text in a small part of Markdown.
-        body: String,
-        /// Where there is more.
-        link: Option<String>,
-        /// How soon they should know; none for the usual.
-        urgency: Option<String>,
-    },
+    Notify(Notice),
     /// Hand over a backup: after the answer, on the same connection.
     Backup,
     /// Look through the whole store.
@@ -151,6 +140,22 @@ pub enum Command {
         /// How many to leave out first.
         offset: usize,
     },
+}
+
+/// What a user is to be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notice {
+    /// The user's name.
+    pub user: String,
+    /// One line of text.
+    pub title: String,
+    /// Text in a small part of Markdown.
+    pub body: String,
+    /// Where there is more.
+    pub link: Option<String>,
+    /// How soon they should know; none for the usual.
+    pub urgency: Option<String>,
 }
 
 /// A password on its way to be hashed. It is written out in full only on the administration

@@ -36,7 +36,7 @@ use crate::{
         upstream::Upstream,
         user::{NewPassword, User, UserName},
     },
-    notifications::{self, Message, regenerate_vapid},
+    notifications::{self, regenerate_vapid},
     oauth2provider::{
         apps::{self, AppError, FirstSecret},
         resources,
@@ -129,8 +129,6 @@ enum Prepared {
     ClientPin(ClientDocument),
     /// Another MCP server that may be added.
     UpstreamAdd(Box<Upstream>),
-    /// What a user is to be told.
-    Notify(UserName, Box<Message>),
     /// Nothing was slow.
     Other(Command),
 }
@@ -207,16 +205,6 @@ impl Prepared {
             Command::UpstreamAdd(words) => Self::UpstreamAdd(Box::new(
                 Upstream::try_from(*words).map_err(Refused::because)?,
             )),
-            Command::Notify {
-                user,
-                title,
-                body,
-                link,
-                urgency,
-            } => {
-                let message = notify::message(title, body, link.as_deref(), urgency.as_deref())?;
-                Self::Notify(user_name(&user)?, Box::new(message))
-            }
             other => Self::Other(other),
         })
     }
@@ -278,7 +266,6 @@ impl Prepared {
                     subscriptions_removed,
                 })
             }
-            Self::Notify(user, message) => notify::send(tx, act, &user, *message),
             Self::Other(command) => execute_quick(tx, act, known, command),
         }
     }
@@ -352,6 +339,7 @@ fn execute_quick(tx: &mut WriteTx<'_>, act: Act<'_>, known: &Known, command: Com
         Command::ResourceRemove { identifier } => remove_resource(tx, act, &identifier)?,
         Command::UpstreamRemove { name } => upstreams::remove(tx, act, known, &name)?,
         Command::ClientUnpin { url } => pins::unpin(tx, act, &url)?,
+        Command::Notify(notice) => return notify::send(tx, act, notice),
         prepared => {
             let name = std::mem::discriminant(&prepared);
             return Err(Refused::because(format!(
@@ -380,7 +368,7 @@ fn hash(name: &UserName, password: &Password, entropy: &dyn Entropy) -> Result<S
     Ok(password::hash(password.as_str(), &random(entropy)))
 }
 
-fn user_name(text: &str) -> Result<UserName, Refused> {
+pub(super) fn user_name(text: &str) -> Result<UserName, Refused> {
     text.parse()
         .map_err(|error| Refused::because(format!("name: {error}")))
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::{
     accounts::users,
-    appliance::administration::{Answer, NotifiedRow, Refused, Reply},
+    appliance::{
+        administration::{Answer, Notice, NotifiedRow, Refused, Reply},
+        execute::user_name,
+    },
     audit::Act,
     mcp::tools::Allowance,
-    model::{
-        notification::{Button, Link, LinkError, Sender, Template, Urgency},
-        user::UserName,
-    },
+    model::notification::{Button, LinkError, Sender, Template, Urgency},
     notifications::{self, Message, Told},
     store::WriteTx,
     web::{
@@ -29,41 +29,11 @@ pub(super) fn allowance(web: &Arc<Web>) -> Allowance {
     })
 }
 
-/// What the words of a command say. Their bounds are checked where it is sent.
-pub(super) fn message(
-    title: String,
-    body: String,
-    link: Option<&str>,
-    urgency: Option<&str>,
-) -> Result<Message, Refused> {
-    let link = link.map(str::parse::<Link>).transpose();
-    let link = link.map_err(|error: LinkError| Refused::because(format!("link: {error}")))?;
-    let urgency = urgency.map_or(Ok(Urgency::Normal), |name| {
-        let expected = Urgency::ALL.map(Urgency::as_str).join(" or ");
-        let refused = || Refused::because(format!("urgency: expected {expected}, found {name:?}"));
-        Urgency::find(name).ok_or_else(refused)
-    });
-    Ok(Message {
-        template: Template::Custom,
-        targets: Vec::new(),
-        title,
-        content: body,
-        actions: link.map(Button::open).into_iter().collect(),
-        urgency: urgency?,
-        sender: Sender::Administrator,
-    })
-}
-
-/// Tells `user`. Whoever administers the machine could read the file, so they learn what became of
+/// Tells a user. Whoever administers the machine could read the file, so they learn what became of
 /// it.
-pub(super) fn send(
-    tx: &mut WriteTx<'_>,
-    act: Act<'_>,
-    user: &UserName,
-    message: Message,
-) -> Answer {
-    let user = users::named(tx, user)?;
-    let told = notifications::send(tx, act, user.id, message)?.map_err(refused)?;
+pub(super) fn send(tx: &mut WriteTx<'_>, act: Act<'_>, notice: Notice) -> Answer {
+    let user = users::named(tx, &user_name(&notice.user)?)?;
+    let told = notifications::send(tx, act, user.id, message(notice)?)?.map_err(refused)?;
     let (id, pushes) = match told {
         Told::Kept {
             notification,
@@ -73,6 +43,25 @@ pub(super) fn send(
     };
     let user = user.name.to_string();
     Ok(Reply::Notified(NotifiedRow { id, user, pushes }))
+}
+
+fn message(notice: Notice) -> Result<Message, Refused> {
+    let link = notice.link.map(|link| link.parse()).transpose();
+    let link = link.map_err(|error: LinkError| Refused::because(format!("link: {error}")))?;
+    let urgency = notice.urgency.map_or(Ok(Urgency::Normal), |name| {
+        let expected = Urgency::ALL.map(Urgency::as_str).join(" or ");
+        let refused = || Refused::because(format!("urgency: expected {expected}, found {name:?}"));
+        Urgency::find(&name).ok_or_else(refused)
+    });
+    Ok(Message {
+        template: Template::Custom,
+        targets: Vec::new(),
+        title: notice.title,
+        content: notice.body,
+        actions: link.map(Button::open).into_iter().collect(),
+        urgency: urgency?,
+        sender: Sender::Administrator,
+    })
 }
 
 /// In the words of the command.

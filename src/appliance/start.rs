@@ -180,15 +180,7 @@ async fn run(
     warn_of_what_is_off(config);
     let url = &app.web.provider.public_url;
     tracing::info!(%url, data = %config.data_dir.display(), "serving");
-    let background = Background::start(
-        &app,
-        Kept {
-            audit: config.lifetimes.audit_kept,
-            notifications: config.lifetimes.notifications_kept,
-        },
-        reload,
-        certificates.clone(),
-    );
+    let background = Background::start(&app, kept(config), reload, certificates.clone());
     announce(&ready(config, &app.web, claim)).map_err(StartError::Output)?;
 
     let (stopping, stopped) = tokio::sync::watch::channel(());
@@ -224,6 +216,13 @@ async fn run(
     }
     background.stop().await;
     Ok(())
+}
+
+fn kept(config: &Config) -> Kept {
+    Kept {
+        audit: config.lifetimes.audit_kept,
+        notifications: config.lifetimes.notifications_kept,
+    }
 }
 
 fn ready(config: &Config, web: &Web, claim: Option<Credential>) -> Ready {

@@ -3,7 +3,7 @@
 use clap::{Args, builder::PossibleValuesParser};
 
 use crate::{
-    appliance::administration::Command,
+    appliance::administration::{Command, Notice},
     cli::{administer, console::Console, failure::Failure, rows::RowFlags},
     config::Config,
     model::notification::Urgency,
@@ -40,13 +40,13 @@ pub(super) struct Notify {
 impl Notify {
     /// Does it.
     pub(super) fn execute(self, config: &Config, console: &mut Console<'_>) -> Result<(), Failure> {
-        let command = Command::Notify {
+        let command = Command::Notify(Notice {
             user: self.user,
             title: self.title,
             body: self.body,
             link: self.link,
             urgency: self.urgency,
-        };
+        });
         self.rows.print(&administer(config, command)?, console)
     }
 }

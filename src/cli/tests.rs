@@ -15,7 +15,7 @@ use super::{Arguments, console::Console, execute, failure::Failure};
 use crate::{
     appliance::{
         administration::{
-            Answer, CheckRow, ClientRow, Command, NotifiedRow, PageState, Password, PinRow,
+            Answer, CheckRow, ClientRow, Command, Notice, NotifiedRow, PageState, Password, PinRow,
             Refused, Reply, ResourceRow, ScopeRow, TableRow, UpstreamRow, UserRow, UserState,
         },
         socket::{self, Listener},
@@ -309,37 +309,6 @@ fn each_command_asks_for_what_it_says() {
             &["user", "remove", "ada", "--yes"],
             Command::UserRemove { name: name() },
         ),
-        (
-            &["notify", "ada", "--title", "Hello"],
-            Command::Notify {
-                user: name(),
-                title: "Hello".to_owned(),
-                body: String::new(),
-                link: None,
-                urgency: None,
-            },
-        ),
-        (
-            &[
-                "notify",
-                "--title",
-                "Disk failing",
-                "--body",
-                "**sda**",
-                "ada",
-                "--link",
-                "/inbox",
-                "--urgency",
-                "high",
-            ],
-            Command::Notify {
-                user: name(),
-                title: "Disk failing".to_owned(),
-                body: "**sda**".to_owned(),
-                link: Some("/inbox".to_owned()),
-                urgency: Some("high".to_owned()),
-            },
-        ),
         (&["client", "list"], Command::ClientList),
         (&["client", "pins"], Command::ClientPins),
         (&["client", "show", "c1"], Command::ClientShow { id: id() }),
@@ -374,6 +343,37 @@ fn each_command_asks_for_what_it_says() {
         assert_eq!(server.keystead(words).exit_code(), 0, "{words:?}");
         let asked = server.asked.lock().expect("a list").pop();
         assert_eq!(asked, Some(expected));
+    }
+    assert_eq!(server.end(), []);
+}
+
+#[test]
+fn notify_asks_for_what_it_says() {
+    let server = Server::answering(Ok(Reply::Done));
+    let plain = Notice {
+        user: "ada".to_owned(),
+        title: "Hello".to_owned(),
+        body: String::new(),
+        link: None,
+        urgency: None,
+    };
+    let full = Notice {
+        body: "**sda**".to_owned(),
+        link: Some("/inbox".to_owned()),
+        urgency: Some("high".to_owned()),
+        ..plain.clone()
+    };
+    for (words, expected) in [
+        ("notify ada --title Hello", plain),
+        (
+            "notify --title Hello --body **sda** ada --link /inbox --urgency high",
+            full,
+        ),
+    ] {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        assert_eq!(server.keystead(&words).exit_code(), 0, "{words:?}");
+        let asked = server.asked.lock().expect("a list").pop();
+        assert_eq!(asked, Some(Command::Notify(expected)));
     }
     assert_eq!(server.end(), []);
 }

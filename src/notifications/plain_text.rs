@@ -15,12 +15,13 @@ pub fn plain_text(markdown: &str) -> String {
                 text.push_str(&words);
             }
             Event::SoftBreak => text.push(' '),
-            Event::HardBreak | Event::Rule => end_line(&mut text),
             Event::Start(Tag::Item) => {
                 end_line(&mut text);
                 text.push_str("- ");
             }
-            Event::End(
+            Event::HardBreak
+            | Event::Rule
+            | Event::End(
                 TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::CodeBlock | TagEnd::Item,
             ) => end_line(&mut text),
             _ => {}

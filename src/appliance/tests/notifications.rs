@@ -384,12 +384,12 @@ async fn a_consent_and_a_new_browser_are_reported() {
         ["An app may act for you"]
     );
 
-    house.wait(Duration::from_secs(60));
+    house.wait(Duration::from_mins(1));
     house
         .token(&app.refreshing(&tokens.refresh))
         .await
         .expect(200);
-    house.wait(Duration::from_secs(60));
+    house.wait(Duration::from_mins(1));
     house
         .token(&app.refreshing(&tokens.refresh))
         .await

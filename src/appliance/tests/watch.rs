@@ -184,7 +184,7 @@ async fn many_changes_at_once_are_one_message() {
     let mut reader = Reader::of(&ada, &house).await;
     assert_eq!(reader.message().await["unread_count"], 20);
     let path = format!("{INBOX}/mark-all-as-read");
-    assert!(20 < MARK_STEP);
+    const { assert!(20 < MARK_STEP) };
     ask(&house, &ada, Method::PUT, &path, &json!({}))
         .await
         .expect(204);

@@ -35,11 +35,18 @@ impl Source for Said {
     }
 }
 
+/// What a reader does with what it is told.
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    Reads,
+    Stalls,
+}
+
 /// Notes when it was told what.
 struct Noting {
     notes: Arc<Mutex<Vec<(u64, String)>>>,
     begun: Instant,
-    is_reading: bool,
+    manner: Manner,
     speech: mpsc::UnboundedReceiver<Result<(), Gone>>,
 }
 
@@ -50,7 +57,7 @@ impl Noting {
     }
 
     async fn take(&self, text: String) -> Result<(), Gone> {
-        if !self.is_reading {
+        if self.manner == Manner::Stalls {
             return std::future::pending().await;
         }
         self.note(text);
@@ -90,7 +97,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(is_reading: bool) -> Self {
+    fn start(manner: Manner) -> Self {
         let (messages, said) = mpsc::unbounded_channel();
         let (speech, heard) = mpsc::unbounded_channel();
         let (notes, is_refused) = (Arc::default(), Arc::new(AtomicBool::new(false)));
@@ -102,7 +109,7 @@ impl Running {
         let reader = Noting {
             notes: Arc::clone(&notes),
             begun,
-            is_reading,
+            manner,
             speech: heard,
         };
         let task = tokio::spawn(run(source, reader, phase.subscribe()));
@@ -138,7 +145,7 @@ fn noted(notes: &[(u64, &str)]) -> Vec<(u64, String)> {
 
 #[tokio::test(start_paused = true)]
 async fn messages_are_told_in_order_and_silence_is_pinged() {
-    let stream = Running::start(true);
+    let stream = Running::start(Manner::Reads);
     stream.say(Ok("one"));
     stream.say(Ok("two"));
     tokio::time::sleep(Duration::from_secs(31)).await;
@@ -155,7 +162,7 @@ async fn messages_are_told_in_order_and_silence_is_pinged() {
 
 #[tokio::test(start_paused = true)]
 async fn a_credential_that_has_ended_ends_the_stream_in_time() {
-    let stream = Running::start(true);
+    let stream = Running::start(Manner::Reads);
     tokio::time::sleep(Duration::from_secs(1)).await;
     stream.is_refused.store(true, Ordering::SeqCst);
     let (after, notes) = stream.ended().await;
@@ -165,27 +172,27 @@ async fn a_credential_that_has_ended_ends_the_stream_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_does_not_read_is_given_up() {
-    let stream = Running::start(false);
+    let stream = Running::start(Manner::Stalls);
     stream.say(Ok("one"));
     assert_eq!(stream.ended().await, (10, Vec::new()));
     // A ping that is not taken is as much of a sign.
-    let stream = Running::start(false);
+    let stream = Running::start(Manner::Stalls);
     assert_eq!(stream.ended().await, (25, Vec::new()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_speaks_or_goes_ends_it() {
-    let stream = Running::start(true);
+    let stream = Running::start(Manner::Reads);
     stream.speech.send(Ok(())).expect("it runs");
     assert_eq!(stream.ended().await, (0, noted(&[(0, "Spoken")])));
-    let stream = Running::start(true);
+    let stream = Running::start(Manner::Reads);
     stream.speech.send(Err(Gone)).expect("it runs");
     assert_eq!(stream.ended().await, (0, Vec::new()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_stops_ends_it_and_waits_until_it_has() {
-    let stream = Running::start(true);
+    let stream = Running::start(Manner::Reads);
     stream.phase.send_replace(Phase::Stopping);
     stream.phase.closed().await;
     assert_eq!(stream.ended().await, (0, noted(&[(0, "Stopping")])));

@@ -533,7 +533,7 @@ impl Plain {
     /// For how long the audit log is kept here, and notifications.
     pub(super) const KEPT: Kept = Kept {
         audit: Duration::from_secs(100),
-        notifications: Duration::from_secs(60),
+        notifications: Duration::from_mins(1),
     };
 
     /// What is in a store.

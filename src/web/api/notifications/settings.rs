@@ -124,7 +124,7 @@ pub async fn switch(
     fields.expect_only(&["templates"], &["muted"]);
     let wanted = fields.required_list::<Switch>("templates", Template::ALL.len());
     let wanted: Vec<_> = wanted
-        .into_iter()
+        .iter()
         .map(|wanted| parse(&mut fields, wanted))
         .collect();
     fields.finish()?;
@@ -138,7 +138,7 @@ pub async fn switch(
     Ok(json(StatusCode::OK, &switched.await?))
 }
 
-fn parse(fields: &mut Fields, wanted: Switch) -> Option<(Template, Methods)> {
+fn parse(fields: &mut Fields, wanted: &Switch) -> Option<(Template, Methods)> {
     let MethodSwitches { inbox, push } = wanted.methods;
     let template = Template::find(&wanted.id);
     if template.is_none() {
