@@ -74,7 +74,7 @@ mod tests {
         /// What Keystead escapes so that it is not read as Markdown comes out as it went in.
         #[test]
         fn escaped_words_are_words(words in "[!-~]{1,40}") {
-            let escaped = super::super::send::as_text(&words);
+            let escaped = crate::notifications::send::as_text(&words);
             prop_assert_eq!(plain_text(&escaped), words);
         }
 
