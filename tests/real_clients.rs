@@ -101,6 +101,11 @@ fn other_mcp_servers_are_called_through_the_box() {
 }
 
 #[test]
+fn a_push_service_and_its_browsers_read_what_is_pushed() {
+    run("push");
+}
+
+#[test]
 fn clients_start_the_command_and_call_tools_over_its_streams() {
     run("stdio");
 }

@@ -112,6 +112,8 @@ pub enum Command {
         /// Where the document is.
         url: String,
     },
+    /// Make another pair of keys for web push.
+    VapidRegenerate,
     /// Tell a user something.
     Notify(Notice),
     /// Hand over a backup: after the answer, on the same connection.
@@ -219,6 +221,11 @@ pub enum Reply {
     Pins(Vec<PinRow>),
     /// The copy that was pinned.
     Pin(PinRow),
+    /// Push services know the box by another pair of keys.
+    VapidRegenerated {
+        /// Browsers that were forgotten.
+        subscriptions_removed: usize,
+    },
     /// What became of what a user was to be told.
     Notified(NotifiedRow),
     /// A backup follows.

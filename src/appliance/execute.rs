@@ -17,6 +17,7 @@ use crate::{
     crypto::{
         entropy::{Entropy, random},
         password,
+        web_push::VapidKey,
     },
     model::{
         audit::{Actor, Origin},
@@ -35,7 +36,7 @@ use crate::{
         upstream::Upstream,
         user::{NewPassword, User, UserName},
     },
-    notifications,
+    notifications::{self, regenerate_vapid},
     oauth2provider::{
         apps::{self, AppError, FirstSecret},
         resources,
@@ -258,6 +259,13 @@ impl Prepared {
             }
             Self::ClientPin(document) => pins::pin(tx, act, document),
             Self::UpstreamAdd(upstream) => upstreams::add(tx, act, known, *upstream),
+            Self::Other(Command::VapidRegenerate) => {
+                let generated = VapidKey::generate().map_err(Refused::because)?;
+                let subscriptions_removed = regenerate_vapid(tx, act.by, generated)?;
+                Ok(Reply::VapidRegenerated {
+                    subscriptions_removed,
+                })
+            }
             Self::Other(command) => execute_quick(tx, act, known, command),
         }
     }

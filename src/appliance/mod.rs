@@ -7,7 +7,9 @@ pub mod routes;
 pub mod socket;
 
 mod application;
+mod background;
 mod compaction;
+mod deliverer;
 mod execute;
 mod failing;
 mod local;

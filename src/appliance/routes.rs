@@ -17,6 +17,7 @@ use crate::{
         oauth2::scope::{
             APPS_READ, APPS_WRITE, AUDIT_READ, GRANTS_READ, GRANTS_WRITE, NOTIFICATIONS_READ,
             NOTIFICATIONS_WRITE, SESSIONS_READ, SETTINGS_READ, SETTINGS_WRITE, USER_READ,
+            WEBPUSH_WRITE,
         },
         user::Role,
     },
@@ -24,7 +25,7 @@ use crate::{
         MCP_EXPERIMENT_PATH, MCP_PATH, MCP_READONLY_PATH, MCP_SEARCH_PATH, MCP_STANDARD_PATH,
     },
     web::{
-        api::{self, API_BODY_BYTES_MAX, caller::Needs},
+        api::{self, API_BODY_BYTES_MAX, caller::Needs, webpush::WEBPUSH_BODY_BYTES_MAX},
         credentials::{Access, Caller},
         health,
         oauth2::{
@@ -215,6 +216,12 @@ pub static ROUTES: &[Route<Appliance>] = &[
     api!(GET "/api/v2/users/me/grants", GRANTS_READ, Member, api::grants::list),
     api!(DELETE "/api/v2/users/me/grants/{id}", GRANTS_WRITE, Member, api::grants::remove),
     api!(GET "/api/v2/users/me/sessions", SESSIONS_READ, Member, api::sessions::list),
+    api!(POST "/api/v2/users/{user}/webpush/subscription", WEBPUSH_WRITE, Member, api::webpush::subscribe)
+        .body_bytes_max(WEBPUSH_BODY_BYTES_MAX),
+    api!(DELETE "/api/v2/users/{user}/webpush/subscription", WEBPUSH_WRITE, Member, api::webpush::unsubscribe)
+        .body_bytes_max(WEBPUSH_BODY_BYTES_MAX),
+    api!(POST "/api/v2/users/{user}/webpush/test", WEBPUSH_WRITE, Member, api::webpush::test)
+        .body_bytes_max(WEBPUSH_BODY_BYTES_MAX),
     api!(GET "/api/v2/notifications/inbox", NOTIFICATIONS_READ, Member, api::notifications::list),
     api!(GET "/api/v2/notifications/inbox/watch", NOTIFICATIONS_READ, Member, api::notifications::watch::watch),
     api!(PUT "/api/v2/notifications/inbox/mark-all-as-read", NOTIFICATIONS_WRITE, Member, api::notifications::mark_all_as_read)

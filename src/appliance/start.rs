@@ -8,23 +8,23 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, task::spawn_blocking};
+use tokio::{net::TcpListener, sync::Notify, task::spawn_blocking};
 
 use crate::{
     accounts::{AccountError, claim},
     appliance::{
         Appliance, DATA_FILE,
         administration::{Answer, Command, Refused},
-        compaction, data_file, directory,
+        background::Background,
+        data_file, deliverer, directory,
         execute::{Begun, Known, begin},
-        failing, local,
+        local,
         metrics::{self, MetricsTokenError},
         notify,
         outbound::{EgressCaError, Ways},
         routes::ROUTES,
         safekeeping::Readers,
         socket::{self, Response},
-        sweeper,
     },
     config::{
         Config,
@@ -50,10 +50,10 @@ use crate::{
         logs::{self, LogsError},
         signals::{self, Reload, Stop},
     },
-    store::{Store, StoreError, meta, notifications, sweep::Kept},
+    store::{Store, StoreError, meta, notifications, pushes, sweep::Kept},
     web::{
         self, Web, health::Probe, oauth2::metadata::RenderedDocuments, passwords::PasswordDesk,
-        throttle::Throttle, watchers::Watchers,
+        push::Vouchers, throttle::Throttle, watchers::Watchers,
     },
 };
 
@@ -176,17 +176,11 @@ async fn run(
     let admin = socket::Listener::bind(&config.data_dir)?;
 
     let claim = open_claim(config, &store, &entropy, &*clock).await?;
+    deliverer::prepare(&app.web).await?;
     warn_of_what_is_off(config);
     let url = &app.web.provider.public_url;
     tracing::info!(%url, data = %config.data_dir.display(), "serving");
-    let background = Background::start(
-        &app,
-        &store,
-        &clock,
-        kept(config),
-        reload,
-        certificates.clone(),
-    );
+    let background = Background::start(&app, kept(config), reload, certificates.clone());
     announce(&ready(config, &app.web, claim)).map_err(StartError::Output)?;
 
     let (stopping, stopped) = tokio::sync::watch::channel(());
@@ -420,9 +414,12 @@ pub(super) fn build(
         Arc::clone(&provider),
         ways.upstreams,
     ));
-    let watchers = Watchers::default();
+    let (watchers, queued) = (Watchers::default(), Arc::new(Notify::new()));
+    let contact = config.webpush_contact.clone();
     let web = Arc::new(Web {
         store: Arc::clone(store),
+        vouchers: Vouchers::new(contact, &provider.public_url),
+        queued: Arc::clone(&queued),
         provider: Arc::clone(&provider),
         entropy: Arc::clone(entropy),
         throttle: if config.rate_limit.is_on() {
@@ -447,6 +444,7 @@ pub(super) fn build(
         figures: web::figures::Figures::default(),
     });
     notifications::listen(store, move |entries| watchers.tell(entries));
+    pushes::listen(store, move || queued.notify_one());
     let mcp = Mcp::new(
         Arc::clone(store),
         provider,
@@ -520,76 +518,5 @@ async fn execute(web: Arc<Web>, now: Timestamp, command: Command) -> Answer {
     match spawn_blocking(begin).await.map_err(Refused::because)?? {
         Begun::Answered(reply) => Ok(*reply),
         Begun::Writing(answer) => answer.await,
-    }
-}
-
-/// What runs beside the requests.
-struct Background {
-    tasks: Vec<tokio::task::JoinHandle<()>>,
-    upstreams: Arc<Upstreams>,
-}
-
-impl Background {
-    fn start(
-        app: &Arc<Appliance>,
-        store: &Arc<Store>,
-        clock: &Arc<dyn Clock>,
-        kept: Kept,
-        reload: Reload,
-        certificates: Option<Arc<Certificates>>,
-    ) -> Self {
-        let tended = Arc::clone(&app.upstreams);
-        let mut tasks = vec![
-            tokio::spawn(async move { tended.tend().await }),
-            tokio::spawn(failing::tell_for_ever(Arc::clone(app))),
-            tokio::spawn(sweeper::sweep_for_ever(
-                Arc::clone(store),
-                Arc::clone(clock),
-                kept,
-            )),
-            tokio::spawn(compaction::compact_for_ever(Arc::clone(store))),
-            tokio::spawn(reload_on_signal(
-                reload,
-                certificates.clone(),
-                Arc::clone(clock),
-            )),
-        ];
-        if let Some(certificates) = certificates {
-            let clock = Arc::clone(clock);
-            let renewal = async move { certificates.keep_renewed(|| clock.now()).await };
-            tasks.push(tokio::spawn(renewal));
-        }
-        Self {
-            tasks,
-            upstreams: Arc::clone(&app.upstreams),
-        }
-    }
-
-    /// Ends all of it; the children of upstreams are gone then.
-    async fn stop(self) {
-        for task in self.tasks {
-            task.abort();
-        }
-        self.upstreams.close().await;
-    }
-}
-
-async fn reload_on_signal(
-    mut reload: Reload,
-    certificates: Option<Arc<Certificates>>,
-    clock: Arc<dyn Clock>,
-) {
-    loop {
-        reload.requested().await;
-        match certificates
-            .as_ref()
-            .map(|certificates| certificates.reload(clock.now()))
-        {
-            None => tracing::info!("told to reload; there is no certificate to read again"),
-            Some(Ok(())) => tracing::info!("the certificate was read again"),
-            Some(Err(error)) => {
-                tracing::error!(%error, "the certificate could not be read; the old one stays");
-            }
-        }
     }
 }

@@ -18,6 +18,7 @@ mod unnamed;
 mod upstream;
 mod upstream_exec;
 mod user;
+mod vapid;
 
 use std::{
     ffi::OsString,
@@ -37,7 +38,7 @@ use crate::{
         audit::AuditCommand, backup::Backup, check::Check, client::ClientCommand, connect::Connect,
         console::Console, failure::Failure, mcp::Mcp, notify::Notify, resource::ResourceCommand,
         restore::Restore, serve::Serve, upstream::UpstreamCommand, upstream_exec::UpstreamExec,
-        user::UserCommand,
+        user::UserCommand, vapid::VapidCommand,
     },
     config::{
         Config,
@@ -112,6 +113,13 @@ enum Chosen {
         after_help = EITHER_WAY
     )]
     Audit(AuditCommand),
+    /// Manage the keys by which push services know this box
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = EITHER_WAY
+    )]
+    Vapid(VapidCommand),
     Connect(Connect),
     Mcp(Mcp),
     Notify(Notify),
@@ -169,6 +177,7 @@ fn execute(
         Chosen::Upstream(command) => command.execute(&load(common)?, console),
         Chosen::UpstreamExec(command) => match command.execute()? {},
         Chosen::Audit(command) => command.execute(&load(common)?, console),
+        Chosen::Vapid(command) => command.execute(&load(common)?, console),
         Chosen::Connect(connect) => connect.execute(&load(common)?, environment, console),
         Chosen::Mcp(mcp) => mcp.execute(&load(common)?, console),
         Chosen::Notify(notify) => notify.execute(&load(common)?, console),

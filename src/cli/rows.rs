@@ -82,9 +82,10 @@ fn json(reply: &Reply) -> Result<String, Failure> {
             resource,
             client_secret,
         }),
-        Reply::AuditVerified { .. } | Reply::AuditLogs { .. } | Reply::Checked(_) => {
-            inner_json(reply)
-        }
+        Reply::AuditVerified { .. }
+        | Reply::AuditLogs { .. }
+        | Reply::Checked(_)
+        | Reply::VapidRegenerated { .. } => inner_json(reply),
         Reply::User(user) => serde_json::to_string(user),
         Reply::Client(client) => serde_json::to_string(client),
         Reply::Pin(pin) => serde_json::to_string(pin),
@@ -116,6 +117,12 @@ fn text(reply: &Reply) -> String {
         } => {
             format!("The log holds together: {entries} entries.\nHead: {head} {link}\n")
         }
+        Reply::VapidRegenerated {
+            subscriptions_removed,
+        } => format!(
+            "Push services know this box by another pair of keys. Browsers that have to subscribe \
+             again: {subscriptions_removed}.\n"
+        ),
         Reply::AuditLogs { audit_logs, .. } => audit_table(audit_logs),
         Reply::Done | Reply::Backup | Reply::Mcp => String::new(),
         Reply::Checked(checked) => check_text(checked),

@@ -233,6 +233,8 @@ fn help_is_short_and_complete() {
         "upstream add",
         "connect",
         "mcp",
+        "vapid",
+        "vapid regenerate",
         "notify",
         "backup",
         "restore",
@@ -263,6 +265,7 @@ fn wrong_use_is_exit_code_2() {
         &["user", "add", "ada"],
         &["user", "passwd", "ada"],
         &["user", "remove", "ada"],
+        &["vapid", "regenerate"],
         &["notify", "ada"],
         &["notify", "ada", "--title", "x", "--urgency", "now"],
     ] {
@@ -559,6 +562,27 @@ fn a_removal_is_confirmed_by_the_name() {
     );
     let name = "ada".to_owned();
     assert_eq!(server.end(), [Command::UserRemove { name }]);
+}
+
+#[test]
+fn another_pair_of_keys_is_confirmed_or_asked_for_with_yes() {
+    let reply = Reply::VapidRegenerated {
+        subscriptions_removed: 3,
+    };
+    let server = Server::answering(Ok(reply));
+    let person = Some((|_: &str| Ok(String::new())) as fn(&str) -> io::Result<String>);
+    let words = ["vapid", "regenerate"];
+    let refused = server.keystead_with(&words, b"yes\n", person).words();
+    assert!(
+        refused.contains("turn them on again") && refused.contains("not confirmed"),
+        "{refused}"
+    );
+    let done = server.keystead_with(&words, b"regenerate\n", person);
+    assert!(done.output.ends_with("again: 3.\n"), "{}", done.words());
+    let done = server.keystead(&["vapid", "regenerate", "--yes", "--json"]);
+    assert_eq!(done.words(), "{\"subscriptions_removed\":3}\n");
+    let expected = [Command::VapidRegenerate, Command::VapidRegenerate];
+    assert_eq!(server.end(), expected);
 }
 
 #[test]

@@ -32,7 +32,7 @@ use crate::{
         serving::{Network, Tls},
         sources::{Given, Sources},
     },
-    model::toolset::Toolset,
+    model::{push::Contact, toolset::Toolset},
 };
 
 /// Everything that can be set, after every value was parsed.
@@ -48,6 +48,8 @@ pub struct Config {
     pub egress_allow: Vec<IpNet>,
     /// Certificate authorities to trust in calls, beside those of the machine.
     pub egress_ca: Option<PathBuf>,
+    /// Whom push services may write to; the public URL stands in where it is https.
+    pub webpush_contact: Option<Contact>,
     /// Whether requests are limited per address and per account.
     pub rate_limit: Switch,
     /// Whether clients may register themselves, until the owner decides otherwise.
@@ -154,6 +156,10 @@ impl Config {
             egress_ca: sources
                 .find(&setting::EGRESS_CA)?
                 .map(|given| given.path())
+                .transpose()?,
+            webpush_contact: sources
+                .find(&setting::WEBPUSH_CONTACT)?
+                .map(|given| given.contact())
                 .transpose()?,
             rate_limit: sources.get(&setting::RATE_LIMIT)?.switch()?,
             registration: sources.get(&setting::REGISTRATION)?.switch()?,

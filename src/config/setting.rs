@@ -115,6 +115,7 @@ pub static SETTINGS: &[&Setting] = &[
     &EGRESS,
     &EGRESS_ALLOW,
     &EGRESS_CA,
+    &WEBPUSH_CONTACT,
     &RATE_LIMIT,
     &REGISTRATION,
     &MANAGEMENT_API,
@@ -249,6 +250,16 @@ pub static EGRESS_CA: Setting = Setting {
     bounds: Bounds::One,
     preset: Preset::Words("none"),
     help: "PEM file with more certificate authorities to trust when fetching",
+};
+
+/// Whom a push service may write to.
+pub static WEBPUSH_CONTACT: Setting = Setting {
+    key: "webpush_contact",
+    reach: Reach::Serve,
+    value: "URL",
+    bounds: Bounds::One,
+    preset: Preset::Words("the public URL where it is https, else none"),
+    help: "Whom push services may write to: mailto: and an address, or an https URL",
 };
 
 /// Whether requests are limited.

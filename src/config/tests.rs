@@ -66,6 +66,7 @@ fn nothing_given_is_the_default() {
     assert_eq!(config.network.trusted_proxies, []);
     assert_eq!(config.egress_allow, []);
     assert_eq!(config.egress_ca, None);
+    assert_eq!(config.webpush_contact, None);
     assert_eq!(config.metrics, Metrics::default());
     assert_eq!(
         [
@@ -102,6 +103,7 @@ fn samples(setting: &Setting) -> [&'static str; 3] {
         "trusted_proxy" | "egress_allow" => ["10.0.0.1", "10.0.0.2", "10.0.0.3"],
         "experiments" | "mcp_tools_off" => ["a", "b", "c"],
         "mcp_toolsets_off" => ["standard", "readonly", "search"],
+        "webpush_contact" => ["https://a.lan", "mailto:b@b.lan", "https://c.lan"],
         "log_format" => ["json", "text", "json"],
         "log_level" => ["debug", "warn", "error"],
         _ => ["off", "on", "off"],

@@ -17,6 +17,7 @@ use crate::{
     },
     model::{
         public_url::PublicUrl,
+        push::Contact,
         toolset::{NotAToolset, Toolset},
     },
 };
@@ -62,6 +63,12 @@ impl Given {
 
     pub(super) fn public_url(&self) -> Result<PublicUrl, ConfigError> {
         self.one()?.parse().map_err(|error| self.wrong(error))
+    }
+
+    pub(super) fn contact(&self) -> Result<Contact, ConfigError> {
+        let text = self.one()?;
+        text.parse()
+            .map_err(|error| self.wrong(format!("{error}, found {}", found(text))))
     }
 
     /// A duration of whole seconds within the setting's bounds.

@@ -34,9 +34,19 @@ pub const MCP_SERVER_HTTP: Experiment = Experiment {
     words: "Serves MCP at /api/experimental/mcp/http as well.",
 };
 
+/// Notifications in browsers that are not open. A message is encrypted for its browser, so a push
+/// service learns that there is one and not what it says.
+pub const WEB_PUSH: Experiment = Experiment {
+    name: "web-push",
+    display_name: "Web Push",
+    safety: Safety::Safe,
+    words: "Sends notifications to browsers and phones that ask for them.",
+};
+
 /// Every experiment. A build of the tests has one more, which is hidden: no release has one now.
 pub static EXPERIMENTS: &[Experiment] = &[
     MCP_SERVER_HTTP,
+    WEB_PUSH,
     #[cfg(test)]
     HIDDEN_SAMPLE,
 ];
@@ -200,8 +210,8 @@ mod tests {
     fn a_hidden_one_is_on_by_its_name_and_never_listed() {
         let (on, _) = parse(&["hidden-sample", ALL_SAFE]);
         assert!(on.is_on("hidden-sample"));
-        assert_eq!(on.enabled(), ["mcp-server-http"]);
-        assert_eq!(available_safe(), ["mcp-server-http"]);
+        assert_eq!(on.enabled(), ["mcp-server-http", "web-push"]);
+        assert_eq!(available_safe(), ["mcp-server-http", "web-push"]);
     }
 
     #[test]

@@ -129,11 +129,17 @@ pub enum Action {
     UpstreamAdded,
     /// Another MCP server is gone from behind this one.
     UpstreamRemoved,
+    /// A browser is told of a person's notifications from now on.
+    PushSubscribed,
+    /// A browser is told of them no more.
+    PushUnsubscribed,
+    /// Push services know the box by another pair of keys.
+    VapidRegenerated,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 35] = [
         Self::BoxClaimed,
         Self::UserCreated,
         Self::UserPasswordChanged,
@@ -166,6 +172,9 @@ impl Action {
         Self::BoxRestored,
         Self::UpstreamAdded,
         Self::UpstreamRemoved,
+        Self::PushSubscribed,
+        Self::PushUnsubscribed,
+        Self::VapidRegenerated,
     ];
 
     /// Its word, `thing.done`.
@@ -203,6 +212,9 @@ impl Action {
             Self::BoxRestored => "box.restored",
             Self::UpstreamAdded => "upstream.added",
             Self::UpstreamRemoved => "upstream.removed",
+            Self::PushSubscribed => "push.subscribed",
+            Self::PushUnsubscribed => "push.unsubscribed",
+            Self::VapidRegenerated => "vapid.regenerated",
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The nouns of web push: a browser that wants to be told, and a message on its way to it.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use bincode::{Decode, Encode};
+use url::Url;
 
 use crate::{
     crypto::{
@@ -25,13 +26,13 @@ pub struct PushKeys {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PushKeysError {
     /// Not an uncompressed point.
-    #[error("p256dh_key: expected {PUBLIC_KEY_LEN} bytes that begin with 4, found {found}")]
+    #[error("expected {PUBLIC_KEY_LEN} bytes that begin with 4, found {found}")]
     P256dh {
         /// How many bytes.
         found: usize,
     },
     /// Not the secret of a subscription.
-    #[error("auth_key: expected {AUTH_LEN} bytes, found {found}")]
+    #[error("expected {AUTH_LEN} bytes, found {found}")]
     Auth {
         /// How many bytes.
         found: usize,
@@ -113,9 +114,73 @@ pub struct QueuedPush {
     pub expires_at: Timestamp,
 }
 
+/// Whom a push service may write to about what this box sends.
+///
+/// # Source
+/// RFC 8292 §2.1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact(String);
+
+/// A text is no such address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected mailto: and an address, or an https URL, of at most {max} bytes",
+    max = Contact::LEN_MAX
+)]
+pub struct NotAContact;
+
+impl Contact {
+    /// Bytes of it at the most: it is in every message's header.
+    pub const LEN_MAX: usize = 512;
+
+    /// The address as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Contact {
+    type Err = NotAContact;
+
+    fn from_str(text: &str) -> Result<Self, NotAContact> {
+        let url = Url::parse(text).map_err(|_| NotAContact)?;
+        let is_one = match url.scheme() {
+            "https" => url.has_host(),
+            "mailto" => url.path().contains('@'),
+            _ => false,
+        };
+        if is_one && text.len() <= Self::LEN_MAX && text.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotAContact)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_contact_is_an_address_that_somebody_reads() {
+        for good in ["mailto:ada@box.example", "https://box.example"] {
+            assert_eq!(
+                good.parse::<Contact>().map(|one| one.0),
+                Ok(good.to_owned())
+            );
+        }
+        let long = format!("https://box.example/{}", "a".repeat(Contact::LEN_MAX));
+        for bad in [
+            "",
+            "ada@box.example",
+            "mailto:ada",
+            "http://box.example",
+            "https://a b/",
+            &long,
+        ] {
+            assert_eq!(bad.parse::<Contact>(), Err(NotAContact), "{bad}");
+        }
+    }
 
     #[test]
     fn keys_have_their_lengths_and_are_not_shown() {

@@ -17,8 +17,9 @@ pub use inbox::{Filter, PAGE_LEN, Page, ReadStatus, list};
 pub use owners::tell_owners;
 pub use plain_text::plain_text;
 pub use push::{
-    ATTEMPTS_MAX, Due, Endpoint, EndpointError, Outcome, PUSH_TTL, due, ensure_vapid,
-    regenerate_vapid, retry_after, settle, subscribe, subscription, unsubscribe, vapid,
+    ATTEMPTS_MAX, Endpoint, EndpointError, Outcome, PUSH_TTL, due, ensure_vapid, is_on,
+    next_due_at, parts, postpone, regenerate_vapid, retry_after, settle, subscribe, subscription,
+    switch_push, unsubscribe, vapid,
 };
 pub use react::react;
 pub use send::{Message, Refused, Told, hand_in, message, report, send};

@@ -6,9 +6,10 @@
 use std::{str::FromStr, time::Duration};
 
 use crate::{
-    audit::Act,
-    crypto::web_push::{VapidKey, WebPushError},
+    audit::{self, Act},
+    config::Switch,
     model::{
+        audit::{Action, Change, Object, Origin},
         https_url::{HttpsUrl, HttpsUrlError},
         id::Id,
         notification::Notification,
@@ -18,6 +19,7 @@ use crate::{
     store::{
         Read, StoreError, WriteTx, meta, notifications,
         pushes::{self, SUBSCRIPTIONS_MAX},
+        users,
     },
 };
 
@@ -88,18 +90,24 @@ pub fn subscription(act: Act<'_>, user_id: Id, endpoint: Endpoint, keys: PushKey
 /// Keeps a browser that took its test push. `false` if there is no room for another.
 ///
 /// An endpoint is one browser's: whoever subscribed it before no longer is.
-pub fn subscribe(tx: &mut WriteTx<'_>, subscription: &Subscription) -> Result<bool, StoreError> {
+pub fn subscribe(
+    tx: &mut WriteTx<'_>,
+    by: &Origin,
+    subscription: &Subscription,
+) -> Result<bool, StoreError> {
     let is_known = pushes::find_by_endpoint(tx, &subscription.endpoint)?.is_some();
     if !is_known && pushes::subscriptions_len(tx)? >= SUBSCRIPTIONS_MAX as u64 {
         return Ok(false);
     }
     pushes::add(tx, subscription)?;
+    record(tx, by, Action::PushSubscribed, subscription)?;
     Ok(true)
 }
 
 /// Forgets the browser at `endpoint`. `false` if it is not one of `user_id`.
 pub fn unsubscribe(
     tx: &mut WriteTx<'_>,
+    by: &Origin,
     user_id: Id,
     endpoint: &Endpoint,
 ) -> Result<bool, StoreError> {
@@ -107,10 +115,37 @@ pub fn unsubscribe(
     match found.filter(|found| found.user_id == user_id) {
         None => Ok(false),
         Some(subscription) => {
-            pushes::remove(tx, &subscription);
+            forget(tx, by, &subscription)?;
             Ok(true)
         }
     }
+}
+
+fn forget(tx: &mut WriteTx<'_>, by: &Origin, browser: &Subscription) -> Result<(), StoreError> {
+    pushes::remove(tx, browser);
+    record(tx, by, Action::PushUnsubscribed, browser)
+}
+
+/// Whoever has an endpoint can send to it, so of that only the push service is written down.
+fn record(
+    tx: &mut WriteTx<'_>,
+    by: &Origin,
+    action: Action,
+    browser: &Subscription,
+) -> Result<(), StoreError> {
+    let service = Change::to("push_service", &browser.endpoint.host());
+    audit::record(tx, by, action, Object::User(browser.user_id), [service])
+}
+
+/// Whether anything is pushed at all; while it is not, nothing is put in the queue.
+pub fn is_on(tx: &dyn Read) -> Result<bool, StoreError> {
+    Ok(!meta::is_push_off(tx)?)
+}
+
+/// Writes down whether anything is pushed, as the server was started: a command that finds no
+/// server has to know it, too.
+pub fn switch_push(tx: &mut WriteTx<'_>, push: Switch) {
+    meta::put_push(tx, push);
 }
 
 /// Whether a message for `browsers` more browsers has room in the queue.
@@ -141,29 +176,29 @@ pub(super) fn fan_out(
     Ok(())
 }
 
-/// A message that is due, with all that sending it needs.
-#[derive(Clone, Debug)]
-pub struct Due {
-    /// The message.
-    pub push: QueuedPush,
-    /// To whom, and what; none if the browser or the notification is gone, or its time over. Then
-    /// there is nothing to send and the message is to be dropped.
-    pub parts: Option<(Subscription, Notification)>,
+/// Up to `limit` messages that are due at `now`, those that have waited longest first.
+pub fn due(tx: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<QueuedPush>, StoreError> {
+    pushes::list_due(tx, now, limit)
 }
 
-/// Up to `limit` messages that are due at `now`.
-pub fn due(tx: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
-    let mut found = Vec::new();
-    for push in pushes::list_due(tx, now, limit)? {
-        let parts = if push.expires_at.has_passed(now) {
-            None
-        } else {
-            let browser = pushes::find(tx, push.user_id, push.subscription_id)?;
-            browser.zip(notifications::find(tx, push.notification_id)?)
-        };
-        found.push(Due { push, parts });
+/// When the first message is due that is not at `now`.
+pub fn next_due_at(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    pushes::next_due_at(tx, now)
+}
+
+/// To whom `push` goes, and what it says. None if the browser, its person or the notification is
+/// gone, or the time of it is over: then there is nothing to send.
+pub fn parts(
+    tx: &dyn Read,
+    now: Timestamp,
+    push: &QueuedPush,
+) -> Result<Option<(Subscription, Notification)>, StoreError> {
+    let user = users::find(tx, push.user_id)?.filter(|user| user.disabled_at.is_none());
+    if user.is_none() || push.expires_at.has_passed(now) {
+        return Ok(None);
     }
-    Ok(found)
+    let browser = pushes::find(tx, push.user_id, push.subscription_id)?;
+    Ok(browser.zip(notifications::find(tx, push.notification_id)?))
 }
 
 /// What became of a try.
@@ -184,7 +219,7 @@ pub enum Outcome {
 /// Writes down what became of a try. When it is tried again, if it is.
 pub fn settle(
     tx: &mut WriteTx<'_>,
-    now: Timestamp,
+    by: &Origin,
     push: &QueuedPush,
     outcome: Outcome,
 ) -> Result<Option<Timestamp>, StoreError> {
@@ -195,25 +230,50 @@ pub fn settle(
         Outcome::Delivered | Outcome::Refused | Outcome::Nothing => Ok(None),
         Outcome::Gone => {
             if let Some(browser) = pushes::find(tx, push.user_id, push.subscription_id)? {
-                pushes::remove(tx, &browser);
+                forget(tx, by, &browser)?;
             }
             Ok(None)
         }
         Outcome::Later(asked) => {
             let attempts = push.attempts.saturating_add(1);
-            let due_at = now.after(retry_after(attempts, asked));
-            if attempts >= ATTEMPTS_MAX || push.expires_at.has_passed(due_at) {
+            if attempts >= ATTEMPTS_MAX {
                 return Ok(None);
             }
-            let again = QueuedPush {
-                due_at,
-                attempts,
-                ..push.clone()
-            };
-            pushes::enqueue(tx, &again)?;
-            Ok(Some(due_at))
+            let due_at = by.at.after(retry_after(attempts, asked));
+            enqueue_again(tx, push, due_at, attempts)
         }
     }
+}
+
+/// Has `push`, which was not tried, wait until `due_at`, because another message to the same browser
+/// has to. When it is tried, if it is.
+pub fn postpone(
+    tx: &mut WriteTx<'_>,
+    push: &QueuedPush,
+    due_at: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    if !pushes::take(tx, push)? {
+        return Ok(None);
+    }
+    enqueue_again(tx, push, due_at, push.attempts)
+}
+
+fn enqueue_again(
+    tx: &mut WriteTx<'_>,
+    push: &QueuedPush,
+    due_at: Timestamp,
+    attempts: u32,
+) -> Result<Option<Timestamp>, StoreError> {
+    if push.expires_at.has_passed(due_at) {
+        return Ok(None);
+    }
+    let again = QueuedPush {
+        due_at,
+        attempts,
+        ..push.clone()
+    };
+    pushes::enqueue(tx, &again)?;
+    Ok(Some(due_at))
 }
 
 /// How long a message that failed `attempts` times waits: longer each time, at least as long as
@@ -228,20 +288,36 @@ pub fn retry_after(attempts: u32, asked: Option<Duration>) -> Duration {
 /// every browser, for each subscribed to another.
 pub fn ensure_vapid(tx: &mut WriteTx<'_>, generated: Vec<u8>) -> Result<(), StoreError> {
     if meta::vapid(tx)?.is_none() {
-        regenerate_vapid(tx, generated)?;
+        put_vapid(tx, generated)?;
     }
     Ok(())
 }
 
 /// Puts `generated` in the place of the pair, and forgets every browser. How many those were.
-pub fn regenerate_vapid(tx: &mut WriteTx<'_>, generated: Vec<u8>) -> Result<usize, StoreError> {
+pub fn regenerate_vapid(
+    tx: &mut WriteTx<'_>,
+    by: &Origin,
+    generated: Vec<u8>,
+) -> Result<usize, StoreError> {
+    let forgotten = put_vapid(tx, generated)?;
+    let subscriptions = Change::to("subscriptions_removed", &forgotten);
+    audit::record(
+        tx,
+        by,
+        Action::VapidRegenerated,
+        Object::Box,
+        [subscriptions],
+    )?;
+    Ok(forgotten)
+}
+
+fn put_vapid(tx: &mut WriteTx<'_>, generated: Vec<u8>) -> Result<usize, StoreError> {
     let forgotten = pushes::remove_all(tx)?;
     meta::put_vapid(tx, generated);
     Ok(forgotten)
 }
 
-/// The pair by which push services know this box, if it has one.
-pub fn vapid(tx: &dyn Read) -> Result<Option<Result<VapidKey, WebPushError>>, StoreError> {
-    let pkcs8 = meta::vapid(tx)?;
-    Ok(pkcs8.map(|pkcs8| VapidKey::from_pkcs8(&pkcs8)))
+/// The pair by which push services know this box, in PKCS #8, if it has one.
+pub fn vapid(tx: &dyn Read) -> Result<Option<Vec<u8>>, StoreError> {
+    meta::vapid(tx)
 }

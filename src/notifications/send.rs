@@ -228,7 +228,7 @@ fn deliver(
     if is_muted || !(methods.inbox || methods.push) {
         return Ok(Ok(Told::Unwanted));
     }
-    let mut browsers = if methods.push {
+    let mut browsers = if methods.push && push::is_on(tx)? {
         pushes::list_of_user(tx, user_id)?
     } else {
         Vec::new()

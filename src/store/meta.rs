@@ -3,6 +3,7 @@
 use bincode::{Decode, Encode};
 
 use crate::{
+    config::Switch,
     crypto::{digest::Digest, keyed::Key, web_push::VapidKey},
     model::{audit::ChainEnd, timestamp::Timestamp},
     store::{
@@ -20,6 +21,7 @@ const SETTINGS: &[u8] = b"settings";
 const PROBE: &[u8] = b"probe";
 const CURSOR: &[u8] = b"migration";
 const VAPID: &[u8] = b"vapid";
+const PUSH_OFF: &[u8] = b"push-off";
 
 /// The link by which the box gets its owner.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -132,6 +134,19 @@ pub fn put_vapid(tx: &mut WriteTx<'_>, pkcs8: Vec<u8>) {
     tx.put(Table::Meta, VAPID, pkcs8);
 }
 
+/// Whether nothing is pushed.
+pub fn is_push_off(tx: &dyn Read) -> Result<bool, StoreError> {
+    Ok(tx.get(Table::Meta, PUSH_OFF)?.is_some())
+}
+
+/// Keeps whether anything is pushed.
+pub fn put_push(tx: &mut WriteTx<'_>, push: Switch) {
+    match push {
+        Switch::On => tx.remove(Table::Meta, PUSH_OFF),
+        Switch::Off => tx.put(Table::Meta, PUSH_OFF, Vec::new()),
+    }
+}
+
 /// Writes the time, to see whether the file takes it.
 pub fn put_probe(tx: &mut WriteTx<'_>, now: Timestamp) {
     tx.put(Table::Meta, PROBE, now.millis().to_be_bytes().to_vec());
@@ -143,6 +158,7 @@ pub(super) fn check_fact(name: &[u8], bytes: &[u8]) -> Result<(), StoreError> {
         SCHEMA => fixed::<4>(name, bytes).map(drop),
         KEY => fixed::<{ Key::LEN }>(name, bytes).map(drop),
         PROBE => fixed::<8>(name, bytes).map(drop),
+        PUSH_OFF => fixed::<0>(name, bytes).map(drop),
         CLAIM => codec::decode::<Claim>(bytes).map(drop),
         SETTINGS => codec::decode::<Settings>(bytes).map(drop),
         VAPID => VapidKey::from_pkcs8(bytes)

@@ -8,7 +8,7 @@ use crate::{
         timestamp::Timestamp,
     },
     store::{
-        Keys, Read, StoreError, Table, WriteTx,
+        Keys, Read, Store, StoreError, Table, WriteTx,
         codec::{self, Record},
     },
 };
@@ -116,6 +116,12 @@ pub(super) fn key(push: &QueuedPush) -> [u8; 24] {
     key
 }
 
+/// From now on `listener` is called whenever a commit changed the queue, as soon as readers find it
+/// changed. It is called by the writer, which waits for it.
+pub fn listen(store: &Store, listener: impl Fn() + Send + Sync + 'static) {
+    store.listen(Table::PushQueue, move |_| listener());
+}
+
 /// How many messages are on their way.
 pub fn queue_len(tx: &dyn Read) -> Result<u64, StoreError> {
     tx.len(Table::PushQueue)
@@ -136,9 +142,10 @@ pub fn list_due(
     codec::list(tx, &Keys::before(&end), limit)
 }
 
-/// When the next message is due, if there is one.
-pub fn next_due_at(tx: &dyn Read) -> Result<Option<Timestamp>, StoreError> {
-    let first: Vec<QueuedPush> = codec::list(tx, &Keys::ALL, 1)?;
+/// When the first message is due that is not at `now`.
+pub fn next_due_at(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let begin = now.millis().saturating_add(1).to_be_bytes();
+    let first: Vec<QueuedPush> = codec::list(tx, &Keys::from(&begin), 1)?;
     Ok(first.first().map(|push| push.due_at))
 }
 

@@ -8,6 +8,7 @@ pub mod health;
 pub mod oauth2;
 pub mod pages;
 pub mod passwords;
+pub mod push;
 pub mod refusals;
 pub mod throttle;
 pub mod watchers;
@@ -15,6 +16,8 @@ pub mod watchers;
 mod warnings;
 
 use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use crate::{
     crypto::{digest::Digest, entropy::Entropy},
@@ -26,7 +29,7 @@ use crate::{
     store::{Store, StoreError, WriteTx},
     web::{
         figures::Figures, health::Probe, oauth2::metadata::RenderedDocuments,
-        passwords::PasswordDesk, throttle::Throttle, watchers::Watchers,
+        passwords::PasswordDesk, push::Vouchers, throttle::Throttle, watchers::Watchers,
     },
 };
 
@@ -46,6 +49,10 @@ pub struct Web {
     pub ca_pem: Option<String>,
     /// The way to other servers, where there is one.
     pub outbound: Outbound,
+    /// By which push services know this box.
+    pub vouchers: Vouchers,
+    /// Told whenever the queue of pushes has changed.
+    pub queued: Arc<Notify>,
     /// When the store last answered a write.
     pub probe: Probe,
     /// Discovery documents that were asked for.

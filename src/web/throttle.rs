@@ -56,6 +56,8 @@ pub enum Endpoint {
     DeviceAuthorization,
     /// A try at the code that a device shows (RFC 8628 §5.1; threat 14).
     DeviceCode,
+    /// A browser that is to be pushed to, or a test push: for each a server is called.
+    WebPush,
     /// A message at the MCP endpoint.
     Mcp,
     /// A notification that is not of Keystead itself.
@@ -74,6 +76,7 @@ impl Endpoint {
             Self::Introspection => "introspection",
             Self::DeviceAuthorization => "device_authorization",
             Self::DeviceCode => "device_code",
+            Self::WebPush => "web_push",
             Self::Mcp => "mcp",
             Self::Notification => "notification",
         }
@@ -216,6 +219,7 @@ pub const LIMITS: &[Limit] = &[
         30,
         Duration::from_secs(10),
     ),
+    limit(Endpoint::WebPush, Per::Account, 20, Duration::from_secs(10)),
     // A model calls a few tools a second; a program that loops is held here.
     limit(Endpoint::Mcp, Per::Grant, 600, Duration::from_millis(20)),
     // A client that goes on for ever takes two days to push everything else out of an inbox, and
@@ -630,6 +634,7 @@ mod tests {
                 Endpoint::Introspection => "`POST /oauth2/introspect`",
                 Endpoint::DeviceAuthorization => "`POST /oauth2/device_authorization`",
                 Endpoint::DeviceCode => "A try at a device's code",
+                Endpoint::WebPush => "A browser that is to be pushed to, or a test push",
                 Endpoint::Mcp => "A message at `/mcp`",
                 Endpoint::Notification => "A notification that a program sends",
             };

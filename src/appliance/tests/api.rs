@@ -69,6 +69,8 @@ const OWNER_MAKE: [u16; 9] = [401, 401, 401, 403, 403, 403, 403, 201, 201];
 const OWNER_CHANGE: [u16; 9] = [401, 401, 401, 403, 403, 403, 403, 200, 200];
 const OWNER_END: [u16; 9] = [401, 401, 401, 403, 403, 403, 403, 204, 204];
 
+/// What is behind an experiment: for nobody here, which is said to whoever is somebody.
+const EXPERIMENT_OFF: [u16; 9] = [401, 401, 401, 403, 403, 403, 403, 403, 403];
 /// What a person changes of their own, in a browser and by no token.
 const PERSON_CHANGE: [u16; 9] = [401, 401, 401, 403, 200, 403, 403, 200, 403];
 const PERSON_END: [u16; 9] = [401, 401, 401, 403, 204, 403, 403, 204, 403];
@@ -80,6 +82,8 @@ const CHANGE: [u16; 9] = [401, 401, 401, 403, 200, 200, 403, 200, 200];
 const APP: &str = "/api/v2/oauth2-provider/apps/{id}";
 const SECRETS: &str = "/api/v2/oauth2-provider/apps/{id}/secrets";
 const SECRET: &str = "/api/v2/oauth2-provider/apps/{id}/secrets/{sid}";
+const SUBSCRIPTION: &str = "/api/v2/users/{user}/webpush/subscription";
+const TEST_PUSH: &str = "/api/v2/users/{user}/webpush/test";
 const CUSTOM: &str = "/api/v2/notifications/custom";
 const MY_GRANT: &str = "/api/v2/users/me/grants/{id}";
 const INBOX: &str = "/api/v2/notifications/inbox";
@@ -91,7 +95,7 @@ const SWITCHES: &str = "/api/v2/notifications/settings";
 const MUTED: &str = "/api/v2/notifications/settings/muted/{client_id}";
 
 /// Method, path, the scope that a token needs, and what each caller is answered.
-const EXPECTED: [Row; 29] = [
+const EXPECTED: [Row; 32] = [
     ("GET", APPS, "apps:read", READ),
     ("POST", APPS, "apps:write", OWNER_MAKE),
     ("GET", APP, "apps:read", READ),
@@ -106,6 +110,9 @@ const EXPECTED: [Row; 29] = [
     ("GET", "/api/v2/users/me/grants", "grants:read", READ),
     ("DELETE", MY_GRANT, "grants:write", END),
     ("GET", "/api/v2/users/me/sessions", "sessions:read", READ),
+    ("POST", SUBSCRIPTION, "webpush:write", EXPERIMENT_OFF),
+    ("DELETE", SUBSCRIPTION, "webpush:write", EXPERIMENT_OFF),
+    ("POST", TEST_PUSH, "webpush:write", EXPERIMENT_OFF),
     ("GET", "/api/v2/experiments", "user:read", READ),
     ("GET", "/api/v2/experiments/available", "user:read", READ),
     ("GET", "/api/v2/audit", "audit:read", OWNER_READ),
@@ -235,6 +242,7 @@ impl<'house> World<'house> {
             _ => made.id.clone(),
         };
         let target = path
+            .replace("{user}", "me")
             .replace("{id}", &grant)
             .replace("{client_id}", &made.id)
             .replace("{sid}", &made.secret_id);
@@ -668,7 +676,10 @@ async fn experiments_scopes_and_the_build_are_told() {
         "a hidden one is not listed"
     );
     let available = ada.get("/api/v2/experiments/available").await.json();
-    assert_eq!(available, json!({ "safe": ["mcp-server-http"] }));
+    assert_eq!(
+        available,
+        json!({ "safe": ["mcp-server-http", "web-push"] })
+    );
     let scopes = ada.get("/api/v2/auth/scopes").await.json();
     let scopes = scopes["scopes"].as_array().expect("a list").clone();
     let default = scopes.iter().filter(|scope| scope["default"] == true);

@@ -13,6 +13,7 @@ fn example(pattern: &str) -> String {
     pattern
         .replace("{*path}", "style.css")
         .replace("{*resource}", "mcp")
+        .replace("{user}", "me")
         .replace("{client_id}", "0000000000000000000000")
         .replace("{token}", "x")
         .replace("{id}", "0000000000000000000000")

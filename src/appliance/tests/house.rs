@@ -91,6 +91,14 @@ impl House {
         Self::made_of(LOCAL, &[RATE_LIMIT_OFF], outbound, Arc::new(Nowhere))
     }
 
+    /// On plain http, with everything on that is safe, without rate limits unless `variables` say
+    /// otherwise, and with that way to push services.
+    pub(super) fn with_push(outbound: Outbound, variables: &[(&str, &str)]) -> Self {
+        let on = [("KEYSTEAD_EXPERIMENTS", "*"), RATE_LIMIT_OFF];
+        let variables = [&on, variables].concat();
+        Self::made_of(LOCAL, &variables, outbound, Arc::new(Nowhere))
+    }
+
     /// As these variables of the environment make it, without a way to other servers.
     pub(super) fn with(public_url: &'static str, variables: &[(&str, &str)]) -> Self {
         Self::made_of(public_url, variables, Outbound::off(), Arc::new(Nowhere))

@@ -44,3 +44,4 @@ mod sign_in;
 mod token;
 mod upstreams;
 mod watch;
+mod webpush;

@@ -118,6 +118,11 @@ async fn experiments_are_listed_with_whether_they_are_on() {
             "title": "MCP HTTP Server",
             "description": "Serves MCP at /api/experimental/mcp/http as well.",
             "on": false,
+        }, {
+            "name": "web-push",
+            "title": "Web Push",
+            "description": "Sends notifications to browsers and phones that ask for them.",
+            "on": false,
         }] })
     );
 }

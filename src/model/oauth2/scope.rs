@@ -78,6 +78,8 @@ pub const SETTINGS_WRITE: &str = "settings:write";
 pub const NOTIFICATIONS_READ: &str = "notifications:read";
 /// Telling the person something, and marking and removing what is in their inbox.
 pub const NOTIFICATIONS_WRITE: &str = "notifications:write";
+/// Having the person's notifications pushed to a browser.
+pub const WEBPUSH_WRITE: &str = "webpush:write";
 /// The log of what was done on the box; for an owner.
 pub const AUDIT_READ: &str = "audit:read";
 
@@ -122,6 +124,14 @@ pub const SCOPES: &[ScopeDefinition] = &[
         words: "sign you out of any browser in which you are signed in",
         minimal: Minimal::No,
         opens: Opens::McpAndApi,
+    },
+    ScopeDefinition {
+        name: WEBPUSH_WRITE,
+        about: About::Person,
+        effect: Effect::Changes,
+        words: "have your notifications sent to a browser that it names, until you end that",
+        minimal: Minimal::No,
+        opens: Opens::Api,
     },
     ScopeDefinition {
         name: NOTIFICATIONS_READ,

@@ -4,10 +4,10 @@ use std::future::pending;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, Request, Response, StatusCode,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT},
 };
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     body::{Body, Incoming},
     client::conn::http1,
@@ -16,7 +16,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use url::{Position, Url};
 
-use super::{Fetched, HEAD_BYTES_MAX, HEADERS_MAX, OutboundError, freshness::fresh_for};
+use super::{
+    Fetched, HEAD_BYTES_MAX, HEADERS_MAX, OutboundError, Posted,
+    freshness::{fresh_for, retry_after},
+};
 
 /// What this server calls itself. Some hosts answer nothing without it.
 const AGENT: &str = concat!("Keystead/", env!("CARGO_PKG_VERSION"));
@@ -27,6 +30,37 @@ pub(super) async fn get_json(
     url: &Url,
     bytes_max: usize,
 ) -> Result<Fetched, OutboundError> {
+    let mut request = request(Method::GET, url, Bytes::new());
+    let json = HeaderValue::from_static("application/json");
+    request.headers_mut().insert(ACCEPT, json);
+    exchange(stream, request, |response| read(response, bytes_max)).await
+}
+
+/// Sends `body` to `url` on `stream`. Of the answer only the head is read: what is behind it goes
+/// with the connection.
+pub(super) async fn post(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    url: &Url,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Posted, OutboundError> {
+    let mut request = request(Method::POST, url, body);
+    request.headers_mut().extend(headers);
+    exchange(stream, request, async |response| {
+        Ok(Posted {
+            status: response.status(),
+            retry_after: retry_after(response.headers()),
+        })
+    })
+    .await
+}
+
+/// Sends `request` on `stream`, and has `read` make what it wants of the answer.
+async fn exchange<T>(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    request: Request<Full<Bytes>>,
+    read: impl AsyncFnOnce(Response<Incoming>) -> Result<T, OutboundError>,
+) -> Result<T, OutboundError> {
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
@@ -40,24 +74,22 @@ pub(super) async fn get_json(
         }
         pending().await
     };
-    let answered = async {
-        let response = sender.send_request(request(url)).await?;
-        read(response, bytes_max).await
-    };
+    let answered = async { read(sender.send_request(request).await?).await };
     tokio::select! {
-        fetched = answered => fetched,
+        answer = answered => answer,
         never = driven => never,
     }
 }
 
 /// Nothing of the caller is in it: no cookie, no credential, no referrer.
-fn request(url: &Url) -> Request<Empty<Bytes>> {
-    Request::get(&url[Position::BeforePath..Position::AfterQuery])
+fn request(method: Method, url: &Url, body: Bytes) -> Request<Full<Bytes>> {
+    Request::builder()
+        .method(method)
+        .uri(&url[Position::BeforePath..Position::AfterQuery])
         .header(HOST, &url[Position::BeforeHost..Position::AfterPort])
-        .header(ACCEPT, "application/json")
         .header(USER_AGENT, AGENT)
         .header(CONNECTION, "close")
-        .body(Empty::new())
+        .body(Full::new(body))
         .expect("an HttpsUrl has only what a request line and a header can hold")
 }
 

@@ -1,10 +1,10 @@
-//! For how long an answer may be kept, as its headers say.
+//! For how long an answer may be kept, and when to ask again, as its headers say.
 
 use std::time::Duration;
 
 use http::{
     HeaderMap, HeaderName,
-    header::{CACHE_CONTROL, DATE, EXPIRES},
+    header::{CACHE_CONTROL, DATE, EXPIRES, RETRY_AFTER},
 };
 
 /// The time that `headers` give; `None` if they say nothing.
@@ -38,16 +38,28 @@ pub(super) fn fresh_for(headers: &HeaderMap) -> Option<Duration> {
 }
 
 fn until_expiry(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(EXPIRES)?;
+    // RFC 9111 §5.3: a date that cannot be read, "0" in particular, is in the past.
+    Some(until(headers, EXPIRES).unwrap_or(Duration::ZERO))
+}
+
+/// How long `headers` ask to wait; `None` if they do not, or cannot be read.
+///
+/// # Source
+/// RFC 9110 §10.2.3: seconds, or a date.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    seconds.or_else(|| until(headers, RETRY_AFTER))
+}
+
+/// From when the answer was made until the date in `name`, by the clock of who answered.
+fn until(headers: &HeaderMap, name: HeaderName) -> Option<Duration> {
     let at = |name: HeaderName| {
         let text = headers.get(name)?.to_str().ok()?;
         httpdate::parse_http_date(text).ok()
     };
-    headers.get(EXPIRES)?;
-    // RFC 9111 §5.3: a date that cannot be read, "0" in particular, is in the past.
-    let left = at(EXPIRES)
-        .zip(at(DATE))
-        .and_then(|(expires, date)| expires.duration_since(date).ok());
-    Some(left.unwrap_or(Duration::ZERO))
+    at(name)?.duration_since(at(DATE)?).ok()
 }
 
 #[cfg(test)]
@@ -56,13 +68,40 @@ mod tests {
 
     use super::*;
 
-    fn of(pairs: &[(&str, &str)]) -> Option<u64> {
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             let name: HeaderName = name.parse().expect("a name");
             headers.append(name, HeaderValue::from_str(value).expect("a value"));
         }
-        fresh_for(&headers).map(|duration| duration.as_secs())
+        headers
+    }
+
+    fn of(pairs: &[(&str, &str)]) -> Option<u64> {
+        fresh_for(&headers(pairs)).map(|duration| duration.as_secs())
+    }
+
+    #[test]
+    fn an_answer_says_when_to_ask_again() {
+        let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        for (pairs, expected) in [
+            (&[][..], None),
+            (&[("retry-after", "120")], Some(120)),
+            (&[("retry-after", "-1")], None),
+            (&[("retry-after", "soon")], None),
+            (
+                &[("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"), date],
+                Some(60),
+            ),
+            (&[("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT")], None),
+            (
+                &[("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT"), date],
+                None,
+            ),
+        ] {
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(retry_after(&headers(pairs)), expected, "{pairs:?}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use ipnet::IpNet;
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName};
 use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
@@ -35,8 +35,11 @@ use crate::{config::Switch, model::https_url::HttpsUrl};
 
 /// From the call to the last byte of the answer.
 pub const DEADLINE: Duration = Duration::from_secs(5);
-/// Calls at once; one more waits, within its own deadline.
+/// Documents that are fetched at once; one more waits, within its own deadline.
 pub const CALLS_MAX: usize = 16;
+/// Messages that are sent at once; one more waits, within its own deadline. They have a bound of
+/// their own, so that a push service that hangs keeps nobody's document from being fetched.
+pub const POSTS_MAX: usize = 40;
 /// Addresses of one name at the most; more are refused, because all have to be judged.
 pub const ADDRESSES_MAX: usize = 32;
 /// Bytes of an answer's head at the most.
@@ -54,6 +57,16 @@ struct Way {
     /// Networks that may be called although they are not on the public internet.
     allowed: Vec<IpNet>,
     calls: Semaphore,
+    posts: Semaphore,
+}
+
+/// What a message was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// The status, whichever it is.
+    pub status: StatusCode,
+    /// How long the server asks to wait before it is called again; `None` if it does not.
+    pub retry_after: Option<Duration>,
 }
 
 /// What came back.
@@ -180,6 +193,7 @@ impl Outbound {
             tls: TlsConnector::from(Arc::new(config)),
             allowed,
             calls: Semaphore::new(CALLS_MAX),
+            posts: Semaphore::new(POSTS_MAX),
         }))
     }
 
@@ -206,17 +220,48 @@ impl Outbound {
             .await
             .map_err(|_| OutboundError::TooSlow)?
     }
+
+    /// Sends `body` with `headers` to `url`. Every status is an answer; a redirect is one, too, and
+    /// is not followed. The answer's body is not read.
+    ///
+    /// # Errors
+    /// Whatever is no answer of the host itself; see [`OutboundError`].
+    pub async fn post(
+        &self,
+        url: &HttpsUrl,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Posted, OutboundError> {
+        let way = self.0.as_ref().ok_or(OutboundError::Off)?;
+        timeout(DEADLINE, way.post(&url.to_url(), headers, body))
+            .await
+            .map_err(|_| OutboundError::TooSlow)?
+    }
 }
 
 impl Way {
     async fn fetch_json(&self, url: &Url, bytes_max: usize) -> Result<Fetched, OutboundError> {
         // A semaphore that is never closed gives leave in the end.
         let _leave = self.calls.acquire().await;
+        call::get_json(self.connect(url).await?, url, bytes_max).await
+    }
+
+    async fn post(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Posted, OutboundError> {
+        let _leave = self.posts.acquire().await;
+        call::post(self.connect(url).await?, url, headers, body).await
+    }
+
+    /// A connection to the host, judged and proved.
+    async fn connect(&self, url: &Url) -> Result<TlsStream<TcpStream>, OutboundError> {
         let host = url.host_str().unwrap_or_default();
         let addresses = self.judged_addresses(url).await?;
         let stream = dial_first(&*self.dialer, host, &addresses).await?;
-        let stream = prove(&self.tls, host, stream).await?;
-        call::get_json(stream, url, bytes_max).await
+        prove(&self.tls, host, stream).await
     }
 
     /// Every address of the host, all of which may be called.

@@ -2,7 +2,7 @@
 //! machine behind whatever address is called.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     io,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
@@ -34,6 +34,7 @@ pub(crate) struct Asked {
     names: Arc<Mutex<Vec<String>>>,
     addresses: Arc<Mutex<Vec<SocketAddr>>>,
     requests: Arc<Mutex<Vec<String>>>,
+    bodies: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 impl Asked {
@@ -50,6 +51,11 @@ impl Asked {
     /// The heads of the requests that the server got.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().expect("a list").clone()
+    }
+
+    /// The bodies of those requests.
+    pub(crate) fn bodies(&self) -> Vec<Vec<u8>> {
+        self.bodies.lock().expect("a list").clone()
     }
 }
 
@@ -102,14 +108,26 @@ pub(crate) enum Says {
     ThenSilence(Vec<u8>),
 }
 
-/// What the server says next.
+/// What the server says next: at some paths something of their own.
 #[derive(Clone)]
-pub(crate) struct Script(Arc<Mutex<Says>>);
+pub(crate) struct Script(Arc<Mutex<(Says, BTreeMap<String, Says>)>>);
 
 impl Script {
-    /// From the next connection on, the server says this.
+    /// From the next request on, the server says this.
     pub(crate) fn set(&self, says: Says) {
-        *self.0.lock().expect("an answer") = says;
+        self.0.lock().expect("an answer").0 = says;
+    }
+
+    /// From the next request on, the server says this at `path`.
+    pub(crate) fn set_at(&self, path: &str, says: Says) {
+        let mut script = self.0.lock().expect("an answer");
+        script.1.insert(path.to_owned(), says);
+    }
+
+    fn answer_to(&self, head: &str) -> Says {
+        let script = self.0.lock().expect("an answer");
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        script.1.get(path).unwrap_or(&script.0).clone()
     }
 }
 
@@ -142,7 +160,10 @@ pub(crate) fn world(
     World {
         asked,
         outbound: Outbound::new(names, wire, roots, Vec::new()),
-        script: Script(Arc::new(Mutex::new(Says::Bytes(Vec::new())))),
+        script: Script(Arc::new(Mutex::new((
+            Says::Bytes(Vec::new()),
+            BTreeMap::new(),
+        )))),
     }
 }
 
@@ -173,11 +194,14 @@ pub(crate) async fn served(answers: &[&[&str]], says: Says) -> World {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (acceptor, asked) = (acceptor.clone(), asked.clone());
-            let says = script.0.lock().expect("an answer").clone();
+            let script = script.clone();
             tokio::spawn(async move {
                 let mut stream = acceptor.accept(stream).await?;
                 let head = read_head(&mut stream).await?;
+                let body = read_body(&mut stream, &head).await?;
+                let says = script.answer_to(&head);
                 asked.requests.lock().expect("a list").push(head);
+                asked.bodies.lock().expect("a list").push(body);
                 say(stream, says).await
             });
         }
@@ -191,6 +215,14 @@ async fn read_head(stream: &mut TlsStream<TcpStream>) -> io::Result<String> {
         head.push(stream.read_u8().await?);
     }
     String::from_utf8(head).map_err(io::Error::other)
+}
+
+async fn read_body(stream: &mut TlsStream<TcpStream>, head: &str) -> io::Result<Vec<u8>> {
+    let mut lines = head.lines();
+    let length = lines.find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().expect("a length"))];
+    stream.read_exact(&mut body).await?;
+    Ok(body)
 }
 
 async fn say(mut stream: TlsStream<TcpStream>, says: Says) -> io::Result<()> {

@@ -341,3 +341,94 @@ async fn only_the_host_itself_is_believed() {
     let error = error.expect_err("another's certificate");
     assert!(matches!(error, OutboundError::Untrusted { .. }), "{error}");
 }
+
+/// What a POST of `hello` is answered.
+async fn post_said(says: Says) -> (Result<Posted, OutboundError>, World) {
+    let world = served(&[&[GLOBAL]], says).await;
+    let posted = world.post().await;
+    (posted, world)
+}
+
+impl World {
+    async fn post(&self) -> Result<Posted, OutboundError> {
+        let url = URL.parse().expect("a URL");
+        let mut headers = HeaderMap::new();
+        headers.insert("ttl", 60.into());
+        self.outbound.post(&url, headers, "hello".into()).await
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_sent_and_every_status_is_an_answer() {
+    for (status, expected) in [("201 Created", 201), ("404 N", 404), ("503 S", 503)] {
+        let says = Says::Bytes(answer(status, "retry-after: 7\r\n", "what nobody reads"));
+        let (posted, world) = post_said(says).await;
+        let expected = Posted {
+            status: StatusCode::from_u16(expected).expect("a status"),
+            retry_after: Some(Duration::from_secs(7)),
+        };
+        assert_eq!(posted.expect("an answer"), expected);
+        assert_eq!(world.asked.bodies(), [b"hello".to_vec()]);
+        let request = world.asked.requests().concat().to_ascii_lowercase();
+        assert!(
+            request.starts_with("post /client.json?a=b http/1.1\r\n"),
+            "{request}"
+        );
+        assert!(request.contains("\r\nttl: 60\r\n"), "{request}");
+        for private in ["cookie", "authorization", "referer", "origin", "accept:"] {
+            assert!(!request.contains(private), "{request}");
+        }
+    }
+}
+
+/// Threats 23 and 40: a message goes through the same checks as everything else.
+#[tokio::test]
+async fn a_message_goes_to_no_address_off_the_public_internet() {
+    for address in ["127.0.0.1", "10.0.0.5", "169.254.169.254", "::1", "fd00::1"] {
+        let world = empty_world(&[&[GLOBAL, address]]);
+        let error = world.post().await.expect_err(address);
+        assert!(
+            matches!(error, OutboundError::NotGlobal { .. }),
+            "{address}: {error}"
+        );
+        assert_eq!(world.asked.addresses(), [], "{address}");
+    }
+    let off = Outbound::off();
+    let url = URL.parse().expect("a URL");
+    let error = off.post(&url, HeaderMap::new(), Bytes::new()).await;
+    assert!(matches!(error, Err(OutboundError::Off)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_message_is_not_sent_where_a_redirect_leads() {
+    let headers = "location: https://app.example/other\r\n";
+    let (posted, world) = post_said(Says::Bytes(answer("307 T", headers, ""))).await;
+    assert_eq!(posted.expect("an answer").status, 307);
+    assert_eq!(world.asked.requests().len(), 1);
+}
+
+/// Threat 24: an answer without end, in its head, in its body, or never begun.
+#[tokio::test]
+async fn an_answer_to_a_message_costs_no_more_than_its_head_and_the_deadline() {
+    let head = b"HTTP/1.1 200 OK\r\nx-long: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let (posted, _) = post_said(Says::WithoutEnd(head)).await;
+    assert!(
+        matches!(posted, Err(OutboundError::Broken(_))),
+        "{posted:?}"
+    );
+    let (posted, _) = post_said(Says::Bytes(b"220 mail ESMTP\r\n".to_vec())).await;
+    assert!(
+        matches!(posted, Err(OutboundError::Broken(_))),
+        "{posted:?}"
+    );
+
+    let begun = Instant::now();
+    let endless = b"HTTP/1.1 201 Created\r\ncontent-length: 99999999999\r\n\r\nx";
+    let (posted, _) = post_said(Says::ThenSilence(endless.to_vec())).await;
+    assert_eq!(posted.expect("its head").status, 201);
+    assert!(begun.elapsed() < DEADLINE, "the body was waited for");
+
+    let (posted, _) = post_said(Says::ThenSilence(Vec::new())).await;
+    assert!(matches!(posted, Err(OutboundError::TooSlow)), "{posted:?}");
+    assert!(begun.elapsed() < DEADLINE * 2);
+}

@@ -11,6 +11,7 @@ use crate::{
         response::{Response, json},
     },
     oauth2provider::{metadata::Registration, registration::registration},
+    store::StoreError,
     web::{Web, api::error::ApiRefusal, credentials::Caller},
 };
 
@@ -18,6 +19,9 @@ use crate::{
 #[derive(Serialize)]
 struct BuildInfo {
     version: &'static str,
+    /// What a browser subscribes with; absent while nothing is pushed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webpush_public_key: Option<String>,
     features: Features,
 }
 
@@ -30,13 +34,20 @@ struct Features {
 
 /// `GET`.
 pub async fn get(web: Arc<Web>, _: Request, _: Caller) -> Response {
-    let registration = web.store.read(|tx| registration(tx, &web.provider));
-    match registration {
+    let known = web.store.read(|tx| {
+        let key = match web.push_off() {
+            None => web.vouchers.public_key(tx)?,
+            Some(_) => None,
+        };
+        Ok::<_, StoreError>((registration(tx, &web.provider)?, key))
+    });
+    match known {
         Err(fault) => ApiRefusal::from(fault).into_response(),
-        Ok(registration) => json(
+        Ok((registration, webpush_public_key)) => json(
             StatusCode::OK,
             &BuildInfo {
                 version: env!("CARGO_PKG_VERSION"),
+                webpush_public_key,
                 features: Features {
                     dynamic_client_registration: registration == Registration::Open,
                     experiments: web.experiments.enabled(),

@@ -1,11 +1,14 @@
 //! An error of the management API: `{message, detail?, validations?}`.
 
+use std::borrow::Cow;
+
 use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 use crate::{
+    experiments::ExperimentsOff,
     http::{
         params::{ParamsError, Repeated},
         response::{Response, json},
@@ -18,7 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub struct ApiRefusal {
     status: StatusCode,
-    message: &'static str,
+    message: Cow<'static, str>,
     detail: Option<String>,
     validations: Vec<Validation>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -29,7 +32,7 @@ impl ApiRefusal {
     pub const fn new(status: StatusCode, message: &'static str) -> Self {
         Self {
             status,
-            message,
+            message: Cow::Borrowed(message),
             detail: None,
             validations: Vec::new(),
             headers: Vec::new(),
@@ -56,6 +59,20 @@ impl ApiRefusal {
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// The same with when to try again.
+    #[must_use]
+    pub fn retried_after(self, seconds: u64) -> Self {
+        self.with(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// 403: the feature is off here; the words name what has to be on.
+    pub fn off(off: &ExperimentsOff) -> Self {
+        Self {
+            message: Cow::Owned(off.to_string()),
+            ..Self::new(StatusCode::FORBIDDEN, "")
+        }
     }
 
     /// 403: who calls is known, and may not.
@@ -100,7 +117,7 @@ impl ApiRefusal {
     /// The error as an answer.
     pub fn into_response(self) -> Response {
         let body = ApiError {
-            message: self.message,
+            message: &self.message,
             detail: self.detail,
             validations: &self.validations,
         };
@@ -119,8 +136,7 @@ impl From<StoreError> for ApiRefusal {
             return Self::new(status, "Something failed here; nothing was changed.");
         }
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self::new(status, "The server is busy; try again in a moment.")
-            .with(RETRY_AFTER, HeaderValue::from_static("1"))
+        Self::new(status, "The server is busy; try again in a moment.").retried_after(1)
     }
 }
 

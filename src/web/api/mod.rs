@@ -14,6 +14,7 @@ pub mod scopes;
 pub mod sessions;
 pub mod settings;
 pub mod users;
+pub mod webpush;
 
 mod fields;
 

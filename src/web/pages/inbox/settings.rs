@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use crate::{
     config::Switch,
     http::{
@@ -103,18 +101,17 @@ fn push_view(web: &Web, tx: &dyn Read) -> Result<PushView, StoreError> {
              starting Keystead with --experiments web-push.",
         ));
     }
-    Ok(match notifications::vapid(tx)? {
-        Some(Ok(key)) => PushView::On {
-            key: URL_SAFE_NO_PAD.encode(key.public_key()),
-        },
-        Some(Err(error)) => {
+    Ok(match web.vouchers.public_key(tx) {
+        Ok(Some(key)) => PushView::On { key },
+        Err(error @ StoreError::Corrupt { .. }) => {
             tracing::error!(%error, "the pair by which push services know this box cannot be read");
             PushView::Off(
                 "The key by which push services know this box cannot be read. Its owner makes \
                  another: keystead vapid regenerate.",
             )
         }
-        None => PushView::Off("This box has no key yet by which push services know it."),
+        Ok(None) => PushView::Off("This box has no key yet by which push services know it."),
+        Err(fault) => return Err(fault),
     })
 }
 
