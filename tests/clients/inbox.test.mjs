@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { PHONE, accessible, signIn, visitor, whole } from './browser.mjs';
 import { Server } from './harness.mjs';
 import { obtainTokens, register } from './oauth.mjs';
+import { PushService } from './push_service.mjs';
 
 /** What one entry takes to be shown in a page that is open. */
 const LIVE_MS_MAX = 5_000;
@@ -305,6 +306,117 @@ describe('this device', () => {
     const [notification] = await untilShown(page, 1);
     assert.equal(notification.title, 'This box has something for you');
   });
+
+  /**
+   * A box that pushes to `service`, and ada's browser at her settings. Chromium subscribes with its
+   * vendor only, so what it would hand the page is made here; all that the page does with it is real.
+   */
+  async function atSettings(t, { permissions = ['notifications'], ...options } = {}) {
+    const service = await PushService.start(t);
+    const server = await Server.start(t, { args: service.args });
+    await server.person('ada');
+    const page = await visitor(t, server, options);
+    await page.context().grantPermissions(permissions, { origin: server.url });
+    const { endpoint, auth_key: auth, p256dh_key: p256dh } = service.browser('/push/ada');
+    await page.addInitScript(
+      ({ endpoint, keys }) => {
+        const bytes = (text) => Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (one) => one.charCodeAt(0)).buffer;
+        const subscription = (key) => ({
+          options: { applicationServerKey: bytes(key) },
+          toJSON: () => ({ endpoint, keys }),
+          unsubscribe: async () => localStorage.removeItem('key'),
+        });
+        const known = () => localStorage.getItem('key');
+        PushManager.prototype.getSubscription = async () => (known() ? subscription(known()) : null);
+        PushManager.prototype.subscribe = async ({ applicationServerKey: key, userVisibleOnly }) => {
+          if (!userVisibleOnly) throw new Error('every push has to be shown');
+          localStorage.setItem('key', key);
+          return subscription(key);
+        };
+      },
+      { endpoint, keys: { auth, p256dh } },
+    );
+    await page.goto('/inbox/settings');
+    await signIn(page);
+    await page.waitForURL('**/inbox/settings');
+    return { server, service, page };
+  }
+
+  test('is told once it asks, shows the test, and is told no more once it says so', async (t) => {
+    const { server, service, page } = await atSettings(t);
+    await page.getByText('This device is not told.').waitFor();
+    await page.getByRole('button', { name: 'Notify me on this device' }).click();
+    await page.getByText('This device is told').waitFor();
+    assert.equal(service.at('/push/ada').length, 1, 'it was tried first');
+    await whole(page, 'inbox-settings-told');
+    await page.reload();
+    await page.getByText('This device is told').waitFor();
+
+    await page.getByRole('button', { name: 'Send a test' }).click();
+    await page.getByText('A test is on its way.').waitFor();
+    for (let tries = 0; service.at('/push/ada').length < 2 && tries < LIVE_MS_MAX / 50; tries++) await page.waitForTimeout(50);
+    const payload = service.read(service.at('/push/ada')[1]);
+    const { deliver } = await registration(page);
+    await deliver(JSON.stringify(payload));
+    const [notification] = await untilShown(page, 1);
+    assert.deepEqual([notification.title, notification.tag], ['It works', payload.id]);
+    assert.equal(notification.icon, new URL(payload.icon, server.url).href);
+    assert.match(notification.icon, /\.png$/, 'no device shows another kind');
+    assert.deepEqual(notification.data.links, [`${server.url}/inbox`]);
+
+    await page.getByRole('button', { name: 'Stop on this device' }).click();
+    await page.getByText('This device is not told.').waitFor();
+    await page.getByRole('button', { name: 'Notify me on this device' }).waitFor();
+  });
+
+  test('says what the box says when it is refused', async (t) => {
+    const { service, page } = await atSettings(t);
+    service.answer = { status: 403 };
+    await page.getByRole('button', { name: 'Notify me on this device' }).click();
+    await page.getByText(/This box refused: /).waitFor();
+    await whole(page, 'inbox-settings-refused');
+    await page.reload();
+    await page.getByText('This device is not told.').waitFor();
+  });
+
+  for (const [what, words, prepare] of [
+    ['blocked it', 'You have blocked notifications', () => Object.defineProperty(Notification, 'permission', { get: () => 'denied' })],
+    ['has no push', 'This browser has no push.', () => delete window.PushManager],
+    ['came over plain http', 'This page came over plain http', () => Object.defineProperty(window, 'isSecureContext', { get: () => false })],
+    [
+      'is an iPhone without the app',
+      'On an iPhone or iPad, put the inbox on the home screen first',
+      () => Object.defineProperty(navigator, 'userAgent', { get: () => 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X)' }),
+    ],
+  ]) {
+    test(`whose browser ${what} is told why`, async (t) => {
+      const { page } = await atSettings(t);
+      await page.addInitScript(prepare);
+      await page.reload();
+      await page.getByText(words).waitFor();
+      for (const name of ['Notify me on this device', 'Send a test', 'Stop on this device']) {
+        assert.equal(await page.getByRole('button', { name }).count(), 0, name);
+      }
+      await accessible(page);
+    });
+  }
+
+  test('without JavaScript is told what it needs', async (t) => {
+    const { page } = await atSettings(t, { javaScriptEnabled: false });
+    await page.getByText('Telling this device needs JavaScript').waitFor();
+    assert.equal(await page.getByRole('button', { name: 'Notify me on this device' }).count(), 0);
+  });
+
+  for (const [args, words] of [
+    [['--egress', 'off', '--experiments', 'web-push'], 'This box calls no other server (--egress off)'],
+    [[], 'Telling devices is an experiment that is off here.'],
+  ]) {
+    test(`of a box with ${args.join(' ') || 'no setting'} is told why`, async (t) => {
+      const { page } = await atInbox(t, '/inbox/settings', { args });
+      await page.getByText(words).waitFor();
+      await accessible(page);
+    });
+  }
 
   /** What is shown, once it is `count` notifications. */
   async function untilShown(page, count) {

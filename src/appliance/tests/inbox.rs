@@ -2,7 +2,7 @@
 
 use super::{
     browser::{Browser, Form},
-    house::House,
+    house::{House, LOCAL},
     wire::{Answer, Ask, Fields},
 };
 use crate::{
@@ -238,11 +238,16 @@ async fn a_switch_that_is_not_on_the_form_stays_as_it_is() {
 
 #[tokio::test]
 async fn the_settings_say_why_no_device_is_told() {
-    let house = House::open();
-    let (_, browser) = ada(&house).await;
-    let page = browser.get("/inbox/settings").await.expect(200).body;
-    assert!(page.contains("(--egress off)"), "{page}");
-    assert!(!page.contains("id=\"push\""), "{page}");
+    let pushing = House::with(LOCAL, &[("KEYSTEAD_EXPERIMENTS", "web-push")]);
+    for (house, why) in [
+        (House::open(), "--experiments web-push"),
+        (pushing, "(--egress off)"),
+    ] {
+        let (_, browser) = ada(&house).await;
+        let page = browser.get("/inbox/settings").await.expect(200).body;
+        assert!(page.contains(why), "{page}");
+        assert!(!page.contains("id=\"push\""), "{page}");
+    }
 }
 
 /// W3C, Web Application Manifest; Service Workers §3.4: what makes a page an app of the device.

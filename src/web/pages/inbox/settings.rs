@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::{
-    config::Switch,
     http::{
         params::Params,
         request::Request,
@@ -27,6 +26,7 @@ use crate::{
             message,
             render::frame,
         },
+        push::PushOff,
         refusals,
     },
 };
@@ -87,31 +87,21 @@ fn muted(tx: &dyn Read, settings: &NotificationSettings) -> Result<Vec<MutedRow>
     rows.collect()
 }
 
-/// Whether devices are told at all; the first reason that they are not.
+/// Whether devices are told at all, and why not.
 fn push_view(web: &Web, tx: &dyn Read) -> Result<PushView, StoreError> {
-    if web.outbound.egress() == Switch::Off {
-        return Ok(PushView::Off(
+    Ok(match web.push_off() {
+        Some(PushOff::Egress) => PushView::Off(
             "This box calls no other server (--egress off), so it reaches devices only while a \
              page of it is open. The inbox works all the same.",
-        ));
-    }
-    if !web.experiments.is_on("web-push") {
-        return Ok(PushView::Off(
+        ),
+        Some(PushOff::Experiment(_)) => PushView::Off(
             "Telling devices is an experiment that is off here. An owner of the box turns it on by \
              starting Keystead with --experiments web-push.",
-        ));
-    }
-    Ok(match web.vouchers.public_key(tx) {
-        Ok(Some(key)) => PushView::On { key },
-        Err(error @ StoreError::Corrupt { .. }) => {
-            tracing::error!(%error, "the pair by which push services know this box cannot be read");
-            PushView::Off(
-                "The key by which push services know this box cannot be read. Its owner makes \
-                 another: keystead vapid regenerate.",
-            )
-        }
-        Ok(None) => PushView::Off("This box has no key yet by which push services know it."),
-        Err(fault) => return Err(fault),
+        ),
+        None => web.vouchers.public_key(tx)?.map_or(
+            PushView::Off("This box has no key yet by which push services know it."),
+            |key| PushView::On { key },
+        ),
     })
 }
 
