@@ -54,6 +54,32 @@ pub(crate) fn run(data: &Path, waiting: usize, plan: Plan) -> Result<Outcome, Fa
     fs::create_dir_all(data)?;
     let store = Store::open(&data.join("keystead.redb"), &OsEntropy)?;
     let rows = sample(&store)?;
+    let entropy = Rc::new(SeededEntropy::new(1));
+    closed_loop(store, waiting, plan, move || {
+        let family = Id::generate(SystemClock.now(), &*entropy);
+        let (rows, entropy) = (rows.clone(), Rc::clone(&entropy));
+        move |store, number| {
+            let (rows, entropy) = (rows.clone(), Rc::clone(&entropy));
+            async move {
+                let access = Id::generate(SystemClock.now(), &*entropy);
+                write(&store, rows, number, family, access).await
+            }
+        }
+    })
+}
+
+/// `waiting` writers that `made` makes, each of which goes on when its work before is answered. The
+/// numbers that they get are all different.
+pub(crate) fn closed_loop<W, F>(
+    store: Store,
+    waiting: usize,
+    plan: Plan,
+    made: impl Fn() -> W,
+) -> Result<Outcome, Fault>
+where
+    W: Fn(Rc<Store>, u64) -> F + 'static,
+    F: Future<Output = Result<(), StoreError>>,
+{
     let times = Rc::new(RefCell::new(Vec::new()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -65,19 +91,15 @@ pub(crate) fn run(data: &Path, waiting: usize, plan: Plan) -> Result<Outcome, Fa
         let begin = Instant::now() + plan.warm_up;
         let end = begin + plan.measured;
         let number = Rc::new(Cell::new(1_u64));
-        let entropy = Rc::new(SeededEntropy::new(1));
         let mut writers = Vec::new();
         for _ in 0..waiting {
-            let (store, rows) = (Rc::clone(&store), rows.clone());
+            let (store, work) = (Rc::clone(&store), made());
             let (times, number) = (Rc::clone(&times), Rc::clone(&number));
-            let entropy = Rc::clone(&entropy);
             writers.push(tokio::task::spawn_local(async move {
-                let family = Id::generate(SystemClock.now(), &*entropy);
                 loop {
-                    let access = Id::generate(SystemClock.now(), &*entropy);
                     number.set(number.get() + 1);
                     let asked = Instant::now();
-                    write(&store, &rows, number.get(), family, access).await?;
+                    work(Rc::clone(&store), number.get()).await?;
                     let answered = Instant::now();
                     if answered >= end {
                         return Ok::<_, StoreError>(());
@@ -103,12 +125,11 @@ pub(crate) fn run(data: &Path, waiting: usize, plan: Plan) -> Result<Outcome, Fa
 
 async fn write(
     store: &Store,
-    rows: &Rows,
+    rows: Rows,
     number: u64,
     family: Id,
     access: Id,
 ) -> Result<(), StoreError> {
-    let rows = rows.clone();
     let written = store.write(move |tx| {
         tx.put(Table::TokenFamilies, family.as_bytes(), rows.family);
         tx.put(Table::AccessTokens, access.as_bytes(), rows.access);

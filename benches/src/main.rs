@@ -7,6 +7,7 @@ mod counter;
 mod deployment;
 mod engine;
 mod families;
+mod fan_out;
 mod inbox;
 mod load;
 mod options;

@@ -5,7 +5,7 @@ use std::{thread::sleep, time::Duration};
 
 use crate::{
     bench::{self, Bench, Filled, PageCache, on_engine, on_fresh_server},
-    inbox,
+    fan_out, inbox,
     load::{Outcome, Plan, median, millis},
     options::Options,
     peer::Peer,
@@ -19,7 +19,7 @@ use crate::{
 /// A part of the suite, by the name that `benches/run` takes.
 type Part = fn(&Options, &mut Report) -> Result<(), Fault>;
 
-pub(crate) const PARTS: [(&str, Part); 11] = [
+pub(crate) const PARTS: [(&str, Part); 12] = [
     ("rotation", rotation),
     ("latency", latency),
     ("reads", reads),
@@ -31,6 +31,7 @@ pub(crate) const PARTS: [(&str, Part); 11] = [
     ("start", start),
     ("memory", memory),
     ("inbox", inbox::measure),
+    ("fan-out", fan_out::measure),
 ];
 
 /// Tokens in the file whose start is measured.
