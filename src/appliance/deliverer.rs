@@ -218,6 +218,7 @@ impl Deliverer {
             tracing::error!(%panic, "a push did not end in order");
             (panic.id(), Outcome::Later(None))
         });
+        self.web.figures.pushed(outcome.into());
         let push = self.sending.remove(&id)?;
         let mut behind = Vec::new();
         if matches!(outcome, Outcome::Later(_)) {

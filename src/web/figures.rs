@@ -1,8 +1,9 @@
-//! What is counted of tokens and sign-ins.
+//! What is counted of tokens, sign-ins and pushes.
 
 use crate::{
     metrics::{Counter, counters},
     model::oauth2::client::GrantType,
+    notifications::Outcome,
     oauth2provider::tokens::{Issued, TokenError},
     web::oauth2::error::OAuthError,
 };
@@ -84,11 +85,61 @@ impl SignInOutcome {
     }
 }
 
-/// What the endpoints of this floor count.
+/// What came of a try to hand a message to a push service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushOutcome {
+    /// The push service took it.
+    Delivered,
+    /// The browser is gone, and forgotten.
+    Gone,
+    /// It is tried again, unless its time is over.
+    Later,
+    /// The push service does not want it.
+    Refused,
+    /// There was nothing left to say, or nobody to say it to.
+    Nothing,
+}
+
+impl PushOutcome {
+    /// Every outcome, in the order of their declaration.
+    pub const ALL: [Self; 5] = [
+        Self::Delivered,
+        Self::Gone,
+        Self::Later,
+        Self::Refused,
+        Self::Nothing,
+    ];
+
+    /// What it is called.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Gone => "gone",
+            Self::Later => "later",
+            Self::Refused => "refused",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
+impl From<Outcome> for PushOutcome {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Delivered => Self::Delivered,
+            Outcome::Gone => Self::Gone,
+            Outcome::Later(_) => Self::Later,
+            Outcome::Refused => Self::Refused,
+            Outcome::Nothing => Self::Nothing,
+        }
+    }
+}
+
+/// What the endpoints of this floor count, and the deliverer of pushes.
 #[derive(Debug)]
 pub struct Figures {
     tokens: [[Counter; TokenOutcome::ALL.len()]; GrantType::ALL.len()],
     sign_ins: [Counter; SignInOutcome::ALL.len()],
+    pushes: [Counter; PushOutcome::ALL.len()],
 }
 
 impl Default for Figures {
@@ -96,6 +147,7 @@ impl Default for Figures {
         Self {
             tokens: std::array::from_fn(|_| counters()),
             sign_ins: counters(),
+            pushes: counters(),
         }
     }
 }
@@ -109,6 +161,16 @@ impl Figures {
     /// How many tries at a password came to that.
     pub fn sign_ins(&self, outcome: SignInOutcome) -> u64 {
         self.sign_ins[outcome as usize].get()
+    }
+
+    /// How many tries of pushes came to that.
+    pub fn pushes(&self, outcome: PushOutcome) -> u64 {
+        self.pushes[outcome as usize].get()
+    }
+
+    /// A push was tried.
+    pub fn pushed(&self, outcome: PushOutcome) {
+        self.pushes[outcome as usize].add_one();
     }
 
     pub(super) fn asked_for_tokens(&self, grant: GrantType, outcome: TokenOutcome) {
@@ -132,5 +194,7 @@ mod tests {
         assert_eq!(tokens, [0, 1, 2, 3, 4]);
         let sign_ins = SignInOutcome::ALL.map(|outcome| outcome as usize);
         assert_eq!(sign_ins, [0, 1, 2, 3]);
+        let pushes = PushOutcome::ALL.map(|outcome| outcome as usize);
+        assert_eq!(pushes, [0, 1, 2, 3, 4]);
     }
 }

@@ -15,8 +15,8 @@ use crate::{
     http::figures::{Class, RouteFigures},
     mcp::figures::{CallFigures, Outcome},
     model::{audit::Action, oauth2::client::GrantType},
-    store::figures::Fate,
-    web::figures::{SignInOutcome, TokenOutcome},
+    store::{figures::Fate, pushes},
+    web::figures::{PushOutcome, SignInOutcome, TokenOutcome},
 };
 
 /// What a metric is, which says how it is written out.
@@ -247,6 +247,37 @@ pub(super) static METRICS: &[Metric] = &[
             each(SignInOutcome::ALL, |outcome| {
                 to.value(&[outcome.as_str()], app.web.figures.sign_ins(outcome))
             })
+        },
+    ),
+    metric(
+        "keystead_inbox_watchers_open",
+        Kind::Gauge,
+        &[],
+        "Streams on which somebody watches their inbox",
+        |app, to| to.value(&[], app.web.watchers.count() as u64),
+    ),
+    metric(
+        "keystead_pushes",
+        Kind::Counter,
+        &["outcome"],
+        "Tries to hand a message to a push service, and what came of them",
+        |app, to| {
+            each(PushOutcome::ALL, |outcome| {
+                to.value(&[outcome.as_str()], app.web.figures.pushes(outcome))
+            })
+        },
+    ),
+    metric(
+        "keystead_push_queue_length",
+        Kind::Gauge,
+        &[],
+        "Messages that wait for a push service",
+        |app, to| match app.web.store.read(|tx| pushes::queue_len(tx)) {
+            Ok(waiting) => to.value(&[], waiting),
+            Err(fault) => {
+                tracing::warn!(%fault, "the queue of pushes cannot be counted");
+                Ok(())
+            }
         },
     ),
     metric(
