@@ -137,7 +137,12 @@ test('kill -9 with a full queue loses nothing', async (t) => {
     return delivered.size === browsers * rounds;
   }, `${browsers * rounds} messages, found ${delivered.size}`);
   for (const message of killed) assert.ok(delivered.has(`${message.path} ${service.read(message).id}`));
-  // Nothing is left to be sent after another restart.
+  // Once the answers are written down, nothing is left to be sent after another restart.
+  await soon(async () => {
+    const checked = await keystead(['check', '--json', '--data', data]);
+    const queue = JSON.parse(checked.stdout).tables.find(({ name }) => name === 'push_queue_v1');
+    return queue.rows === 0;
+  }, 'an empty queue');
   await again.stop();
   const last = await Server.start(t, { data, listen, args: service.args });
   await sleep(500);
