@@ -3,13 +3,19 @@
 //! # Source
 //! Model Context Protocol, transports, stdio.
 
-use std::{io, mem, sync::Arc};
+use std::{io, mem, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
     sync::Mutex,
+    time::timeout,
 };
+
+/// The longest that the other end may take to read one message.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest that a close waits for a message that is being written.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why there is no further line.
 #[derive(Debug, thiserror::Error)]
@@ -88,23 +94,54 @@ impl<W: AsyncWrite + Send + Unpin + 'static> LineWriter<W> {
             let mut line = serde_json::to_vec(&message)?;
             drop(message);
             line.push(b'\n');
-            let mut write = write.lock().await;
-            let write = write.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-            write.write_all(&line).await?;
-            write.flush().await
+            let mut held = write.lock().await;
+            let write = held.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+            let whole = async {
+                write.write_all(&line).await?;
+                write.flush().await
+            };
+            timeout(WRITE_TIMEOUT, whole).await.unwrap_or_else(|_| {
+                // Half a line may be written, so that no other can follow.
+                drop(held.take());
+                Err(io::ErrorKind::TimedOut.into())
+            })
         }
     }
 
-    /// Tells the other end that nothing more will come.
+    /// Tells the other end that nothing more will come. Whoever waits for an end that does not read
+    /// keeps nobody from ending: what holds the other end is let go after this.
     pub(super) async fn close(&self) {
         // The end of its input is how a child is told to end.
-        drop(self.0.lock().await.take());
+        if let Ok(mut held) = timeout(CLOSE_TIMEOUT, self.0.lock()).await {
+            drop(held.take());
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
+
+    /// Whoever does not read holds up neither a stop nor, for long, who writes.
+    #[tokio::test(start_paused = true)]
+    async fn an_end_that_does_not_read_is_given_up() {
+        let (ours, _theirs) = tokio::io::duplex(8);
+        let writer = LineWriter::new(ours);
+        let stuck = tokio::spawn(writer.write("longer than what fits between"));
+        tokio::task::yield_now().await;
+        let begun = Instant::now();
+        writer.close().await;
+        assert!(begun.elapsed() < WRITE_TIMEOUT);
+        let given_up = stuck.await.expect("no panic").expect_err("nobody reads");
+        assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
+        let after = writer
+            .write("more")
+            .await
+            .expect_err("half a line is there");
+        assert_eq!(after.kind(), io::ErrorKind::NotConnected);
+    }
 
     #[tokio::test]
     async fn a_line_is_whole_or_is_none() {

@@ -5,6 +5,7 @@ use std::{
     io::{self, Read},
     pin::Pin,
     sync::Arc,
+    time::Duration,
 };
 
 use ::http::{HeaderName, HeaderValue};
@@ -13,6 +14,7 @@ use rmcp::{
     service::{Peer, RunningService},
     transport::Transport,
 };
+use tokio::time::timeout;
 
 use super::{
     client::{Client, ListChanged},
@@ -29,6 +31,8 @@ use crate::{
     },
 };
 
+/// The longest that a connection may take to end in order.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of a file that holds a value.
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// What every child's environment has, if ours has it.
@@ -89,8 +93,13 @@ impl Connection {
 
     /// Ends it, and waits until its child is gone.
     pub(super) async fn close(mut self) {
-        if let Err(error) = self.service.close().await {
-            tracing::error!(%error, "a connection to an upstream was not closed in order");
+        // A child that reads nothing any more ends below, and with it whoever writes to it.
+        match timeout(CLOSE_TIMEOUT, self.service.close()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a connection to an upstream was not closed in order");
+            }
+            Err(_) => tracing::warn!("a connection to an upstream was not closed in time"),
         }
         if let Some(leash) = self.leash.take() {
             leash.end().await;
