@@ -166,7 +166,7 @@ mod tests {
         let (mut write, read) = tokio::io::duplex(64);
         let mut lines = LineReader::new(read, 64);
         write.write_all(b"half").await.expect("room");
-        let none = tokio::time::timeout(std::time::Duration::from_millis(10), lines.next()).await;
+        let none = timeout(Duration::from_millis(10), lines.next()).await;
         assert!(none.is_err());
         write.write_all(b" and half\n").await.expect("room");
         assert_eq!(lines.next().await.expect("a line"), b"half and half");

@@ -38,6 +38,14 @@ pub struct Filter {
     pub starting_before: Option<Id>,
 }
 
+impl Filter {
+    /// Whether it may pass over entries, so that a page of few of them may need all of the inbox.
+    pub fn is_narrow(&self) -> bool {
+        let is_whole = self.targets.is_empty() && self.templates.is_empty();
+        !is_whole || self.read_status != ReadStatus::All
+    }
+}
+
 /// Some of an inbox.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page {

@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{
-    HeaderName, HeaderValue, StatusCode,
+    HeaderName, HeaderValue, Method, StatusCode,
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -53,7 +53,9 @@ pub struct Handshake {
 
 /// Whether a request wants to become a WebSocket (RFC 6455 §4.2.1).
 pub(super) fn is_asked_for(head: &Head) -> bool {
-    names(head, &UPGRADE, "websocket") && names(head, &CONNECTION, "upgrade")
+    head.method == Method::GET
+        && names(head, &UPGRADE, "websocket")
+        && names(head, &CONNECTION, "upgrade")
 }
 
 fn names(head: &Head, header: &HeaderName, wanted: &str) -> bool {

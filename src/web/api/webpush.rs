@@ -15,6 +15,7 @@ use crate::{
     model::{
         id::Id,
         notification::Template,
+        oauth2::scope::WEBPUSH_WRITE,
         push::{PushKeys, PushKeysError, Subscription},
         timestamp::Timestamp,
     },
@@ -35,6 +36,9 @@ const ME: &str = "me";
 const ENDPOINT: &str = "endpoint";
 const AUTH_KEY: &str = "auth_key";
 const P256DH_KEY: &str = "p256dh_key";
+const FULL: &str = "expected room for another browser, found none on this box";
+const CHANGED: &str = "expected your sign-in and the keys of this box to stay as they were while the \
+     browser was tried out, found another: subscribe again";
 
 /// `POST …/subscription`: a browser, once it took a test message.
 pub async fn subscribe(
@@ -49,15 +53,24 @@ pub async fn subscribe(
     let by = caller.origin(head);
     let act = web.moment(&by).act();
     let subscription = notifications::subscription(act, caller.user.id, endpoint, keys);
+    let shown = web.shown(head, &caller, WEBPUSH_WRITE);
+    let shown = shown.ok_or_else(|| ApiRefusal::conflict(CHANGED))?;
+    let pair = web.store.read(|tx| notifications::vapid(tx))?;
     try_out(&web, head.now, subscription.clone()).await?;
+    let judge = Arc::clone(&web);
     let kept = web.write(by, move |tx, moment| {
-        notifications::subscribe(tx, moment.by, &subscription)
+        // The test took its time: who signed out or was removed meanwhile, or made the box another
+        // pair of keys, is heard.
+        let is_as_before = judge.is_still_good(tx, &shown)? && notifications::vapid(tx)? == pair;
+        if !is_as_before {
+            return Ok(Err(CHANGED));
+        }
+        let kept = notifications::subscribe(tx, moment.by, &subscription)?;
+        Ok::<_, StoreError>(if kept { Ok(()) } else { Err(FULL) })
     });
-    if kept.await? {
-        Ok(empty(StatusCode::NO_CONTENT))
-    } else {
-        let full = "expected room for another browser, found none on this box";
-        Err(ApiRefusal::conflict(full))
+    match kept.await? {
+        Ok(()) => Ok(empty(StatusCode::NO_CONTENT)),
+        Err(why) => Err(ApiRefusal::conflict(why)),
     }
 }
 
@@ -95,16 +108,18 @@ pub async fn test(
     check_often(&web, head, &caller)?;
     let sent = web.write(caller.origin(head), move |tx, moment| {
         if pushes::list_of_user(tx, caller.user.id)?.is_empty() {
-            return Ok::<_, StoreError>(false);
+            return Ok::<_, StoreError>(None);
         }
         let test = message(Template::Test, "", Vec::new());
-        send(tx, moment.act(), caller.user.id, test).map(|told| told.is_ok())
+        send(tx, moment.act(), caller.user.id, test).map(Some)
     });
-    if sent.await? {
-        Ok(empty(StatusCode::NO_CONTENT))
-    } else {
-        let none = "expected a browser that wants notifications, found none";
-        Err(ApiRefusal::conflict(none))
+    match sent.await? {
+        Some(Ok(_)) => Ok(empty(StatusCode::NO_CONTENT)),
+        Some(Err(refused)) => Err(refused.into()),
+        None => {
+            let none = "expected a browser that wants notifications, found none";
+            Err(ApiRefusal::conflict(none))
+        }
     }
 }
 

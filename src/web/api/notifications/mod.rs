@@ -23,6 +23,7 @@ use crate::{
         notification::{TARGETS_MAX, Template},
     },
     notifications::{self, Filter, ReadStatus},
+    runtime::apart::apart,
     store::{
         Read, StoreError,
         notifications::{InboxEntry, MARK_STEP, NOTIFICATIONS_PER_USER_MAX},
@@ -67,9 +68,13 @@ pub async fn list(
 ) -> Result<Response, ApiRefusal> {
     let query = Params::from_query(&request.head)?;
     let (filter, format) = filter(&query)?;
-    let page = web
-        .store
-        .read(|tx| notifications::list(tx, caller.user.id, &filter))?;
+    let (store, is_narrow) = (Arc::clone(&web.store), filter.is_narrow());
+    let list = move || store.read(|tx| notifications::list(tx, caller.user.id, &filter));
+    let page = if is_narrow {
+        apart(list).await?
+    } else {
+        list()?
+    };
     let inbox = Inbox {
         notifications: page
             .entries

@@ -30,6 +30,7 @@ use crate::{
     },
     notifications::{self, PAGE_LEN},
     oauth2provider::Moment,
+    runtime::apart::apart,
     store::{
         Read, StoreError, WriteTx, clients,
         notifications::{self as kept, InboxEntry},
@@ -91,21 +92,10 @@ pub async fn get(web: Arc<Web>, request: Request, caller: Caller) -> Response {
     };
     let sieve = Sieve::parse(&Params::from_query(head).unwrap_or_default());
     let user_id = live.user.id;
-    let found = web.store.read(|tx| {
-        let shown = notifications::list(tx, user_id, &sieve.filter())?;
-        let settings = kept::settings(tx, user_id)?;
-        let rows = shown.entries.iter().map(|entry| row(tx, &settings, entry));
-        let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
-        let older = match shown.entries.last() {
-            Some(last) if shown.entries.len() == PAGE_LEN => {
-                let older = sieve.behind(last.notification.id);
-                let next = notifications::list(tx, user_id, &older.filter())?;
-                (!next.entries.is_empty()).then(|| older.address(None))
-            }
-            _ => None,
-        };
-        Ok::<_, StoreError>((rows, shown.unread_count, older))
-    });
+    let (store, asked) = (Arc::clone(&web.store), sieve.clone());
+    let is_narrow = asked.filter().is_narrow();
+    let list = move || store.read(|tx| found(tx, user_id, &asked));
+    let found = if is_narrow { apart(list).await } else { list() };
     let (entries, unread, older) = match found {
         Ok(found) => found,
         Err(fault) => return refusals::fault(&web, head, &fault),
@@ -119,6 +109,25 @@ pub async fn get(web: Arc<Web>, request: Request, caller: Caller) -> Response {
         older,
         notice: notice(head, &NOTICES),
     })
+}
+
+/// The rows of a page, how many entries are unread, and where older ones are.
+type Found = (Vec<EntryRow>, u64, Option<String>);
+
+fn found(tx: &dyn Read, user_id: Id, sieve: &Sieve) -> Result<Found, StoreError> {
+    let shown = notifications::list(tx, user_id, &sieve.filter())?;
+    let settings = kept::settings(tx, user_id)?;
+    let rows = shown.entries.iter().map(|entry| row(tx, &settings, entry));
+    let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
+    let older = match shown.entries.last() {
+        Some(last) if shown.entries.len() == PAGE_LEN => {
+            let older = sieve.behind(last.notification.id);
+            let next = notifications::list(tx, user_id, &older.filter())?;
+            (!next.entries.is_empty()).then(|| older.address(None))
+        }
+        _ => None,
+    };
+    Ok((rows, shown.unread_count, older))
 }
 
 fn row(
