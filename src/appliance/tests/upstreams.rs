@@ -256,8 +256,15 @@ async fn owners_are_told_once_of_an_upstream_that_keeps_failing() {
             .store
             .read(|tx| notifications::list(tx, user.id, &filter));
         let entries = page.expect("a page").entries.into_iter();
-        let titles = entries.map(|entry| entry.notification.title);
-        titles.collect::<Vec<_>>()
+        let told = entries.map(|entry| {
+            let content = entry.notification.content;
+            assert!(
+                content.ends_with("The last time: there is nothing in this test"),
+                "{content}"
+            );
+            entry.notification.title
+        });
+        told.collect::<Vec<_>>()
     };
     for _ in 0..FAILING_AFTER {
         assert_eq!(told(&root).await, [""; 0]);
