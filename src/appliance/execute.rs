@@ -33,7 +33,8 @@ use crate::{
         },
         public_url::PublicUrl,
         timestamp::Timestamp,
-        upstream::Upstream,
+        upstream::{Reach, Upstream},
+        upstream_words::UpstreamWords,
         user::{NewPassword, User, UserName},
     },
     notifications::{self, regenerate_vapid},
@@ -44,6 +45,7 @@ use crate::{
     runtime::{
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
+        outbound::judge_literal,
     },
     store::{Read, Store, StoreError, WriteTx, clients, resource_servers},
 };
@@ -202,9 +204,7 @@ impl Prepared {
             Command::ClientPin { url, document } => {
                 Self::ClientPin(pins::parse_document(&url, &document)?)
             }
-            Command::UpstreamAdd(words) => Self::UpstreamAdd(Box::new(
-                Upstream::try_from(*words).map_err(Refused::because)?,
-            )),
+            Command::UpstreamAdd(words) => Self::UpstreamAdd(Box::new(upstream(*words)?)),
             other => Self::Other(other),
         })
     }
@@ -269,6 +269,14 @@ impl Prepared {
             Self::Other(command) => execute_quick(tx, act, known, command),
         }
     }
+}
+
+fn upstream(words: UpstreamWords) -> Result<Upstream, Refused> {
+    let upstream = Upstream::try_from(words).map_err(Refused::because)?;
+    if let Reach::Server { url, .. } = &upstream.reach {
+        judge_literal(&url.to_url()).map_err(|error| Refused::because(format!("url: {error}")))?;
+    }
+    Ok(upstream)
 }
 
 /// What a command that changes nothing is answered, from a snapshot; `None` for every other.

@@ -26,8 +26,8 @@ pub(super) async fn tell_for_ever(app: Arc<Appliance>) {
 
 /// Tells owners of what they have not been told. What cannot be written now is told later.
 pub(super) async fn tell(app: &Appliance) {
-    for name in app.upstreams.failing() {
-        let message = message(Template::UpstreamFailing, name.as_str(), Vec::new());
+    for (name, why) in app.upstreams.failing() {
+        let message = message(Template::UpstreamFailing, name.as_str(), Vec::new()).because(&why);
         let by = Origin::local(app.clock.now(), Actor::Keystead);
         let told: Result<(), StoreError> = app
             .web

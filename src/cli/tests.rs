@@ -472,6 +472,13 @@ fn each_command_about_upstreams_asks_for_what_it_says() {
     ] {
         assert_eq!(keystead(words).exit_code(), 2, "{words}");
     }
+    let usage = match keystead("upstream add files").outcome {
+        Err(Failure::Usage(usage)) => usage.to_string(),
+        other => panic!("expected a wrong use, found {other:?}"),
+    };
+    let expected = "expected a program after --, or --url; found neither\n\n\
+        Usage: keystead upstream add [OPTIONS] <NAME> (--url <URL> | -- <COMMAND>...)";
+    assert!(usage.contains(expected), "{usage}");
     assert_eq!(server.end(), []);
 }
 

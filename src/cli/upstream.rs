@@ -1,6 +1,6 @@
 //! `keystead upstream`.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, error::ErrorKind};
 
 use crate::{
     appliance::administration::Command,
@@ -14,10 +14,15 @@ use crate::{
     model::upstream_words::UpstreamWords,
 };
 
+/// The library would say of each of the two that it can be left out.
+const ADD_USAGE: &str = "keystead upstream add [OPTIONS] <NAME> (--url <URL> | -- <COMMAND>...)";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum UpstreamCommand {
     /// Put another MCP server behind this one
-    #[command(after_help = "\
+    #[command(
+        override_usage = ADD_USAGE,
+        after_help = "\
 Its tools appear at /mcp as NAME__tool, and alone at /mcp/NAME. A running server has them at once;
 an upstream starts when it is first needed. SOURCE is env:VARIABLE, file:/PATH or text:VALUE; the
 variable is one of the process that serves.
@@ -26,7 +31,8 @@ Examples:
   keystead upstream add files -- npx -y @modelcontextprotocol/server-filesystem /srv/files
   keystead upstream add notes --read-path /srv/notes --memory-bytes-max 536870912 \\
       --env API_KEY=file:/run/secrets/notes -- mcp-notes --root /srv/notes
-  keystead upstream add wiki --url http://10.0.0.5:8080/mcp --header Authorization=env:WIKI_AUTH")]
+  keystead upstream add wiki --url http://10.0.0.5:8080/mcp --header Authorization=env:WIKI_AUTH"
+    )]
     Add(Box<AddArguments>),
     /// List the MCP servers behind this one
     List {
@@ -45,12 +51,7 @@ pub(super) struct AddArguments {
     /// What it is called: small letters, digits and hyphens
     name: String,
     /// The endpoint of a server that speaks streamable HTTP
-    #[arg(
-        long,
-        value_name = "URL",
-        conflicts_with = "command",
-        required_unless_present = "command"
-    )]
+    #[arg(long, value_name = "URL", conflicts_with = "command")]
     url: Option<String>,
     /// The header by which the server knows this box: env: or file:, its whole value
     #[arg(
@@ -101,6 +102,7 @@ impl UpstreamCommand {
     /// Does it.
     pub(super) fn execute(self, config: &Config, console: &mut Console<'_>) -> Result<(), Failure> {
         match self {
+            Self::Add(arguments) if arguments.name_neither() => Err(reaches_nothing()),
             Self::Add(arguments) => {
                 let (words, rows) = arguments.split();
                 let command = Command::UpstreamAdd(Box::new(words));
@@ -116,7 +118,19 @@ impl UpstreamCommand {
     }
 }
 
+/// In the form of every other wrong use.
+fn reaches_nothing() -> Failure {
+    let words = "expected a program after --, or --url; found neither";
+    let mut command = AddArguments::augment_args(clap::Command::new("add"));
+    command = command.override_usage(ADD_USAGE);
+    Failure::Usage(command.error(ErrorKind::MissingRequiredArgument, words))
+}
+
 impl AddArguments {
+    fn name_neither(&self) -> bool {
+        self.url.is_none() && self.command.is_empty()
+    }
+
     fn split(self) -> (UpstreamWords, RowFlags) {
         let words = UpstreamWords {
             name: self.name,

@@ -190,7 +190,7 @@ pub enum Sender {
     Keystead,
     /// A client that acts for the person, or for itself.
     Client(Id),
-    /// Whoever administers the machine.
+    /// A program of this machine: of whoever administers it, or of a client of `keystead mcp`.
     Administrator,
     /// Somebody of this box, in their browser.
     Person(Id),

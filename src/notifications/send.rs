@@ -13,6 +13,10 @@ use crate::{
     store::{StoreError, WriteTx, notifications, pushes, users},
 };
 
+/// Characters of somebody else's reason that are shown. Escaped, they still leave room for what the
+/// template says.
+const REASON_LEN_MAX: usize = 512;
+
 /// What somebody is to be told.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -125,6 +129,17 @@ pub fn message(template: Template, about: &str, targets: Vec<Id>) -> Message {
         actions: button.into_iter().collect(),
         urgency: row.urgency,
         sender: Sender::Keystead,
+    }
+}
+
+impl Message {
+    /// With `why`, in somebody else's words, after its own.
+    #[must_use]
+    pub fn because(mut self, why: &str) -> Self {
+        let why: String = why.chars().take(REASON_LEN_MAX).collect();
+        self.content.push_str("\n\nThe last time: ");
+        self.content.push_str(&as_text(&why));
+        self
     }
 }
 

@@ -15,9 +15,15 @@ use crate::{
 /// Why an upstream is not added.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AddError {
-    /// It was added before, or the configuration names it.
+    /// It was added before.
     #[error("expected a name that is not in use, found {0}, which is: remove it first")]
     Taken(UpstreamName),
+    /// The configuration names it.
+    #[error(
+        "expected a name that is not in use, found {0}, which stands in the configuration file: \
+         take another name, or take it out of that file first"
+    )]
+    Configured(UpstreamName),
     /// The box has as many as it may have.
     #[error("expected fewer than {UPSTREAMS_MAX} upstreams; remove one first")]
     Full,
@@ -102,8 +108,10 @@ pub fn add(
     upstream: Upstream,
 ) -> Result<AddedUpstream, AddError> {
     let Act { now, entropy, by } = act;
-    let is_configured = find_configured(configured, &upstream.name).is_some();
-    if is_configured || upstreams::find(tx, &upstream.name)?.is_some() {
+    if find_configured(configured, &upstream.name).is_some() {
+        return Err(AddError::Configured(upstream.name));
+    }
+    if upstreams::find(tx, &upstream.name)?.is_some() {
         return Err(AddError::Taken(upstream.name));
     }
     if configured.len() + upstreams::list(tx)?.len() >= UPSTREAMS_MAX {

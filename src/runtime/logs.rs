@@ -64,17 +64,26 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(at, said, "a panic: this is a mistake in the program");
 }
 
+/// Where the MCP library drives a transport.
+const WORKER: &str = "rmcp::transport::worker";
+
 /// What of whom is written. The MCP library tells of each message that it begins and ends with it,
 /// in three lines, one of which repeats what the client says of itself; at `info` there is our one
-/// line for each request.
+/// line for each request. Of a transport of an upstream that ends it tells with the innards of the
+/// program; we say what became of the upstream ourselves.
 fn targets(level: LogLevel) -> Targets {
     let of_library = match level {
         LogLevel::Info => LogLevel::Warn,
         other => other,
     };
+    let of_transports = match level {
+        LogLevel::Debug | LogLevel::Trace => filter(level),
+        LogLevel::Error | LogLevel::Warn | LogLevel::Info => LevelFilter::OFF,
+    };
     Targets::new()
         .with_default(filter(level))
         .with_target("rmcp", filter(of_library))
+        .with_target(WORKER, of_transports)
 }
 
 fn filter(level: LogLevel) -> LevelFilter {
@@ -107,5 +116,9 @@ mod tests {
         }
         let warned = targets(LogLevel::Info).would_enable("rmcp::service", &Level::WARN);
         assert!(warned, "what it warns of is written");
+        for (level, is_written) in [(LogLevel::Info, false), (LogLevel::Debug, true)] {
+            let of_transports = targets(level).would_enable(WORKER, &Level::ERROR);
+            assert_eq!(of_transports, is_written, "{level:?}");
+        }
     }
 }

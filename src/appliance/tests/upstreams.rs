@@ -20,6 +20,7 @@ use crate::{
         user::{Role, User},
     },
     notifications::{self, Filter},
+    oauth2provider::upstreams,
 };
 
 const ALL: &str = "upstream:files";
@@ -256,8 +257,15 @@ async fn owners_are_told_once_of_an_upstream_that_keeps_failing() {
             .store
             .read(|tx| notifications::list(tx, user.id, &filter));
         let entries = page.expect("a page").entries.into_iter();
-        let titles = entries.map(|entry| entry.notification.title);
-        titles.collect::<Vec<_>>()
+        let told = entries.map(|entry| {
+            let content = entry.notification.content;
+            assert!(
+                content.ends_with("The last time: there is nothing in this test"),
+                "{content}"
+            );
+            entry.notification.title
+        });
+        told.collect::<Vec<_>>()
     };
     for _ in 0..FAILING_AFTER {
         assert_eq!(told(&root).await, [""; 0]);
@@ -268,4 +276,23 @@ async fn owners_are_told_once_of_an_upstream_that_keeps_failing() {
         assert_eq!(told(&root).await, ["files does not answer"]);
     }
     assert_eq!(told(&ada).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_name_that_is_in_use_is_refused_with_the_place_where_it_stands() {
+    let house = house().await;
+    let add = async |name: &str| {
+        let upstream = testing::upstream(name);
+        let configured = [testing::upstream("notes")];
+        let added = house.write(move |tx, moment| {
+            upstreams::add(tx, moment.act(), &configured, upstream.clone())
+        });
+        added.await.expect_err("it is in use").to_string()
+    };
+    assert!(add("files").await.ends_with("remove it first"));
+    assert!(
+        add("notes")
+            .await
+            .contains("stands in the configuration file")
+    );
 }

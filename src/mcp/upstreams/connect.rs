@@ -1,6 +1,7 @@
 //! How an upstream is reached: a child is begun, a server is called.
 
 use std::{
+    error::Error,
     fs,
     io::{self, Read},
     pin::Pin,
@@ -11,8 +12,8 @@ use std::{
 use ::http::{HeaderName, HeaderValue};
 use rmcp::{
     RoleClient, ServiceExt,
-    service::{Peer, RunningService},
-    transport::Transport,
+    service::{ClientInitializeError, Peer, RunningService},
+    transport::{DynamicTransportError, Transport},
 };
 use tokio::time::timeout;
 
@@ -67,7 +68,7 @@ impl Connection {
         let service = Client { list_changed }.serve(guarded).await;
         let service = service.map_err(|error| {
             tracing::debug!(%error, "no connection to an upstream");
-            format!("{error} ({})", cause.words())
+            why_not_opened(error, &cause)
         })?;
         Ok(Self {
             service,
@@ -107,6 +108,28 @@ impl Connection {
     }
 }
 
+/// The innermost cause: around it the library puts the names of types.
+fn why_not_opened(error: ClientInitializeError, cause: &Cause) -> String {
+    match error {
+        ClientInitializeError::ConnectionClosed(_) => cause.words(),
+        ClientInitializeError::TransportError { error, .. } => why_not_sent(&error),
+        ClientInitializeError::JsonRpcError(said) => {
+            format!("it answered with an error: {}", said.message)
+        }
+        ClientInitializeError::NoCompatibleProtocolVersion { .. } => {
+            "expected a revision of the protocol that this box speaks, found none".to_owned()
+        }
+        ClientInitializeError::Cancelled => "it was given up".to_owned(),
+        _ => "expected an answer to \"initialize\", found something else".to_owned(),
+    }
+}
+
+/// Why a message did not go out, without the types through which it went.
+pub(super) fn why_not_sent(error: &DynamicTransportError) -> String {
+    let error: &(dyn Error + 'static) = &*error.error;
+    http::why_not_sent(error).unwrap_or_else(|| error.to_string())
+}
+
 /// Connections as the machine has them.
 pub struct SystemConnect {
     launcher: Launcher,
@@ -144,7 +167,14 @@ impl SystemConnect {
         let cause = Cause::default();
         let line_bytes_max = bytes_max(upstream);
         let lines = Lines::new(running.stdout, running.stdin, line_bytes_max, cause.clone());
-        Connection::open(lines, cause, list_changed, Some(running.leash)).await
+        let opened = Connection::open(lines, cause, list_changed, Some(running.leash)).await;
+        match opened {
+            Ok(connection) => Ok(connection),
+            Err(why) => Err(match running.last_words.hear().await {
+                Some(line) => format!("{why}; the last that it said is: {line}"),
+                None => why,
+            }),
+        }
     }
 
     async fn connect_server(

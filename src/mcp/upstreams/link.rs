@@ -24,7 +24,7 @@ use super::{
     BACKOFF_MAX, CALLS_MAX, FAILING_AFTER, LIST_TIMEOUT, LinkFigures, PAGES_MAX, STABLE_AFTER,
     START_TIMEOUT, Seen, UpstreamError, UpstreamTool, WAITING_MAX,
     client::ListChanged,
-    connect::{Connect, Connection},
+    connect::{Connect, Connection, why_not_sent},
     tools,
 };
 use crate::model::upstream::Upstream;
@@ -56,6 +56,8 @@ struct State {
     /// Failures in a row, and until when nothing is tried after them.
     failures: u32,
     rests_until: Instant,
+    /// Why it failed the last time; empty if it never did.
+    last_failure: String,
     /// Whether somebody was told of these failures.
     is_told: bool,
     /// Whether the next connection is made in the place of one that failed.
@@ -83,6 +85,7 @@ impl Link {
                 used_at: now,
                 failures: 0,
                 rests_until: now,
+                last_failure: String::new(),
                 is_told: false,
                 is_restart: false,
                 tools: None,
@@ -229,8 +232,9 @@ impl Link {
             Ok(connection) => Ok(self.opened(connection)),
             Err(why) => {
                 tracing::warn!(upstream = %self.upstream.name, why, "it did not start");
-                self.state().fail();
-                Err(self.unavailable(shown(&why)))
+                let why = shown(&why);
+                self.state().fail(why.clone());
+                Err(self.unavailable(why))
             }
         }
     }
@@ -269,7 +273,7 @@ impl Link {
             let why = connection.cause();
             tracing::warn!(upstream = %self.upstream.name, why, "the connection ended");
             state.forgive();
-            state.fail();
+            state.fail(shown(&why));
         }
     }
 
@@ -277,6 +281,11 @@ impl Link {
     pub(super) fn is_news(&self) -> bool {
         let state = self.state();
         state.failures >= FAILING_AFTER && !state.is_told
+    }
+
+    /// Why it failed the last time.
+    pub(super) fn last_failure(&self) -> String {
+        self.state().last_failure.clone()
     }
 
     /// Somebody was told.
@@ -319,7 +328,7 @@ impl Link {
             },
             ServiceError::TransportSend(error) => {
                 self.bury(connection);
-                let why = shown(&error.to_string());
+                let why = shown(&why_not_sent(&error));
                 UpstreamError::Ended { name, why }
             }
             _ => {
@@ -360,7 +369,8 @@ impl State {
     }
 
     /// One failure more: the first is tried again at once, then after a pause that doubles.
-    fn fail(&mut self) {
+    fn fail(&mut self, why: String) {
+        self.last_failure = why;
         let doublings = self.failures.checked_sub(1);
         let pause = doublings.map_or(Duration::ZERO, |doublings| {
             let factor = 2_u32.saturating_pow(doublings);

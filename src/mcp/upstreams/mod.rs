@@ -218,11 +218,13 @@ impl Upstreams {
     }
 
     /// Those that keep failing and of which [`Upstreams::set_told`] does not know that somebody was
-    /// told.
-    pub fn failing(&self) -> Vec<UpstreamName> {
+    /// told, each with why it failed the last time.
+    pub fn failing(&self) -> Vec<(UpstreamName, String)> {
         let links = self.links();
         let failing = links.iter().filter(|(_, link)| link.is_news());
-        failing.map(|(name, _)| name.clone()).collect()
+        failing
+            .map(|(name, link)| (name.clone(), link.last_failure()))
+            .collect()
     }
 
     /// Somebody was told that it keeps failing; not again before it has worked.

@@ -3,15 +3,23 @@
 use std::{sync::Arc, time::Duration};
 
 use rmcp::model::{CallToolResult, JsonObject};
+use rustls::RootCertStore;
 use serde_json::{Value, json};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{net::TcpListener, task::JoinSet, time::Instant};
 
 use super::{
     testing::{House, tool, upstream},
     tools::{DESCRIPTION_BYTES_MAX, NAME_LEN_MAX, SCHEMA_BYTES_MAX, TOOLS_MAX},
     *,
 };
-use crate::model::upstream::Bounds;
+use crate::{
+    config::environment::Environment,
+    model::upstream::{Bounds, Child, Reach, Sandbox},
+    runtime::{
+        child::Launcher,
+        outbound::{NamedServers, SystemDialer},
+    },
+};
 
 fn link_with(house: &House, bounds: Bounds) -> Arc<Link> {
     let upstream = Upstream {
@@ -352,4 +360,61 @@ async fn a_connection_in_the_place_of_one_that_failed_is_a_restart() {
     link.close().await;
     call(&link, "echo").await.expect("it runs once more");
     assert_eq!(counts(), (3, 1));
+}
+
+fn system() -> SystemConnect {
+    let launcher = Launcher::of_this_binary().expect("a binary");
+    let servers = NamedServers::new(None, SystemDialer, RootCertStore::empty());
+    SystemConnect::new(launcher, Environment::default(), servers)
+}
+
+async fn why_not(reach: Reach) -> String {
+    let upstream = Upstream {
+        reach,
+        ..upstream("house")
+    };
+    let link = Arc::new(Link::new(upstream, Arc::new(system())));
+    call(&link, "echo").await.expect_err("it does not start")
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_is_told_of_by_the_innermost_cause() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let closed = listener.local_addr().expect("an address");
+    drop(listener);
+    for (url, expected) in [
+        (
+            format!("http://{closed}/mcp"),
+            "expected a connection to 127.0.0.1, found none: connection refused",
+        ),
+        (
+            "http://192.0.2.1/mcp".to_owned(),
+            "expected 192.0.2.1 to be a server, found an address that is for documentation",
+        ),
+        (
+            "http://1.1.1.1/mcp".to_owned(),
+            "expected 1.1.1.1 at a private address, found a public one: there it takes https",
+        ),
+    ] {
+        let why = why_not(Reach::Server {
+            url: url.parse().expect("a URL"),
+            header: None,
+        });
+        let expected = format!("expected house to start, but it did not: {expected}");
+        assert_eq!(why.await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_ends_at_once_is_told_of_by_what_it_said_last() {
+    let script = "echo first >&2; echo 'no such thing' >&2; echo >&2; exit 1";
+    let child = Child {
+        command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+        environment: Vec::new(),
+        sandbox: Sandbox::default(),
+    };
+    let why = why_not(Reach::Child(Box::new(child))).await;
+    let last = "; the last that it said is: no such thing";
+    assert!(why.ends_with(last), "{why}");
+    assert!(!why.contains("rmcp"), "{why}");
 }

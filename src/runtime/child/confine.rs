@@ -3,7 +3,7 @@
 //! What is done between a fork and the start of a program could only be done with unsafe code. A
 //! process that does it to itself needs none, and is replaced by the program in the end.
 
-use std::{fs, io, os::unix::process::CommandExt, path::Path, process::Command};
+use std::{env, fs, io, os::unix::process::CommandExt, path::Path, process::Command};
 
 use landlock::{
     ABI, Access, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
@@ -89,6 +89,17 @@ pub enum ConfineError {
     /// The kernel did not take the rules.
     #[error("cannot restrict the program to its paths: {0}")]
     Landlock(#[from] RulesetError),
+    /// It cannot be where it should start.
+    #[error(
+        "cannot start in {path}: {cause}: name a working directory that is there and that its \
+         user may enter"
+    )]
+    Directory {
+        /// Where.
+        path: String,
+        /// What the system says.
+        cause: io::Error,
+    },
     /// The system cannot begin it.
     #[error("cannot run {program}: {cause}")]
     Program {
@@ -102,12 +113,22 @@ pub enum ConfineError {
 /// Restricts this process to `sandbox` and becomes `command`. Returns only if that fails.
 pub fn become_confined(sandbox: &Sandbox, command: &[String]) -> ConfineError {
     match confine(sandbox, command) {
-        Ok(mut becoming) => ConfineError::Program {
-            program: command.first().cloned().unwrap_or_default(),
-            cause: becoming.exec(),
-        },
+        Ok(mut becoming) => why_not_begun(becoming.exec(), sandbox, command),
         Err(error) => error,
     }
+}
+
+/// The system gives one and the same cause for a program and for a directory that are not there.
+/// Which of them it is can only be asked afterwards: as its user, who may enter what we may not.
+fn why_not_begun(cause: io::Error, sandbox: &Sandbox, command: &[String]) -> ConfineError {
+    if let Some(path) = &sandbox.working_directory
+        && let Err(cause) = env::set_current_dir(path)
+    {
+        let path = path.clone();
+        return ConfineError::Directory { path, cause };
+    }
+    let program = command.first().cloned().unwrap_or_default();
+    ConfineError::Program { program, cause }
 }
 
 fn confine(sandbox: &Sandbox, command: &[String]) -> Result<Command, ConfineError> {
@@ -217,6 +238,24 @@ fn parse_user(line: &str, asked: &str) -> Option<SystemUser> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_begun_says_whether_its_program_or_its_directory_is_not_there() {
+        let why = |directory: Option<&str>| {
+            let sandbox = Sandbox {
+                working_directory: directory.map(str::to_owned),
+                ..Sandbox::default()
+            };
+            let missing = io::ErrorKind::NotFound.into();
+            why_not_begun(missing, &sandbox, &["cat".to_owned()]).to_string()
+        };
+        assert_eq!(why(None), "cannot run cat: entity not found");
+        let of_directory = why(Some("/no/such/directory"));
+        assert!(
+            of_directory.starts_with("cannot start in /no/such/directory: No such file"),
+            "{of_directory}"
+        );
+    }
 
     #[test]
     fn a_user_is_found_by_name_and_by_number() {

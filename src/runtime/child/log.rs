@@ -15,10 +15,12 @@ pub(super) const LINES_MAX: usize = 20;
 /// The time over which lines are counted.
 pub(super) const WINDOW: Duration = Duration::from_secs(1);
 
-/// Reads `stderr` to its end. It is always read, so that a program never waits for us.
-pub(super) async fn follow(name: String, stderr: impl AsyncRead + Unpin) {
+/// Reads `stderr` to its end, and returns the last line that says something; none if there is none.
+/// It is always read, so that a program never waits for us.
+pub(super) async fn follow(name: String, stderr: impl AsyncRead + Unpin) -> Option<String> {
     let mut lines = Lines::new(BufReader::new(stderr));
     let mut rate = Rate::new();
+    let mut last = None;
     while let Some(line) = lines.next().await {
         let left_out = rate.left_out_before();
         if left_out > 0 {
@@ -27,7 +29,11 @@ pub(super) async fn follow(name: String, stderr: impl AsyncRead + Unpin) {
         if rate.allows() {
             tracing::info!(upstream = name, "{line}");
         }
+        if !line.trim().is_empty() {
+            last = Some(line);
+        }
     }
+    last
 }
 
 /// The lines of a stream, each cut to what is logged.

@@ -24,6 +24,9 @@ use crate::model::upstream::Sandbox;
 /// How long a group that was told to end has, before it is made to.
 pub const GRACE: Duration = Duration::from_secs(3);
 
+/// How long the end of a program's standard error is waited for, once its leash is let go.
+pub const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A program to run.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -51,8 +54,29 @@ pub struct Running {
     pub stdin: ChildStdin,
     /// What it writes.
     pub stdout: ChildStdout,
+    /// The last line that it says on its standard error.
+    pub last_words: LastWords,
     /// By which it is ended.
     pub leash: Leash,
+}
+
+/// The last line that a program says, once it has ended.
+#[derive(Debug)]
+pub struct LastWords(JoinHandle<Option<String>>);
+
+impl LastWords {
+    /// The line, of at most [`LAST_WORDS_TIMEOUT`] from now; none if it said nothing, or still
+    /// could say something then.
+    pub async fn hear(self) -> Option<String> {
+        match timeout(LAST_WORDS_TIMEOUT, self.0).await {
+            Ok(Ok(line)) => line,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a program was not heard to its end");
+                None
+            }
+            Err(_) => None,
+        }
+    }
 }
 
 /// Ends a program when it is dropped.
@@ -116,7 +140,7 @@ impl Launcher {
         else {
             return Err(io::Error::other("expected three streams, found fewer"));
         };
-        tokio::spawn(log::follow(program.name.clone(), stderr));
+        let last_words = LastWords(tokio::spawn(log::follow(program.name.clone(), stderr)));
         let (held, dropped) = oneshot::channel();
         let ended = tokio::spawn(keep(program.name.clone(), child, dropped));
         let leash = Leash {
@@ -126,6 +150,7 @@ impl Launcher {
         Ok(Running {
             stdin,
             stdout,
+            last_words,
             leash,
         })
     }

@@ -28,7 +28,7 @@ use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::{Host, Url};
 
-pub use named::{NamedServers, Wire};
+pub use named::{NamedServers, Wire, judge_literal};
 pub use network::{Answer, Dial, Resolve, SystemDialer, SystemResolver};
 
 use crate::{config::Switch, model::https_url::HttpsUrl};

@@ -104,6 +104,17 @@ impl Resolve for NoNames {
     }
 }
 
+/// Refuses a URL that names an address to which [`NamedServers::connect`] would never connect. What a
+/// name stands for is known only then.
+pub fn judge_literal(url: &Url) -> Result<(), OutboundError> {
+    let address = match url.host() {
+        Some(Host::Ipv4(address)) => IpAddr::V4(address),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address),
+        Some(Host::Domain(_)) | None => return Ok(()),
+    };
+    judge(url, url.host_str().unwrap_or_default(), address)
+}
+
 /// Plain http leads home only: what it carries is seen by whoever stands between.
 fn judge(url: &Url, host: &str, address: IpAddr) -> Result<(), OutboundError> {
     let host = host.to_owned();
@@ -162,6 +173,13 @@ mod tests {
         ] {
             let judged = judge(&url(text), "a", address.parse().expect(address));
             assert_eq!(judged.is_ok(), is_fine, "{text} at {address}");
+            let address = if address.contains(':') {
+                format!("[{address}]")
+            } else {
+                address.to_owned()
+            };
+            let literal = url(&text.replace('a', &address));
+            assert_eq!(judge_literal(&literal).is_ok(), is_fine, "{literal}");
         }
     }
 

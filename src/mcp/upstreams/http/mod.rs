@@ -4,7 +4,7 @@
 mod events;
 mod pool;
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashMap, error::Error, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -48,7 +48,7 @@ type Failure = StreamableHttpError<HttpFailure>;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HttpFailure {
     /// There is no way there.
-    #[error(transparent)]
+    #[error("{}", why_no_way(.0))]
     Way(#[from] OutboundError),
     /// Not HTTP, or not to its end.
     #[error("expected an HTTP answer, found one that breaks off or is none")]
@@ -62,6 +62,22 @@ pub(super) enum HttpFailure {
     /// An answer that is no message.
     #[error("expected a message in JSON, found none: {0}")]
     NotAMessage(#[from] serde_json::Error),
+}
+
+/// With what the system says: the owner named the server, and has to find what is wrong with it.
+fn why_no_way(error: &OutboundError) -> String {
+    match error {
+        OutboundError::Unreachable { cause, .. } => format!("{error}: {}", cause.kind()),
+        other => other.to_string(),
+    }
+}
+
+/// Why a message did not go out, if it is one of our own failures.
+pub(super) fn why_not_sent(error: &(dyn Error + 'static)) -> Option<String> {
+    Some(match error.downcast_ref::<Failure>()? {
+        Failure::Client(failure) => failure.to_string(),
+        other => other.to_string(),
+    })
 }
 
 /// The transport to the server at `url`.

@@ -90,7 +90,7 @@ pub(in crate::web::pages) enum SenderView {
         /// Whether what it says is dropped from now on.
         is_muted: bool,
     },
-    /// Whoever administers the box.
+    /// A program of this machine: `keystead notify`, or a client of `keystead mcp`.
     Administrator,
     /// Somebody of this box, by name.
     Person(String),
