@@ -33,7 +33,7 @@ use crate::{
         setting::{self, Setting},
     },
     crypto::entropy::Entropy,
-    experiments::Experiments,
+    experiments::{Experiments, available_safe},
     http::{
         figures::Figures,
         limits::Limits,
@@ -399,8 +399,12 @@ pub(super) fn build(
     ways: Ways,
 ) -> Result<Arc<Appliance>, StartError> {
     let (experiments, unknown) = Experiments::parse(&config.experiments);
+    let there_are = available_safe().join(", ");
     for name in unknown {
-        tracing::warn!(name, "there is no such experiment; it is ignored");
+        tracing::warn!(
+            name,
+            "there is no such experiment; it is ignored; there are: {there_are}"
+        );
     }
     let provider = Arc::new(Provider::new(
         public_url,

@@ -725,7 +725,7 @@ fn a_box_is_backed_up_checked_and_restored_by_command() {
     let restored = keystead_on(&second, &["restore", file]);
     assert_eq!(restored.exit_code(), 0, "{}", restored.words());
     assert!(restored.output.contains("A new epoch has begun"));
-    assert!(restored.output.contains("1 clients with 1 secrets"));
+    assert!(restored.output.contains("1 client with 1 secret:"));
     assert!(
         keystead_on(&second, &["check"])
             .output
@@ -749,7 +749,7 @@ fn faults_are_exit_code_1() {
     assert_eq!(done.exit_code(), 1);
     assert!(
         done.words()
-            .ends_with("users_v1 01: is odd\nerror: found 1 faults\n"),
+            .ends_with("users_v1 01: is odd\nerror: found 1 fault\n"),
         "{}",
         done.words()
     );
@@ -852,7 +852,7 @@ fn mcp_needs_a_server_that_runs_and_agrees() {
         other => panic!("expected a wrong use, found {other:?}"),
     };
     assert!(
-        usage.contains("expected standard or readonly or search"),
+        usage.contains("expected standard, readonly or search"),
         "{usage}"
     );
 }
