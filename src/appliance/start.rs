@@ -66,6 +66,12 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Directory(#[from] directory::DirectoryError),
+    /// There is no data file, and the command does not make one.
+    #[error(
+        "no data file in {}: expected the directory of a box; `keystead serve` makes one",
+        .0.display()
+    )]
+    NoBox(PathBuf),
     /// The data file cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -791,8 +791,12 @@ fn a_user_is_told_while_no_server_runs() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().to_str().expect("a UTF-8 path");
     let notify = |words: &[&str]| keystead_on(dir.path(), &[&["notify"], words].concat());
-    let nobody = notify(&["ada", "--title", "Hello"]);
-    assert_eq!(nobody.exit_code(), 1, "{}", nobody.words());
+    let no_box = notify(&["ada", "--title", "Hello"]);
+    assert_eq!(no_box.exit_code(), 1);
+    let expected = format!("error: no data file in {data}: expected the directory of a box");
+    assert!(no_box.words().starts_with(&expected), "{}", no_box.words());
+    let left = std::fs::read_dir(dir.path()).expect("a directory");
+    assert_eq!(left.count(), 0, "a data file was made");
     let add = ["user", "add", "ada", "--password-stdin", "--data", data];
     let added = keystead_with(&add, b"correct horse battery\n", None);
     assert_eq!(added.exit_code(), 0, "{}", added.words());
@@ -804,6 +808,7 @@ fn a_user_is_told_while_no_server_runs() {
     let (title, body) = ("x".repeat(201), "x".repeat(4_001));
     for (words, said) in [
         (&["--title", " "][..], "title: expected 1 to 200 characters"),
+        (&["--title", "a\nb"], "on one line, found a line break"),
         (&["--title", &title], "title: expected 1 to 200 characters"),
         (
             &["--title", "x", "--body", &body],
@@ -818,6 +823,16 @@ fn a_user_is_told_while_no_server_runs() {
         assert_eq!(refused.exit_code(), 1, "{words:?}");
         assert!(refused.words().contains(said), "{}", refused.words());
     }
+    assert_eq!(
+        keystead_on(dir.path(), &["user", "disable", "ada"]).exit_code(),
+        0
+    );
+    let disabled = notify(&["ada", "--title", "Hello"]);
+    assert!(
+        disabled.words().contains("`keystead user enable ada`"),
+        "{}",
+        disabled.words()
+    );
     let checked = keystead_on(dir.path(), &["check"]);
     assert!(
         checked.output.contains("It is whole."),
@@ -844,6 +859,17 @@ fn mcp_needs_a_server_that_runs_and_agrees() {
         [Command::Mcp {
             user: Some("bob".to_owned()),
             toolset: Some("readonly".to_owned()),
+        }]
+    );
+    let server = Server::answering(Err(Refused::because("there is no user \"bob\"")));
+    let done = server.keystead(&["connect", "claude-desktop", "--user", "bob", "--write"]);
+    assert_eq!(done.exit_code(), 1);
+    assert_eq!(done.words(), "error: there is no user \"bob\"\n");
+    assert_eq!(
+        server.end(),
+        [Command::Mcp {
+            user: Some("bob".to_owned()),
+            toolset: None,
         }]
     );
     let done = keystead(&["mcp", "--toolset", "all"]);
