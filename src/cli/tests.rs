@@ -756,6 +756,19 @@ fn faults_are_exit_code_1() {
     server.end();
 }
 
+#[test]
+fn connect_names_the_certificate_of_a_box_that_has_its_own_authority() {
+    let server = Server::answering(Ok(Reply::PublicUrl("https://box.lan".to_owned())));
+    let certificate = server.dir.path().join("ca.crt");
+    let line = format!("NODE_EXTRA_CA_CERTS={}\n", certificate.display());
+    let without = server.keystead(&["connect", "claude-code"]);
+    assert!(!without.notes.contains(&line), "{}", without.words());
+    std::fs::write(&certificate, "a certificate").expect("a file");
+    let with = server.keystead(&["connect", "claude-code"]);
+    assert!(with.notes.contains(&line), "{}", with.words());
+    server.end();
+}
+
 /// A server that dies in the middle of a backup.
 #[test]
 fn half_a_backup_is_none() {

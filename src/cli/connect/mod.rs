@@ -255,9 +255,27 @@ fn public_url(config: &Config, console: &mut Console<'_>) -> Result<PublicUrl, F
         answered => answered?,
     };
     match answer? {
-        Reply::PublicUrl(url) => Ok(url.parse().map_err(|_| ConnectError::NoAddress)?),
+        Reply::PublicUrl(url) => {
+            note_authority(&url, &config.data_dir, console)?;
+            Ok(url.parse().map_err(|_| ConnectError::NoAddress)?)
+        }
         _ => Err(ConnectError::NoAddress.into()),
     }
+}
+
+/// Says where the certificate of the box's own authority is, if it ever had one. Whether it signs
+/// what is served now, the one who started the server knows.
+fn note_authority(url: &str, data_dir: &Path, console: &mut Console<'_>) -> Result<(), Failure> {
+    let data_dir = std::path::absolute(data_dir).map_err(ConnectError::Program)?;
+    let certificate = data_dir.join("ca.crt");
+    if !url.starts_with("https:") || !certificate.is_file() {
+        return Ok(());
+    }
+    console.note(&format!(
+        "Where the box uses its own certificate authority, a program that runs on Node.js needs\n  \
+         NODE_EXTRA_CA_CERTS={}\nin its environment.",
+        text_of(certificate.to_string_lossy())
+    ))
 }
 
 fn configured_url(config: &Config, console: &mut Console<'_>) -> Result<PublicUrl, Failure> {
