@@ -70,7 +70,7 @@ pub enum SafekeepingError {
     },
     /// A backup has every byte that was written, and they contradict each other.
     #[error(
-        "{} was not restored, and nothing was made: {count} faults were found in it, the first: \
+        "{} was not restored, and nothing was made: faults in it: {count}, the first: \
          {first}. Look at all with keystead check",
         path.display()
     )]
