@@ -456,6 +456,8 @@ pub struct RestoredRow {
     pub secrets: u64,
     /// Resource servers.
     pub resource_servers: u64,
+    /// Other MCP servers behind this one that an administrator added.
+    pub upstreams: u64,
 }
 
 /// The command was understood and not done; nothing was changed.

@@ -52,6 +52,11 @@ use crate::{
 
 /// Executes `command` on the data file while no server has it.
 pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, StartError> {
+    let is_there = data_file(&config.data_dir).try_exists();
+    // What cannot be looked at is refused below, with the system's reason.
+    if matches!(is_there, Ok(false)) && !adds(&command) {
+        return Err(StartError::NoBox(config.data_dir.clone()));
+    }
     directory::prepare(&config.data_dir, DATA_FILE)?;
     let store = Store::open(&data_file(&config.data_dir), &OsEntropy)?;
     let (entropy, now) = (Arc::new(OsEntropy), SystemClock.now());
@@ -64,6 +69,19 @@ pub fn administer_offline(config: &Config, command: Command) -> Result<Answer, S
             Begun::Answered(reply) => Ok(*reply),
             Begun::Writing(answer) => answer.wait(),
         }),
+    )
+}
+
+/// Whether a box can begin with `command`. Whatever looks something up, changes or removes it needs
+/// one that is there: a data directory with a slip of the pen in it must not be made.
+const fn adds(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::UserAdd { .. }
+            | Command::ClientAdd { .. }
+            | Command::ResourceAdd { .. }
+            | Command::UpstreamAdd(_)
+            | Command::ClientPin { .. }
     )
 }
 

@@ -33,6 +33,13 @@ pub(super) fn allowance(web: &Arc<Web>) -> Allowance {
 /// it.
 pub(super) fn send(tx: &mut WriteTx<'_>, act: Act<'_>, notice: Notice) -> Answer {
     let user = users::named(tx, &user_name(&notice.user)?)?;
+    if user.disabled_at.is_some() {
+        return Err(Refused::because(format!(
+            "expected a user who may sign in, found {name}, who is disabled: `keystead user enable \
+             {name}` changes that",
+            name = user.name
+        )));
+    }
     let told = notifications::send(tx, act, user.id, message(notice)?)?.map_err(refused)?;
     let (id, pushes) = match told {
         Told::Kept {
@@ -49,8 +56,10 @@ fn message(notice: Notice) -> Result<Message, Refused> {
     let link = notice.link.map(|link| link.parse()).transpose();
     let link = link.map_err(|error: LinkError| Refused::because(format!("link: {error}")))?;
     let urgency = notice.urgency.map_or(Ok(Urgency::Normal), |name| {
-        let expected = Urgency::ALL.map(Urgency::as_str).join(" or ");
-        let refused = || Refused::because(format!("urgency: expected {expected}, found {name:?}"));
+        let refused = || {
+            let expected = "urgency: expected very-low, low, normal or high";
+            Refused::because(format!("{expected}, found {name:?}"))
+        };
         Urgency::find(&name).ok_or_else(refused)
     });
     Ok(Message {

@@ -70,7 +70,7 @@ pub enum SafekeepingError {
     },
     /// A backup has every byte that was written, and they contradict each other.
     #[error(
-        "{} was not restored, and nothing was made: {count} faults were found in it, the first: \
+        "{} was not restored, and nothing was made: faults in it: {count}, the first: \
          {first}. Look at all with keystead check",
         path.display()
     )]
@@ -105,6 +105,13 @@ pub enum SafekeepingError {
         /// What the system says.
         cause: io::Error,
     },
+    /// A server has the data file that was named.
+    #[error(
+        "{} is in use by another process, which may be the server: leave FILE out, and the server \
+         of --data checks it; or stop that process",
+        .0.display()
+    )]
+    CheckInUse(PathBuf),
     /// The data file cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -173,7 +180,12 @@ pub fn check_file(path: &Path) -> Result<CheckRow, SafekeepingError> {
     };
     let mut file = File::open(path).map_err(unreadable)?;
     if !backup::is_one(&mut file).map_err(unreadable)? {
-        return check_data_file(path);
+        return check_data_file(path).map_err(|error| match error {
+            SafekeepingError::Store(StoreError::InUse { .. }) => {
+                SafekeepingError::CheckInUse(path.to_owned())
+            }
+            other => other,
+        });
     }
     let mut input = BufReader::new(File::open(path).map_err(unreadable)?);
     let draft = Draft::in_memory(&mut input, &OsEntropy);
@@ -332,6 +344,7 @@ fn restored_row(summary: &Summary, epoch: Epoch) -> RestoredRow {
         clients: of(Table::Clients),
         secrets: of(Table::ClientSecrets),
         resource_servers: of(Table::ResourceServers),
+        upstreams: of(Table::Upstreams),
     }
 }
 

@@ -33,7 +33,7 @@ use crate::{
         setting::{self, Setting},
     },
     crypto::entropy::Entropy,
-    experiments::Experiments,
+    experiments::{Experiments, available_safe},
     http::{
         figures::Figures,
         limits::Limits,
@@ -66,6 +66,12 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Directory(#[from] directory::DirectoryError),
+    /// There is no data file, and the command does not make one.
+    #[error(
+        "no data file in {}: expected the directory of a box; `keystead serve` makes one",
+        .0.display()
+    )]
+    NoBox(PathBuf),
     /// The data file cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -399,8 +405,12 @@ pub(super) fn build(
     ways: Ways,
 ) -> Result<Arc<Appliance>, StartError> {
     let (experiments, unknown) = Experiments::parse(&config.experiments);
+    let there_are = available_safe().join(", ");
     for name in unknown {
-        tracing::warn!(name, "there is no such experiment; it is ignored");
+        tracing::warn!(
+            name,
+            "there is no such experiment; it is ignored; there are: {there_are}"
+        );
     }
     let provider = Arc::new(Provider::new(
         public_url,

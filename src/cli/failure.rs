@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     appliance::{SafekeepingError, StartError, administration::Refused, socket::CallError},
-    cli::{connect::ConnectError, password::PasswordError},
+    cli::{connect::ConnectError, password::PasswordError, rows::counted},
     config::ConfigError,
     runtime::child::ConfineError,
 };
@@ -54,7 +54,7 @@ pub(super) enum Failure {
          more, or the last message on standard output says why"
     )]
     Disconnected,
-    #[error("found {0} faults")]
+    #[error("found {}", counted(*.0, "fault"))]
     NotWhole(u64),
     #[error("expected --yes, because there is no terminal to ask on")]
     NeedsYes,

@@ -6,7 +6,11 @@ use clap::Args;
 
 use crate::{
     appliance::{self, administration::RestoredRow},
-    cli::{console::Console, failure::Failure, rows::text_of},
+    cli::{
+        console::Console,
+        failure::Failure,
+        rows::{counted, text_of},
+    },
     config::Config,
     store::restore::Epoch,
 };
@@ -60,12 +64,21 @@ fn text(restored: &RestoredRow) -> String {
         clients,
         secrets,
         resource_servers,
+        upstreams,
     } = restored;
     let version = text_of(version);
     let issued = format!(
-        "{sessions} sessions, {grants} grants, {families} refresh tokens and {access_tokens} \
-         access tokens"
+        "{}, {}, {} and {}",
+        counted(*sessions, "session"),
+        counted(*grants, "grant"),
+        counted(*families, "refresh token"),
+        counted(*access_tokens, "access token")
     );
+    let users = counted(*users, "user");
+    let clients = counted(*clients, "client");
+    let secrets = counted(*secrets, "secret");
+    let resource_servers = counted(*resource_servers, "resource server");
+    let upstreams = counted(*upstreams, "upstream");
     let epoch = match epoch {
         Epoch::New => format!(
             "A new epoch has begun: {issued} of the backup are closed, codes and devices as well. \
@@ -77,17 +90,20 @@ fn text(restored: &RestoredRow) -> String {
         ),
     };
     format!(
-        "Restored {rows} rows of the backup of {made_at}, made by Keystead {version}.\n\
+        "Restored {} of the backup of {made_at}, made by Keystead {version}.\n\
          {epoch}\n\n\
          What was done after {made_at} is not known here. Look at\n\
-         \x20 {users} users: who was removed or disabled since, or got another password\n\
+         \x20 {users}: who was removed or disabled since, or got another password\n\
          \x20     keystead user list\n\
-         \x20 {clients} clients with {secrets} secrets: which were removed since\n\
+         \x20 {clients} with {secrets}: which were removed since\n\
          \x20     keystead client list\n\
-         \x20 {resource_servers} resource servers: which were removed since\n\
+         \x20 {resource_servers}: which were removed since\n\
          \x20     keystead resource list\n\
+         \x20 {upstreams}: which were removed since\n\
+         \x20     keystead upstream list\n\
          Not in a backup: the configuration file, certificates, and ca.crt and ca.key of the \
          built-in\nauthority. Without these two a new one is made, which every machine has to \
-         trust anew.\n"
+         trust anew.\n",
+        counted(*rows, "row")
     )
 }

@@ -384,6 +384,12 @@ fn table<const N: usize>(header: [String; N], rows: impl Iterator<Item = [String
     text
 }
 
+/// How many of what `one` of them is called.
+pub(super) fn counted(count: u64, one: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {one}{plural}")
+}
+
 /// `value` without what a terminal would obey: a client that registered itself chose its name.
 pub(super) fn text_of(value: impl AsRef<str>) -> String {
     let shown = |c: char| {

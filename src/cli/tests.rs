@@ -732,7 +732,7 @@ fn a_box_is_backed_up_checked_and_restored_by_command() {
     let restored = keystead_on(&second, &["restore", file]);
     assert_eq!(restored.exit_code(), 0, "{}", restored.words());
     assert!(restored.output.contains("A new epoch has begun"));
-    assert!(restored.output.contains("1 clients with 1 secrets"));
+    assert!(restored.output.contains("1 client with 1 secret:"));
     assert!(
         keystead_on(&second, &["check"])
             .output
@@ -756,10 +756,23 @@ fn faults_are_exit_code_1() {
     assert_eq!(done.exit_code(), 1);
     assert!(
         done.words()
-            .ends_with("users_v1 01: is odd\nerror: found 1 faults\n"),
+            .ends_with("users_v1 01: is odd\nerror: found 1 fault\n"),
         "{}",
         done.words()
     );
+    server.end();
+}
+
+#[test]
+fn connect_names_the_certificate_of_a_box_that_has_its_own_authority() {
+    let server = Server::answering(Ok(Reply::PublicUrl("https://box.lan".to_owned())));
+    let certificate = server.dir.path().join("ca.crt");
+    let line = format!("NODE_EXTRA_CA_CERTS={}\n", certificate.display());
+    let without = server.keystead(&["connect", "claude-code"]);
+    assert!(!without.notes.contains(&line), "{}", without.words());
+    std::fs::write(&certificate, "a certificate").expect("a file");
+    let with = server.keystead(&["connect", "claude-code"]);
+    assert!(with.notes.contains(&line), "{}", with.words());
     server.end();
 }
 
@@ -798,8 +811,12 @@ fn a_user_is_told_while_no_server_runs() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().to_str().expect("a UTF-8 path");
     let notify = |words: &[&str]| keystead_on(dir.path(), &[&["notify"], words].concat());
-    let nobody = notify(&["ada", "--title", "Hello"]);
-    assert_eq!(nobody.exit_code(), 1, "{}", nobody.words());
+    let no_box = notify(&["ada", "--title", "Hello"]);
+    assert_eq!(no_box.exit_code(), 1);
+    let expected = format!("error: no data file in {data}: expected the directory of a box");
+    assert!(no_box.words().starts_with(&expected), "{}", no_box.words());
+    let left = std::fs::read_dir(dir.path()).expect("a directory");
+    assert_eq!(left.count(), 0, "a data file was made");
     let add = ["user", "add", "ada", "--password-stdin", "--data", data];
     let added = keystead_with(&add, b"correct horse battery\n", None);
     assert_eq!(added.exit_code(), 0, "{}", added.words());
@@ -811,6 +828,7 @@ fn a_user_is_told_while_no_server_runs() {
     let (title, body) = ("x".repeat(201), "x".repeat(4_001));
     for (words, said) in [
         (&["--title", " "][..], "title: expected 1 to 200 characters"),
+        (&["--title", "a\nb"], "on one line, found a line break"),
         (&["--title", &title], "title: expected 1 to 200 characters"),
         (
             &["--title", "x", "--body", &body],
@@ -825,6 +843,16 @@ fn a_user_is_told_while_no_server_runs() {
         assert_eq!(refused.exit_code(), 1, "{words:?}");
         assert!(refused.words().contains(said), "{}", refused.words());
     }
+    assert_eq!(
+        keystead_on(dir.path(), &["user", "disable", "ada"]).exit_code(),
+        0
+    );
+    let disabled = notify(&["ada", "--title", "Hello"]);
+    assert!(
+        disabled.words().contains("`keystead user enable ada`"),
+        "{}",
+        disabled.words()
+    );
     let checked = keystead_on(dir.path(), &["check"]);
     assert!(
         checked.output.contains("It is whole."),
@@ -853,13 +881,24 @@ fn mcp_needs_a_server_that_runs_and_agrees() {
             toolset: Some("readonly".to_owned()),
         }]
     );
+    let server = Server::answering(Err(Refused::because("there is no user \"bob\"")));
+    let done = server.keystead(&["connect", "claude-desktop", "--user", "bob", "--write"]);
+    assert_eq!(done.exit_code(), 1);
+    assert_eq!(done.words(), "error: there is no user \"bob\"\n");
+    assert_eq!(
+        server.end(),
+        [Command::Mcp {
+            user: Some("bob".to_owned()),
+            toolset: None,
+        }]
+    );
     let done = keystead(&["mcp", "--toolset", "all"]);
     let usage = match &done.outcome {
         Err(Failure::Usage(usage)) => usage.to_string(),
         other => panic!("expected a wrong use, found {other:?}"),
     };
     assert!(
-        usage.contains("expected standard or readonly or search"),
+        usage.contains("expected standard, readonly or search"),
         "{usage}"
     );
 }

@@ -213,8 +213,8 @@ fn a_wrong_flag_or_variable_says_what_was_expected() {
         (
             &setting::METRICS_LISTEN,
             "0.0.0.0:9464",
-            "expected an address of this machine itself and a port, such as 127.0.0.1:9464; for \
-             others there is --metrics-token-file, found \"0.0.0.0:9464\"",
+            "expected an address of this machine itself and a port, such as 127.0.0.1:9464, found \
+             \"0.0.0.0:9464\"; for others there is --metrics-token-file",
         ),
         (
             &setting::EXPERIMENTS,

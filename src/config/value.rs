@@ -103,9 +103,11 @@ impl Given {
         let address = text.parse::<SocketAddr>().ok();
         let own = address.filter(|address| address.ip().to_canonical().is_loopback());
         own.ok_or_else(|| {
-            let expected = "an address of this machine itself and a port, such as 127.0.0.1:9464; \
-                            for others there is --metrics-token-file";
-            self.expected(expected, text)
+            self.wrong(format!(
+                "expected an address of this machine itself and a port, such as 127.0.0.1:9464, \
+                 found {}; for others there is --metrics-token-file",
+                found(text)
+            ))
         })
     }
 

@@ -223,7 +223,10 @@ fn toolset(head: &Head, of_path: Option<Toolset>, on: &[Toolset]) -> Result<Tool
 
 fn or(sets: &[Toolset]) -> String {
     let names: Vec<_> = sets.iter().map(|set| set.as_str()).collect();
-    names.join(" or ")
+    match names.split_last() {
+        Some((last, before)) if !before.is_empty() => format!("{} or {last}", before.join(", ")),
+        _ => names.concat(),
+    }
 }
 
 /// A message that opens a connection negotiates its revision, and one that names a revision itself

@@ -125,8 +125,20 @@ pub enum LinkError {
     #[error("expected a path as a browser prints it, such as /inbox")]
     Path,
     /// It is not a path, and no https URL either.
-    #[error("expected a path on this box or an https URL: {0}")]
-    Url(#[from] HttpsUrlError),
+    #[error("expected a path on this box, or an https URL with a host")]
+    Neither,
+    /// It is an https URL that is not taken.
+    #[error(transparent)]
+    Url(HttpsUrlError),
+}
+
+impl From<HttpsUrlError> for LinkError {
+    fn from(error: HttpsUrlError) -> Self {
+        match error {
+            HttpsUrlError::NotHttps => Self::Neither,
+            other => Self::Url(other),
+        }
+    }
 }
 
 impl Link {
@@ -281,17 +293,10 @@ mod tests {
         ] {
             assert_eq!(bad.parse::<Link>(), path, "{bad}");
         }
-        for bad in [
-            "javascript:alert(1)",
-            "http://a.example/",
-            "a",
-            "",
-            "https://u@a.example/",
-        ] {
-            assert!(
-                matches!(bad.parse::<Link>(), Err(LinkError::Url(_))),
-                "{bad}"
-            );
+        for bad in ["javascript:alert(1)", "http://a.example/", "a", ""] {
+            assert_eq!(bad.parse::<Link>(), Err(LinkError::Neither), "{bad}");
         }
+        let user_info = Err(LinkError::Url(HttpsUrlError::UserInfo));
+        assert_eq!("https://u@a.example/".parse::<Link>(), user_info);
     }
 }

@@ -15,7 +15,7 @@ pub enum Toolset {
 
 /// No set of tools has that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected standard or readonly or search")]
+#[error("expected standard, readonly or search")]
 pub struct NotAToolset;
 
 impl Toolset {

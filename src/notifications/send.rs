@@ -48,6 +48,12 @@ pub enum Refused {
         /// Its characters.
         found: usize,
     },
+    /// A title that is not one line.
+    #[error(
+        "expected 1 to {TITLE_LEN_MAX} characters on one line, found a line break or another \
+         control character"
+    )]
+    TitleLine,
     /// Too long a content.
     #[error("expected at most {CONTENT_LEN_MAX} characters, found {found}")]
     Content {
@@ -66,6 +72,12 @@ pub enum Refused {
         /// Its characters.
         found: usize,
     },
+    /// A label that is not one line.
+    #[error(
+        "expected labels of 1 to {LABEL_LEN_MAX} characters on one line, found a line break or \
+         another control character"
+    )]
+    LabelLine,
     /// It is about too many things.
     #[error("expected at most {TARGETS_MAX}, found {found}")]
     Targets {
@@ -81,9 +93,9 @@ impl Refused {
     /// The part of the message that does not fit, if it is one.
     pub const fn field(self) -> Option<&'static str> {
         match self {
-            Self::Title { .. } => Some("title"),
+            Self::Title { .. } | Self::TitleLine => Some("title"),
             Self::Content { .. } => Some("content"),
-            Self::Actions { .. } | Self::Label { .. } => Some("actions"),
+            Self::Actions { .. } | Self::Label { .. } | Self::LabelLine => Some("actions"),
             Self::Targets { .. } => Some("targets"),
             Self::NoUser | Self::QueueFull => None,
         }
@@ -290,8 +302,11 @@ fn entry(act: Act<'_>, user_id: Id, message: Message) -> Notification {
 
 fn check(message: &Message) -> Result<(), Refused> {
     let found = message.title.trim().chars().count();
-    if found == 0 || found > TITLE_LEN_MAX || message.title.contains(char::is_control) {
+    if found == 0 || found > TITLE_LEN_MAX {
         return Err(Refused::Title { found });
+    }
+    if message.title.contains(char::is_control) {
+        return Err(Refused::TitleLine);
     }
     let found = message.content.chars().count();
     if found > CONTENT_LEN_MAX {
@@ -303,8 +318,11 @@ fn check(message: &Message) -> Result<(), Refused> {
     }
     for button in &message.actions {
         let found = button.label.trim().chars().count();
-        if found == 0 || found > LABEL_LEN_MAX || button.label.contains(char::is_control) {
+        if found == 0 || found > LABEL_LEN_MAX {
             return Err(Refused::Label { found });
+        }
+        if button.label.contains(char::is_control) {
+            return Err(Refused::LabelLine);
         }
     }
     let found = message.targets.len();

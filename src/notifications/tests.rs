@@ -165,7 +165,7 @@ fn what_does_not_fit_is_refused_and_leaves_nothing() {
     for (message, refused) in [
         (custom(&long), Refused::Title { found }),
         (custom(" "), Refused::Title { found: 0 }),
-        (custom("a\nb"), Refused::Title { found: 3 }),
+        (custom("a\nb"), Refused::TitleLine),
         (
             content,
             Refused::Content {

@@ -10,7 +10,10 @@ use crate::store::held::Failure;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process holds the data file.
-    #[error("the data file {path} is in use by another process")]
+    #[error(
+        "the data file {path} is in use by another process: stop it, or name another data \
+         directory with --data"
+    )]
     InUse {
         /// The file.
         path: String,

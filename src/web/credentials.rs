@@ -173,11 +173,17 @@ impl Web {
         if shown.as_ref() == Some(expected) {
             return Ok(());
         }
-        let challenge = match shown {
-            Some(_) => r#"Bearer realm="keystead metrics", error="invalid_token""#,
-            None => r#"Bearer realm="keystead metrics""#,
+        let (message, challenge) = match shown {
+            Some(_) => (
+                "Expected the token of --metrics-token-file, found another.",
+                r#"Bearer realm="keystead metrics", error="invalid_token""#,
+            ),
+            None => (
+                "Expected the token of --metrics-token-file, found none.",
+                r#"Bearer realm="keystead metrics""#,
+            ),
         };
-        let mut response = refusals::unauthorized();
+        let mut response = refusals::unauthorized_because(message);
         let challenge = HeaderValue::from_static(challenge);
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         Err(response)

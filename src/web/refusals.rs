@@ -140,7 +140,11 @@ pub fn fault(web: &Web, head: &Head, fault: &StoreError) -> Response {
 
 /// The answer to a program that sent no credential; the challenge goes with it.
 pub fn unauthorized() -> Response {
-    let message = "Expected an access token, found none.";
+    unauthorized_because("Expected an access token, found none.")
+}
+
+/// The answer to a program whose credential is not the one that `message` asks for.
+pub fn unauthorized_because(message: &str) -> Response {
     json(StatusCode::UNAUTHORIZED, &ApiError::new(message, None))
 }
 

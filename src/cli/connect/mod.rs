@@ -132,7 +132,7 @@ impl Connect {
         environment: &Environment,
         console: &mut Console<'_>,
     ) -> Result<(), Failure> {
-        let transport = self.transport(config)?;
+        let transport = self.transport(config, console)?;
         let path = self.path(environment)?;
         let shown = text_of(path.to_string_lossy());
         let printed = self.host.merge("", &self.name, &transport);
@@ -168,12 +168,13 @@ impl Connect {
         console.note(&format!("{shown} is written.{before}\n{then}"))
     }
 
-    fn transport(&self, config: &Config) -> Result<Transport, Failure> {
+    fn transport(&self, config: &Config, console: &mut Console<'_>) -> Result<Transport, Failure> {
         let host = self.host;
         if self.stdio || !host.takes_urls() {
             if self.url.is_some() {
                 return Err(ConnectError::NoUrl(host.title).into());
             }
+            self.ask_as_the_host_will(&config.data_dir)?;
             return Ok(self.program(&config.data_dir)?);
         }
         if self.user.is_some() {
@@ -181,12 +182,25 @@ impl Connect {
         }
         let url = match &self.url {
             Some(url) => url.clone(),
-            None => public_url(config)?,
+            None => public_url(config, console)?,
         };
         // A path, and not a query: some hosts compare the URL with the resource byte by byte.
         let toolset = self.toolset.map(|set| format!("/{set}"));
         let path = format!("{MCP_PATH}{}", toolset.unwrap_or_default());
         Ok(Transport::Http(url.join(&path)))
+    }
+
+    /// What `mcp` would refuse is refused here, where somebody reads why. A server that does not run
+    /// cannot be asked.
+    fn ask_as_the_host_will(&self, data_dir: &Path) -> Result<(), Failure> {
+        let command = Command::Mcp {
+            user: self.user.clone(),
+            toolset: self.toolset.map(|set| set.to_string()),
+        };
+        match socket::open_talk(data_dir, &command) {
+            Err(CallError::NoServer(_)) => Ok(()),
+            opened => Ok(opened?.map(drop)?),
+        }
     }
 
     fn program(&self, data_dir: &Path) -> Result<Transport, ConnectError> {
@@ -235,18 +249,36 @@ impl Connect {
 }
 
 /// The public URL of the server that runs, or that the configuration would have.
-fn public_url(config: &Config) -> Result<PublicUrl, Failure> {
+fn public_url(config: &Config, console: &mut Console<'_>) -> Result<PublicUrl, Failure> {
     let answer = match socket::call(&config.data_dir, &Command::PublicUrl) {
-        Err(CallError::NoServer(_)) => return Ok(configured_url(config)?),
+        Err(CallError::NoServer(_)) => return configured_url(config, console),
         answered => answered?,
     };
     match answer? {
-        Reply::PublicUrl(url) => Ok(url.parse().map_err(|_| ConnectError::NoAddress)?),
+        Reply::PublicUrl(url) => {
+            note_authority(&url, &config.data_dir, console)?;
+            Ok(url.parse().map_err(|_| ConnectError::NoAddress)?)
+        }
         _ => Err(ConnectError::NoAddress.into()),
     }
 }
 
-fn configured_url(config: &Config) -> Result<PublicUrl, ConnectError> {
+/// Says where the certificate of the box's own authority is, if it ever had one. Whether it signs
+/// what is served now, the one who started the server knows.
+fn note_authority(url: &str, data_dir: &Path, console: &mut Console<'_>) -> Result<(), Failure> {
+    let data_dir = std::path::absolute(data_dir).map_err(ConnectError::Program)?;
+    let certificate = data_dir.join("ca.crt");
+    if !url.starts_with("https:") || !certificate.is_file() {
+        return Ok(());
+    }
+    console.note(&format!(
+        "Where the box uses its own certificate authority, a program that runs on Node.js needs\n  \
+         NODE_EXTRA_CA_CERTS={}\nin its environment.",
+        text_of(certificate.to_string_lossy())
+    ))
+}
+
+fn configured_url(config: &Config, console: &mut Console<'_>) -> Result<PublicUrl, Failure> {
     let serving = config.network.plan().map_err(|_| ConnectError::NoAddress)?;
     let port = serving
         .listen
@@ -254,10 +286,17 @@ fn configured_url(config: &Config) -> Result<PublicUrl, ConnectError> {
         .map_or(0, |place| place.address.port());
     match serving.public_url {
         PublicSource::Given(url) => Ok(url),
-        PublicSource::FirstListener if port != 0 => format!("http://localhost:{port}")
-            .parse()
-            .map_err(|_| ConnectError::NoAddress),
-        PublicSource::FirstListener => Err(ConnectError::NoAddress),
+        PublicSource::FirstListener if port != 0 => {
+            let url = format!("http://localhost:{port}");
+            let url = url.parse().map_err(|_| ConnectError::NoAddress)?;
+            let data_dir = config.data_dir.to_string_lossy();
+            console.note(&format!(
+                "No server runs on {}: this is the default; --url names another.",
+                text_of(data_dir)
+            ))?;
+            Ok(url)
+        }
+        PublicSource::FirstListener => Err(ConnectError::NoAddress.into()),
     }
 }
 

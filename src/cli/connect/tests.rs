@@ -531,7 +531,13 @@ fn a_program_is_named_by_its_own_path_and_all_that_it_needs() {
 #[test]
 fn a_set_of_tools_has_a_url_of_its_own_and_the_url_is_that_of_the_configuration() {
     let home = Home::new();
-    let (output, ..) = home.connect(&["gemini", "--toolset", "readonly"]);
+    let (output, notes, _) = home.connect(&["gemini", "--toolset", "readonly"]);
+    let data = home.path(".local/share/keystead");
+    let expected = format!(
+        "No server runs on {}: this is the default; --url names another.\n",
+        data.display()
+    );
+    assert!(notes.starts_with(&expected), "{notes}");
     let url = "\"httpUrl\": \"http://localhost:8420/mcp/readonly\"";
     assert!(output.contains(url), "{output}");
     assert!(home.names(".").is_empty(), "no data file is made");

@@ -75,7 +75,7 @@ async fn a_toolset_that_is_none_is_refused_and_says_which_are() {
     for (query, said) in [
         (
             "toolset=all",
-            "toolset: expected standard or readonly or search, found \"all\"",
+            "toolset: expected standard, readonly or search, found \"all\"",
         ),
         ("toolset=standard&toolset=standard", "query: "),
         ("toolset=%zz", "query: "),

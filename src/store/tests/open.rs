@@ -375,7 +375,11 @@ fn a_file_in_use_is_refused_and_the_one_who_has_it_goes_on() {
     let before = state(&path);
     let error = open(&path).err().expect("refused");
     assert!(matches!(error, StoreError::InUse { .. }));
-    assert!(error.to_string().ends_with("is in use by another process"));
+    assert!(
+        error
+            .to_string()
+            .contains("is in use by another process: stop it")
+    );
     assert_eq!(state(&path), before);
     write(&store, |tx| {
         tx.put(Table::Users, b"key", b"value".to_vec());

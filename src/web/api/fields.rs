@@ -163,6 +163,7 @@ impl Fields {
     }
 }
 
-fn quoted(text: &str) -> String {
+/// As much of a wrong value as a refusal repeats.
+pub(super) fn quoted(text: &str) -> String {
     text.chars().take(QUOTED_LEN_MAX).collect()
 }

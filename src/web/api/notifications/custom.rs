@@ -12,7 +12,7 @@ use crate::{
     },
     model::{
         audit::{Actor, Origin},
-        id::Id,
+        id::{Id, NotAnId},
         notification::{ACTIONS_MAX, Button, Notification, Sender, TARGETS_MAX, Template, Urgency},
         user::Role,
     },
@@ -23,7 +23,7 @@ use crate::{
         api::{
             caller::ShownBy,
             error::ApiRefusal,
-            fields::Fields,
+            fields::{Fields, quoted},
             notifications::{Format, Item},
         },
         credentials::{Caller, by},
@@ -139,13 +139,25 @@ fn read(request: &Request, sender: Sender) -> Result<(Option<Id>, Message), ApiR
     let mut fields = Fields::parse(request)?;
     fields.expect_only(&FIELDS, &[]);
     let text = |text: &str| Ok::<_, String>(text.to_owned());
-    let reader = fields.read("user_id", str::parse);
+    let reader = fields.read("user_id", |text| {
+        let refused = |error: NotAnId| {
+            let found = quoted(text);
+            format!("{error}, found {found:?}; keystead user list shows the ids")
+        };
+        text.parse().map_err(refused)
+    });
     let title = fields.read("title", text);
     let content = fields.read("content", text);
     let actions = fields.read_objects("actions", ACTIONS_MAX, read_action);
     let targets = fields.read_all("targets", TARGETS_MAX, str::parse);
     let urgency = fields.read("urgency", |name| {
-        Urgency::find(name).ok_or("expected very-low, low, normal or high, found another")
+        let refused = || {
+            format!(
+                "expected very-low, low, normal or high, found {:?}",
+                quoted(name)
+            )
+        };
+        Urgency::find(name).ok_or_else(refused)
     });
     if !fields.has("title") {
         fields.refuse("title", "expected a title, found none");
