@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use http::Method;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
 use super::{
     browser::Browser,
@@ -14,6 +17,7 @@ use super::{
 };
 use crate::{
     appliance::deliverer::{deliver_due, deliver_for_ever, prepare},
+    crypto::web_push::VapidKey,
     model::{
         id::Id,
         notification::{Button, Sender, Template, Urgency},
@@ -25,7 +29,7 @@ use crate::{
         DEADLINE, Outbound,
         testing::{Asked, GLOBAL, Says, Script, World, answer, served},
     },
-    store::{Read as _, StoreError, Table, pushes},
+    store::{Read as _, StoreError, Table, pushes, sessions},
 };
 
 const SUBSCRIPTION: &str = "/api/v2/users/me/webpush/subscription";
@@ -212,6 +216,43 @@ async fn a_browser_that_takes_a_test_message_is_kept_once() {
         .await
         .expect(404);
     assert_eq!(setting.browsers(&ada).len(), 1);
+}
+
+/// The box waits for the push service before it keeps a browser: what ends meanwhile is heard.
+#[tokio::test]
+async fn what_changes_while_a_browser_is_tried_out_is_heard() {
+    let setting = Setting::open().await;
+    let house = &setting.house;
+    let told = Arc::new(Notify::new());
+    let created = answer("201 Created", "", "");
+    setting.script.set(Says::Once(Arc::clone(&told), created));
+    let ada = house.person("ada", Role::Member).await;
+    for round in 0..2 {
+        let page = house.signed_in(&ada).await;
+        let meanwhile = async {
+            while setting.asked_at("/push/1").len() <= round {
+                sleep(Duration::from_millis(5)).await;
+            }
+            let user_id = ada.id;
+            let changed = house.write(move |tx, moment| {
+                if round == 0 {
+                    let pair = VapidKey::generate().expect("a pair");
+                    return notifications::regenerate_vapid(tx, moment.by, pair).map(drop);
+                }
+                for session in sessions::list_of_user(tx, user_id)? {
+                    sessions::remove(tx, &session);
+                }
+                Ok::<_, StoreError>(())
+            });
+            changed.await.expect("a write");
+            told.notify_one();
+        };
+        let browser = body("/push/1");
+        let (refused, ()) = tokio::join!(subscribe(&page, &browser), meanwhile);
+        let why = refused.expect(409).text("detail");
+        assert!(why.contains("subscribe again"), "{why}");
+        assert_eq!(setting.browsers(&ada), []);
+    }
 }
 
 /// Foreign ids are not found, and nobody ends or reads what is another's.

@@ -17,6 +17,7 @@ use rustls::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Notify,
     time::sleep,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -106,6 +107,8 @@ pub(crate) enum Says {
     WithoutEnd(&'static [u8]),
     /// These bytes, then nothing.
     ThenSilence(Vec<u8>),
+    /// These bytes, once it is told to.
+    Once(Arc<Notify>, Vec<u8>),
 }
 
 /// What the server says next: at some paths something of their own.
@@ -228,6 +231,11 @@ async fn read_body(stream: &mut TlsStream<TcpStream>, head: &str) -> io::Result<
 async fn say(mut stream: TlsStream<TcpStream>, says: Says) -> io::Result<()> {
     match says {
         Says::Bytes(bytes) => {
+            stream.write_all(&bytes).await?;
+            stream.shutdown().await
+        }
+        Says::Once(told, bytes) => {
+            told.notified().await;
             stream.write_all(&bytes).await?;
             stream.shutdown().await
         }

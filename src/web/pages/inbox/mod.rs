@@ -92,7 +92,7 @@ pub async fn get(web: Arc<Web>, request: Request, caller: Caller) -> Response {
     };
     let sieve = Sieve::parse(&Params::from_query(head).unwrap_or_default());
     let user_id = live.user.id;
-    let (store, asked) = (Arc::clone(&web.store), sieve.clone());
+    let (store, asked) = (Arc::clone(&web.store), sieve);
     let is_narrow = asked.filter().is_narrow();
     let list = move || store.read(|tx| found(tx, user_id, &asked));
     let found = if is_narrow { apart(list).await } else { list() };
