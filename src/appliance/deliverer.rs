@@ -364,7 +364,8 @@ fn seal(web: &Web, now: Timestamp, push: &QueuedPush) -> Result<Option<Sealed>, 
         let Some((browser, notification)) = parts else {
             return Ok(None);
         };
-        let parcel = Parcel::of(&notification, push, now);
+        let said_by = notifications::said_by(tx, notification.sender)?;
+        let parcel = Parcel::of(&notification, said_by.as_deref(), push, now);
         web.seal(tx, now, &browser, &parcel).map(Some)
     })
 }

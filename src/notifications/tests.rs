@@ -712,3 +712,20 @@ fn a_full_queue_refuses_a_client_and_keeps_nothing_that_keystead_reports_from_th
     // Who has no browser waits for no push service.
     told(tell(&store, 12, BOB, custom("x")));
 }
+
+/// What stands before the text of a push names everybody but the box itself.
+#[test]
+fn whoever_speaks_for_somebody_else_is_named() {
+    let store = house();
+    let gone = format!("The app {}", id(9));
+    for (sender, words) in [
+        (Sender::Keystead, None),
+        (Sender::Administrator, Some("Whoever administers this box")),
+        (Sender::Person(id(BOB)), Some("The person bob")),
+        (Sender::Person(id(7)), Some("Somebody who is gone")),
+        (Sender::Client(id(9)), Some(gone.as_str())),
+    ] {
+        let found = seen(&store, |tx| said_by(tx, sender));
+        assert_eq!(found.as_deref(), words, "{sender:?}");
+    }
+}
