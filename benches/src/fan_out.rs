@@ -130,7 +130,7 @@ fn tell(tx: &mut WriteTx<'_>, reader: Id) -> Result<(), StoreError> {
 fn settle(tx: &mut WriteTx<'_>, browsers: usize) -> Result<(), StoreError> {
     let now = SystemClock.now();
     let by = Origin::local(now, Actor::Keystead);
-    for push in pushes::list_due(tx, now, browsers)? {
+    for push in pushes::list_due(tx, now, None, browsers)? {
         notifications::settle(tx, &by, &push, Outcome::Delivered)?;
     }
     Ok(())

@@ -2,7 +2,8 @@
 //!
 //! A message leaves the queue in a write that follows the answer of its push service, so that
 //! whatever ends the process, it is sent at least once. Each browser's messages go one after the
-//! other: one that hangs keeps its own place and no other's.
+//! other, and a person has a few places only, however many browsers they have: one whose push
+//! services hang holds up nobody else.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -13,7 +14,7 @@ use std::{
 
 use tokio::{
     task::{self, JoinError, JoinSet, spawn_blocking},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use crate::{
@@ -39,11 +40,18 @@ use crate::{
 const PARALLEL_MAX: usize = 32;
 /// What is left is for browsers that subscribe.
 const _: () = assert!(PARALLEL_MAX < POSTS_MAX);
-/// Messages that are looked for at a time.
-const BATCH_LEN: usize = 64;
-/// Messages that may wait here for others of their browser, so that what is behind them is found.
-const WAITING_MAX: usize = 1_024;
-/// How long the deliverer rests after a fault of the store.
+/// Messages to one person that are sent at once.
+const PARALLEL_PER_PERSON_MAX: usize = 4;
+/// Messages to one person that are sent or wait here; the rest of theirs stays in the queue, and
+/// what is behind it is found. Nobody's wait without one that is being sent, so that all that wait
+/// are this many for each of [`PARALLEL_MAX`] at the most.
+const TAKEN_PER_PERSON_MAX: usize = 128;
+/// Messages of the queue that are read at a time.
+const PAGE_LEN: usize = 256;
+/// Messages of the queue that a look may read and be repeated at once: more than may be taken.
+const LOOK_LEN_MAX: usize = 8_192;
+const _: () = assert!(PARALLEL_MAX * TAKEN_PER_PERSON_MAX < LOOK_LEN_MAX);
+/// How long the deliverer rests after a fault of the store, and between two long looks.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The longest that it rests: the clock may be set meanwhile.
 const REST_MAX: Duration = Duration::from_mins(1);
@@ -106,7 +114,17 @@ struct Deliverer {
     waiting: Vec<QueuedPush>,
     /// Everything that is being sent or waits here: it is still in the queue.
     taken: HashSet<Id>,
+    /// When the queue may be looked through again.
+    look_at: Instant,
     reported: Arc<Reported>,
+}
+
+/// What a look through the queue found.
+struct Looked {
+    due: Vec<QueuedPush>,
+    next_due_at: Option<Timestamp>,
+    /// Messages that were read.
+    read: usize,
 }
 
 impl Deliverer {
@@ -119,6 +137,7 @@ impl Deliverer {
             busy: HashSet::new(),
             waiting: Vec::new(),
             taken: HashSet::new(),
+            look_at: Instant::now(),
             reported: Arc::default(),
         }
     }
@@ -129,37 +148,73 @@ impl Deliverer {
         let now = self.clock.now();
         loop {
             self.start_waiting();
-            if self.tries.len() >= PARALLEL_MAX || self.waiting.len() >= WAITING_MAX {
+            if self.tries.len() >= PARALLEL_MAX {
                 return REST_MAX;
             }
-            let limit = self.taken.len() + BATCH_LEN;
-            let looked = self.web.store.read(|tx| {
-                let due = notifications::due(tx, now, limit)?;
-                Ok::<_, StoreError>((due, notifications::next_due_at(tx, now)?))
-            });
-            let (mut due, next) = match looked {
+            if Instant::now() < self.look_at {
+                return PAUSE;
+            }
+            let looked = match self.look(now) {
                 Ok(looked) => looked,
                 Err(fault) => {
                     tracing::error!(%fault, "the queue of pushes cannot be read; it is tried again");
                     return PAUSE;
                 }
             };
-            due.retain(|push| self.taken.insert(push.id));
-            if due.is_empty() {
+            if looked.read > LOOK_LEN_MAX {
+                self.look_at = Instant::now() + PAUSE;
+            }
+            if looked.due.is_empty() {
+                let next = looked.next_due_at;
                 return next.map_or(REST_MAX, |next| next.since(now).min(REST_MAX));
             }
-            self.waiting.append(&mut due);
+            self.taken.extend(looked.due.iter().map(|push| push.id));
+            self.waiting.extend(looked.due);
         }
+    }
+
+    /// Looks for as many messages as there can be places, past those that are taken already and
+    /// those of whoever has enough of them here.
+    fn look(&self, now: Timestamp) -> Result<Looked, StoreError> {
+        let mut taken = per_person(self.sending.values().chain(&self.waiting));
+        let mut is_wanted = |push: &QueuedPush| {
+            let taken = taken.entry(push.user_id).or_default();
+            let is_wanted = *taken < TAKEN_PER_PERSON_MAX && !self.taken.contains(&push.id);
+            *taken += usize::from(is_wanted);
+            is_wanted
+        };
+        self.web.store.read(|tx| {
+            let mut looked = Looked {
+                due: Vec::new(),
+                next_due_at: notifications::next_due_at(tx, now)?,
+                read: 0,
+            };
+            let mut last = None;
+            loop {
+                let mut page = notifications::due(tx, now, last.as_ref(), PAGE_LEN)?;
+                let is_last = page.len() < PAGE_LEN;
+                looked.read += page.len();
+                last = page.last().cloned();
+                page.retain(&mut is_wanted);
+                looked.due.append(&mut page);
+                if is_last || looked.due.len() >= PARALLEL_MAX {
+                    return Ok(looked);
+                }
+            }
+        })
     }
 
     fn start_waiting(&mut self) {
         let mut left = Vec::new();
+        let mut sending = per_person(self.sending.values());
         for push in self.waiting.drain(..) {
-            let is_full = self.tries.len() >= PARALLEL_MAX;
+            let theirs = sending.entry(push.user_id).or_default();
+            let is_full = self.tries.len() >= PARALLEL_MAX || *theirs >= PARALLEL_PER_PERSON_MAX;
             if is_full || !self.busy.insert(push.subscription_id) {
                 left.push(push);
                 continue;
             }
+            *theirs += 1;
             let (web, clock) = (Arc::clone(&self.web), Arc::clone(&self.clock));
             let reported = Arc::clone(&self.reported);
             let task = try_out(web, clock, push.clone(), reported);
@@ -167,6 +222,15 @@ impl Deliverer {
         }
         self.waiting = left;
     }
+}
+
+/// How many of `pushes` each person has.
+fn per_person<'a>(pushes: impl Iterator<Item = &'a QueuedPush>) -> HashMap<Id, usize> {
+    let mut persons = HashMap::new();
+    for push in pushes {
+        *persons.entry(push.user_id).or_default() += 1;
+    }
+    persons
 }
 
 /// A message that was tried, and those behind it that wait if it does.
@@ -300,7 +364,8 @@ fn seal(web: &Web, now: Timestamp, push: &QueuedPush) -> Result<Option<Sealed>, 
         let Some((browser, notification)) = parts else {
             return Ok(None);
         };
-        let parcel = Parcel::of(&notification, push, now);
+        let said_by = notifications::said_by(tx, notification.sender)?;
+        let parcel = Parcel::of(&notification, said_by.as_deref(), push, now);
         web.seal(tx, now, &browser, &parcel).map(Some)
     })
 }

@@ -9,6 +9,7 @@ mod plain_text;
 mod push;
 mod react;
 mod send;
+mod senders;
 mod settings;
 mod tasks;
 mod templates;
@@ -23,6 +24,7 @@ pub use push::{
 };
 pub use react::react;
 pub use send::{Message, Refused, Told, hand_in, message, report, send};
+pub use senders::{app_name, person_name, said_by};
 pub use settings::{MUTED_MAX, methods, mute, switch, unmute};
 pub use tasks::{Report, SUMMARY_LEN_MAX, Summary, SummaryError, TaskState, report_task};
 pub use templates::{TEMPLATES, TemplateRow, row};

@@ -176,9 +176,14 @@ pub(super) fn fan_out(
     Ok(())
 }
 
-/// Up to `limit` messages that are due at `now`, those that have waited longest first.
-pub fn due(tx: &dyn Read, now: Timestamp, limit: usize) -> Result<Vec<QueuedPush>, StoreError> {
-    pushes::list_due(tx, now, limit)
+/// Up to `limit` messages behind `last` that are due at `now`, those that have waited longest first.
+pub fn due(
+    tx: &dyn Read,
+    now: Timestamp,
+    last: Option<&QueuedPush>,
+    limit: usize,
+) -> Result<Vec<QueuedPush>, StoreError> {
+    pushes::list_due(tx, now, last, limit)
 }
 
 /// When the first message is due that is not at `now`.

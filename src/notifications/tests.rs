@@ -321,7 +321,7 @@ fn a_message_is_queued_for_every_browser_and_leaves_when_it_is_settled() {
     browser(&store, 7, BOB, 3);
     let (_, pushes) = told(tell(&store, 10, ADA, custom("x")));
     assert_eq!(pushes, 2);
-    let found = seen(&store, |tx| due(tx, at(10), 10));
+    let found = seen(&store, |tx| due(tx, at(10), None, 10));
     assert_eq!(found.len(), 2);
     for push in &found {
         assert!(seen(&store, |tx| parts(tx, at(10), push)).is_some());
@@ -346,8 +346,8 @@ fn a_message_is_queued_for_every_browser_and_leaves_when_it_is_settled() {
         )
     });
     assert_eq!(again, Some(at(71)));
-    assert_eq!(seen(&store, |tx| due(tx, at(70), 10)).len(), 0);
-    let later = seen(&store, |tx| due(tx, at(71), 10));
+    assert_eq!(seen(&store, |tx| due(tx, at(70), None, 10)).len(), 0);
+    let later = seen(&store, |tx| due(tx, at(71), None, 10));
     assert_eq!(later[0].attempts, 1);
 }
 
@@ -357,7 +357,7 @@ fn a_browser_that_is_gone_is_forgotten_and_no_other() {
     let gone = browser(&store, 5, ADA, 1);
     let stays = browser(&store, 6, ADA, 2);
     told(tell(&store, 10, ADA, custom("x")));
-    let found = seen(&store, |tx| due(tx, at(10), 10));
+    let found = seen(&store, |tx| due(tx, at(10), None, 10));
     let to_gone = found.iter().find(|push| push.subscription_id == gone);
     let push = to_gone.expect("its message").clone();
     done(&store, 11, move |tx, act| {
@@ -381,14 +381,14 @@ fn what_waits_for_another_of_its_browser_loses_no_try() {
     let store = house();
     browser(&store, 5, ADA, 1);
     told(tell(&store, 10, ADA, custom("x")));
-    let push = seen(&store, |tx| due(tx, at(10), 1))[0].clone();
+    let push = seen(&store, |tx| due(tx, at(10), None, 1))[0].clone();
     let waits = done(&store, 11, {
         let push = push.clone();
         move |tx, _| postpone(tx, &push, at(60))
     });
     assert_eq!(waits, Some(at(60)));
     assert_eq!(seen(&store, |tx| next_due_at(tx, at(10))), Some(at(60)));
-    let found = seen(&store, |tx| due(tx, at(60), 2));
+    let found = seen(&store, |tx| due(tx, at(60), None, 2));
     let expected = QueuedPush {
         due_at: at(60),
         ..push
@@ -414,7 +414,7 @@ fn nothing_is_queued_while_push_is_off_or_sent_to_whom_may_not_sign_in() {
         Ok(())
     });
     assert_eq!(told(tell(&store, 12, ADA, custom("x"))).1, 1);
-    let push = seen(&store, |tx| due(tx, at(12), 1))[0].clone();
+    let push = seen(&store, |tx| due(tx, at(12), None, 1))[0].clone();
     done(&store, 13, |tx, _| {
         let mut ada = users::find(tx, id(ADA))?.expect("Ada");
         ada.disabled_at = Some(at(13));
@@ -429,7 +429,7 @@ fn a_message_is_never_sent_after_its_time() {
     browser(&store, 5, ADA, 1);
     told(tell(&store, 10, ADA, custom("x")));
     let end = at(10).after(PUSH_TTL);
-    let found = seen(&store, |tx| due(tx, end, 10));
+    let found = seen(&store, |tx| due(tx, end, None, 10));
     assert!(seen(&store, |tx| parts(tx, end, &found[0])).is_none());
     let push = found[0].clone();
     let almost = Timestamp::from_millis(end.millis() - 1);
@@ -454,11 +454,11 @@ fn tries_wait_longer_each_time_and_end() {
     told(tell(&store, 10, ADA, custom("x")));
     let mut now = at(10);
     for _ in 1..ATTEMPTS_MAX {
-        let found = seen(&store, |tx| due(tx, now, 1));
+        let found = seen(&store, |tx| due(tx, now, None, 1));
         let push = found[0].clone();
         now = later_at(&store, now, &push).expect("another try");
     }
-    let push = seen(&store, |tx| due(tx, now, 1))[0].clone();
+    let push = seen(&store, |tx| due(tx, now, None, 1))[0].clone();
     assert_eq!(later_at(&store, now, &push), None);
 }
 
@@ -711,4 +711,21 @@ fn a_full_queue_refuses_a_client_and_keeps_nothing_that_keystead_reports_from_th
     );
     // Who has no browser waits for no push service.
     told(tell(&store, 12, BOB, custom("x")));
+}
+
+/// What stands before the text of a push names everybody but the box itself.
+#[test]
+fn whoever_speaks_for_somebody_else_is_named() {
+    let store = house();
+    let gone = format!("The app {}", id(9));
+    for (sender, words) in [
+        (Sender::Keystead, None),
+        (Sender::Administrator, Some("Whoever administers this box")),
+        (Sender::Person(id(BOB)), Some("The person bob")),
+        (Sender::Person(id(7)), Some("Somebody who is gone")),
+        (Sender::Client(id(9)), Some(gone.as_str())),
+    ] {
+        let found = seen(&store, |tx| said_by(tx, sender));
+        assert_eq!(found.as_deref(), words, "{sender:?}");
+    }
 }

@@ -132,14 +132,20 @@ pub fn enqueue(tx: &mut WriteTx<'_>, push: &QueuedPush) -> Result<(), StoreError
     codec::put(tx, &key(push), push)
 }
 
-/// Up to `limit` messages that are due at `now`, those that have waited longest first.
+/// Up to `limit` messages behind `last` that are due at `now`, those that have waited longest first.
 pub fn list_due(
     tx: &dyn Read,
     now: Timestamp,
+    last: Option<&QueuedPush>,
     limit: usize,
 ) -> Result<Vec<QueuedPush>, StoreError> {
     let end = now.millis().saturating_add(1).to_be_bytes();
-    codec::list(tx, &Keys::before(&end), limit)
+    let due = Keys::before(&end);
+    let keys = match last {
+        None => due,
+        Some(last) => due.behind(&key(last)),
+    };
+    codec::list(tx, &keys, limit)
 }
 
 /// When the first message is due that is not at `now`.

@@ -29,7 +29,11 @@ use crate::{
         DEADLINE, Outbound,
         testing::{Asked, GLOBAL, Says, Script, World, answer, served},
     },
-    store::{Read as _, StoreError, Table, pushes, sessions},
+    store::{
+        Read as _, StoreError, Table,
+        pushes::{self, SUBSCRIPTIONS_PER_USER_MAX},
+        sessions,
+    },
 };
 
 const SUBSCRIPTION: &str = "/api/v2/users/me/webpush/subscription";
@@ -90,7 +94,10 @@ impl Setting {
 
     fn queued(&self) -> Vec<QueuedPush> {
         let end = self.house.now().after(PUSH_TTL * 2);
-        let queued = self.house.store.read(|tx| pushes::list_due(tx, end, 1_000));
+        let queued = self
+            .house
+            .store
+            .read(|tx| pushes::list_due(tx, end, None, 1_000));
         queued.expect("a read")
     }
 
@@ -575,6 +582,40 @@ async fn a_push_service_that_hangs_keeps_nobody_waiting() {
     assert_eq!(queued.len(), 100, "nothing is lost");
     let tried: Vec<_> = queued.iter().filter(|push| push.attempts > 0).collect();
     assert_eq!(tried.len(), 1);
+}
+
+/// Threat 24: nor does a person with as many browsers as the box has places, and with more messages
+/// than it takes of one person's at a time.
+#[tokio::test]
+async fn a_person_whose_push_services_all_hang_keeps_nobody_waiting() {
+    let setting = Setting::open().await;
+    let mal = setting.house.person("mal", Role::Member).await;
+    let ada = setting.house.person("ada", Role::Member).await;
+    setting.script.set(Says::ThenSilence(Vec::new()));
+    setting.script.set_at("/push/ada", status("201 Created"));
+    for number in 0..SUBSCRIPTIONS_PER_USER_MAX {
+        setting.browser(&mal, &format!("/push/mal/{number}")).await;
+    }
+    setting.browser(&ada, "/push/ada").await;
+    for number in 0..10 {
+        let told = setting.tell(&mal, &format!("Hello {number}")).await;
+        assert_eq!(told, SUBSCRIPTIONS_PER_USER_MAX);
+    }
+    setting.tell(&ada, "Hello").await;
+    let (web, clock) = (&setting.house.app.web, &setting.house.app.clock);
+    let begun = Instant::now();
+    let deliverer = tokio::spawn(deliver_for_ever(Arc::clone(web), Arc::clone(clock)));
+    let of_mal = || {
+        let mut asked = setting.asked.requests();
+        asked.retain(|head| head.starts_with("POST /push/mal/"));
+        asked.len()
+    };
+    while setting.asked_at("/push/ada").is_empty() || of_mal() < 4 {
+        assert!(begun.elapsed() < DEADLINE, "Ada waits for Mal's browsers");
+        sleep(Duration::from_millis(10)).await;
+    }
+    deliverer.abort();
+    assert_eq!(of_mal(), 4, "places that one person has");
 }
 
 #[tokio::test]

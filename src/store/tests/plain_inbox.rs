@@ -110,7 +110,7 @@ impl InboxOperation {
                 pushes::enqueue(tx, &made_push(push, &found, now))?;
             }
             Self::Take => {
-                let due = pushes::list_due(tx, now, 1)?;
+                let due = pushes::list_due(tx, now, None, 1)?;
                 let Some(first) = due.first() else {
                     return Ok(false);
                 };

@@ -69,11 +69,17 @@ pub struct Parcel {
 }
 
 impl Parcel {
-    /// `notification`, as long as `push` has left at `now`.
-    pub fn of(notification: &Notification, push: &QueuedPush, now: Timestamp) -> Self {
+    /// `notification`, which is `said_by` whom these words name or by Keystead itself, as long as
+    /// `push` has left at `now`.
+    pub fn of(
+        notification: &Notification,
+        said_by: Option<&str>,
+        push: &QueuedPush,
+        now: Timestamp,
+    ) -> Self {
         let digest = Digest::of(notification.id.as_bytes());
         Self {
-            payload: payload::of(notification),
+            payload: payload::of(notification, said_by),
             ttl: push.expires_at.since(now),
             urgency: notification.urgency,
             topic: Some(URL_SAFE_NO_PAD.encode(&digest.as_bytes()[..TOPIC_BYTES])),

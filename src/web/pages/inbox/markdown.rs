@@ -24,7 +24,7 @@ pub fn html(markdown: &str) -> String {
 }
 
 /// The host that a link leads to, if it leads away from the box.
-pub(super) fn host_of(link: &Link) -> Option<String> {
+pub(in crate::web) fn host_of(link: &Link) -> Option<String> {
     let url: HttpsUrl = link.as_str().parse().ok()?;
     Some(url.host())
 }
@@ -132,7 +132,7 @@ fn one(event: Event<'_>) -> Passed<'_> {
 }
 
 /// `text` without the marks that turn the direction of what is around them.
-fn readable(text: CowStr<'_>) -> CowStr<'_> {
+pub(in crate::web) fn readable(text: CowStr<'_>) -> CowStr<'_> {
     let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if text.contains(turns) {
         text.replace(turns, "").into()

@@ -28,13 +28,12 @@ use crate::{
         id::Id,
         notification::{Button, NotificationSettings, Sender},
     },
-    notifications::{self, PAGE_LEN},
+    notifications::{self, PAGE_LEN, app_name, person_name},
     oauth2provider::Moment,
     runtime::apart::apart,
     store::{
-        Read, StoreError, WriteTx, clients,
+        Read, StoreError, WriteTx,
         notifications::{self as kept, InboxEntry},
-        users,
     },
     web::{
         Web,
@@ -163,20 +162,6 @@ fn action(button: &Button) -> ActionView {
         href: button.url.to_string(),
         host: markdown::host_of(&button.url),
     }
-}
-
-/// As the app calls itself; one that is gone by its id.
-fn app_name(tx: &dyn Read, id: Id) -> Result<String, StoreError> {
-    let client = clients::find(tx, id)?;
-    Ok(client.map_or_else(|| id.to_string(), |client| client.metadata.name.to_string()))
-}
-
-fn person_name(tx: &dyn Read, id: Id) -> Result<String, StoreError> {
-    let person = users::find(tx, id)?;
-    Ok(person.map_or_else(
-        || "Somebody who is gone".to_owned(),
-        |person| person.name.to_string(),
-    ))
 }
 
 /// What one of the buttons below an entry does.
