@@ -73,7 +73,7 @@ impl fmt::Debug for PushKeys {
 }
 
 /// A browser that wants a person's notifications.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Subscription {
     /// The store's key, after the user's.
     pub id: Id,
@@ -85,6 +85,17 @@ pub struct Subscription {
     pub keys: PushKeys,
     /// When it subscribed.
     pub created_at: Timestamp,
+}
+
+/// Whoever has an endpoint can send to it, so of that only the push service is shown.
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("id", &self.id)
+            .field("user_id", &self.user_id)
+            .field("push_service", &self.endpoint.host())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Subscription {
@@ -180,6 +191,22 @@ mod tests {
         ] {
             assert_eq!(bad.parse::<Contact>(), Err(NotAContact), "{bad}");
         }
+    }
+
+    #[test]
+    fn of_a_browser_its_push_service_is_shown() {
+        let mut point = [1; PUBLIC_KEY_LEN];
+        point[0] = 4;
+        let browser = Subscription {
+            id: Id::from_bytes([1; 16]),
+            user_id: Id::from_bytes([2; 16]),
+            endpoint: "https://app.example/push/secret".parse().expect("a URL"),
+            keys: PushKeys::new(&point, &[2; AUTH_LEN]).expect("keys"),
+            created_at: Timestamp::EPOCH,
+        };
+        let shown = format!("{browser:?}");
+        assert!(shown.contains("app.example"), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub fn person_name(tx: &dyn Read, id: Id) -> Result<String, StoreError> {
 pub fn said_by(tx: &dyn Read, sender: Sender) -> Result<Option<String>, StoreError> {
     Ok(match sender {
         Sender::Keystead => None,
-        Sender::Administrator => Some("Whoever administers this box".to_owned()),
+        Sender::Administrator => Some("A program of this machine".to_owned()),
         Sender::Client(id) => Some(format!("The app {}", app_name(tx, id)?)),
         Sender::Person(id) => Some(match users::find(tx, id)? {
             Some(person) => format!("The person {}", person.name),

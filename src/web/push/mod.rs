@@ -6,7 +6,7 @@
 mod payload;
 mod vouchers;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -98,11 +98,19 @@ impl Parcel {
 }
 
 /// A message that only its browser can read, addressed and signed.
-#[derive(Debug)]
 pub struct Sealed {
     endpoint: HttpsUrl,
     headers: HeaderMap,
     body: Bytes,
+}
+
+/// Whoever has the endpoint or the headers can send to the browser.
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealed")
+            .field("push_service", &self.push_service())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Sealed {
