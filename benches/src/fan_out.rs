@@ -11,7 +11,6 @@ use keystead::{
         notification::{Sender, Template, Urgency},
         push::PushKeys,
         timestamp::Timestamp,
-        user::{Role, User},
     },
     notifications::{self, Message, Outcome, Told},
     runtime::{
@@ -21,7 +20,9 @@ use keystead::{
     store::{Store, StoreError, WriteTx, pushes, users},
 };
 
-use crate::{engine::closed_loop, load, options::Options, report::Report, wire::Fault};
+use crate::{
+    engine::closed_loop, inbox::person, load, options::Options, report::Report, wire::Fault,
+};
 
 /// Who tells somebody at once.
 const WAITING: usize = 64;
@@ -85,7 +86,7 @@ fn fill(store: &Store, browsers: usize) -> Result<Vec<Id>, Fault> {
         let act = act(now, &by);
         let mut people = Vec::new();
         for number in 0..PEOPLE {
-            let user = person(number, now)?;
+            let (user, _, _) = person(number, now)?;
             users::put(tx, &user)?;
             people.push(user.id);
             for browser in 0..browsers {
@@ -134,17 +135,4 @@ fn settle(tx: &mut WriteTx<'_>, browsers: usize) -> Result<(), StoreError> {
         notifications::settle(tx, &by, &push, Outcome::Delivered)?;
     }
     Ok(())
-}
-
-fn person(number: usize, now: Timestamp) -> Result<User, StoreError> {
-    let name = format!("user{number}").parse();
-    Ok(User {
-        id: Id::generate(now, &OsEntropy),
-        name: name.map_err(|_| StoreError::Closed)?,
-        password_hash: "$argon2id$".to_owned(),
-        role: Role::Member,
-        created_at: now,
-        last_sign_in_at: None,
-        disabled_at: None,
-    })
 }

@@ -181,7 +181,7 @@ fn writer_for(process: &Process) -> Writer {
 }
 
 /// Somebody, and the header of their browser.
-fn person(number: usize, now: Timestamp) -> Result<(User, Session, String), StoreError> {
+pub(crate) fn person(number: usize, now: Timestamp) -> Result<(User, Session, String), StoreError> {
     let credential = Credential::generate(CredentialKind::Session, now, &OsEntropy);
     let name = format!("user{number}").parse();
     let user = User {
