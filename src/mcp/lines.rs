@@ -8,12 +8,12 @@ use std::{io, mem, sync::Arc, time::Duration};
 use serde::Serialize;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
-    sync::Mutex,
+    sync::{Mutex, Notify},
     time::timeout,
 };
 
 /// The longest that the other end may take to read one message.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest that a close waits for a message that is being written.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -71,17 +71,32 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
 }
 
 /// Where lines go; whoever holds it writes whole ones.
-pub(super) struct LineWriter<W>(Arc<Mutex<Option<W>>>);
+pub(super) struct LineWriter<W> {
+    held: Arc<Mutex<Option<W>>>,
+    given_up: Arc<Notify>,
+}
 
 impl<W> Clone for LineWriter<W> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self {
+            held: Arc::clone(&self.held),
+            given_up: Arc::clone(&self.given_up),
+        }
     }
 }
 
 impl<W: AsyncWrite + Send + Unpin + 'static> LineWriter<W> {
     pub(super) fn new(write: W) -> Self {
-        Self(Arc::new(Mutex::new(Some(write))))
+        Self {
+            held: Arc::new(Mutex::new(Some(write))),
+            given_up: Arc::default(),
+        }
+    }
+
+    /// Once the other end has not read a message in time: then it reads no other either. For one
+    /// who waits.
+    pub(super) async fn given_up(&self) {
+        self.given_up.notified().await;
     }
 
     /// Writes `message` as one line.
@@ -89,12 +104,12 @@ impl<W: AsyncWrite + Send + Unpin + 'static> LineWriter<W> {
         &self,
         message: M,
     ) -> impl Future<Output = io::Result<()>> + Send + use<M, W> {
-        let write = Arc::clone(&self.0);
+        let Self { held, given_up } = self.clone();
         async move {
             let mut line = serde_json::to_vec(&message)?;
             drop(message);
             line.push(b'\n');
-            let mut held = write.lock().await;
+            let mut held = held.lock().await;
             let write = held.as_mut().ok_or(io::ErrorKind::NotConnected)?;
             let whole = async {
                 write.write_all(&line).await?;
@@ -103,6 +118,7 @@ impl<W: AsyncWrite + Send + Unpin + 'static> LineWriter<W> {
             timeout(WRITE_TIMEOUT, whole).await.unwrap_or_else(|_| {
                 // Half a line may be written, so that no other can follow.
                 drop(held.take());
+                given_up.notify_one();
                 Err(io::ErrorKind::TimedOut.into())
             })
         }
@@ -112,7 +128,7 @@ impl<W: AsyncWrite + Send + Unpin + 'static> LineWriter<W> {
     /// keeps nobody from ending: what holds the other end is let go after this.
     pub(super) async fn close(&self) {
         // The end of its input is how a child is told to end.
-        if let Ok(mut held) = timeout(CLOSE_TIMEOUT, self.0.lock()).await {
+        if let Ok(mut held) = timeout(CLOSE_TIMEOUT, self.held.lock()).await {
             drop(held.take());
         }
     }

@@ -207,7 +207,12 @@ where
                 self.calls.all_ended().await;
                 return None;
             }
-            match self.read.next().await {
+            let read = tokio::select! {
+                read = self.read.next() => read,
+                // Whoever does not read what it is told is not listened to.
+                () = self.write.given_up() => Err(LineError::Closed),
+            };
+            match read {
                 Ok(line) => {
                     if let Some(message) = self.take(&line) {
                         return Some(message);

@@ -14,7 +14,7 @@ use rmcp::{
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::mcp::{
-    lines::{LineError, LineReader, LineWriter},
+    lines::{LineError, LineReader, LineWriter, WRITE_TIMEOUT},
     upstreams::guard::Cause,
 };
 
@@ -44,7 +44,15 @@ where
     }
 
     async fn next(&mut self) -> Option<Vec<u8>> {
-        match self.read.next().await {
+        let read = tokio::select! {
+            read = self.read.next() => read,
+            () = self.write.given_up() => {
+                let seconds = WRITE_TIMEOUT.as_secs();
+                self.cause.say(&format!("it did not read a message within {seconds} s"));
+                return None;
+            }
+        };
+        match read {
             Ok(line) => return Some(line),
             Err(LineError::Closed) => self.cause.say("it closed its standard output"),
             Err(LineError::System(error)) => self.cause.say(&error),
@@ -96,5 +104,23 @@ where
     async fn close(&mut self) -> io::Result<()> {
         self.write.close().await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Issue 5: a child that hangs is begun again, also one that keeps its output open.
+    #[tokio::test(start_paused = true)]
+    async fn a_child_that_stops_reading_is_taken_for_ended() {
+        let (input, _unread) = tokio::io::duplex(8);
+        let (_silent, output) = tokio::io::duplex(8);
+        let cause = Cause::default();
+        let mut lines = Lines::new(output, input, 1024, cause.clone());
+        let stuck = tokio::spawn(lines.write.write("longer than what fits between"));
+        assert!(lines.receive().await.is_none());
+        assert_eq!(cause.words(), "it did not read a message within 30 s");
+        stuck.await.expect("no panic").expect_err("nobody reads");
     }
 }
