@@ -24,7 +24,7 @@ use crate::{
     store::{
         Read, Store, StoreError, WriteTx,
         notifications::{self, NOTIFICATIONS_PER_USER_MAX},
-        pushes::{self, QUEUE_MAX, SUBSCRIPTIONS_PER_USER_MAX},
+        pushes::{self, QUEUE_MAX, QUEUE_PER_USER_MAX, SUBSCRIPTIONS_PER_USER_MAX},
         sessions, users,
     },
 };
@@ -321,7 +321,7 @@ fn a_message_is_queued_for_every_browser_and_leaves_when_it_is_settled() {
     browser(&store, 7, BOB, 3);
     let (_, pushes) = told(tell(&store, 10, ADA, custom("x")));
     assert_eq!(pushes, 2);
-    let found = seen(&store, |tx| due(tx, at(10), None, 10));
+    let found = due_at(&store, at(10));
     assert_eq!(found.len(), 2);
     for push in &found {
         assert!(seen(&store, |tx| parts(tx, at(10), push)).is_some());
@@ -346,9 +346,8 @@ fn a_message_is_queued_for_every_browser_and_leaves_when_it_is_settled() {
         )
     });
     assert_eq!(again, Some(at(71)));
-    assert_eq!(seen(&store, |tx| due(tx, at(70), None, 10)).len(), 0);
-    let later = seen(&store, |tx| due(tx, at(71), None, 10));
-    assert_eq!(later[0].attempts, 1);
+    assert_eq!(due_at(&store, at(70)), []);
+    assert_eq!(due_at(&store, at(71))[0].attempts, 1);
 }
 
 #[test]
@@ -357,7 +356,7 @@ fn a_browser_that_is_gone_is_forgotten_and_no_other() {
     let gone = browser(&store, 5, ADA, 1);
     let stays = browser(&store, 6, ADA, 2);
     told(tell(&store, 10, ADA, custom("x")));
-    let found = seen(&store, |tx| due(tx, at(10), None, 10));
+    let found = due_at(&store, at(10));
     let to_gone = found.iter().find(|push| push.subscription_id == gone);
     let push = to_gone.expect("its message").clone();
     done(&store, 11, move |tx, act| {
@@ -365,6 +364,11 @@ fn a_browser_that_is_gone_is_forgotten_and_no_other() {
     });
     let left = seen(&store, |tx| pushes::list_of_user(tx, id(ADA)));
     assert_eq!(left.iter().map(|one| one.id).collect::<Vec<_>>(), [stays]);
+}
+
+/// What is tried at `now`.
+fn due_at(store: &Store, now: Timestamp) -> Vec<QueuedPush> {
+    seen(store, |tx| due(tx, now, 10, |_| true)).pushes
 }
 
 /// When a message is tried again that did not go at `now`.
@@ -379,25 +383,47 @@ fn later_at(store: &Store, now: Timestamp, push: &QueuedPush) -> Option<Timestam
 #[test]
 fn what_waits_for_another_of_its_browser_loses_no_try() {
     let store = house();
-    browser(&store, 5, ADA, 1);
-    told(tell(&store, 10, ADA, custom("x")));
-    let push = seen(&store, |tx| due(tx, at(10), None, 1))[0].clone();
-    let waits = done(&store, 11, {
-        let push = push.clone();
-        move |tx, _| postpone(tx, &push, at(60))
-    });
-    assert_eq!(waits, Some(at(60)));
-    assert_eq!(seen(&store, |tx| next_due_at(tx, at(10))), Some(at(60)));
-    let found = seen(&store, |tx| due(tx, at(60), None, 2));
-    let expected = QueuedPush {
-        due_at: at(60),
-        ..push
-    };
-    assert_eq!(found, [expected]);
-    let end = at(10).after(PUSH_TTL);
-    let late = done(&store, 61, move |tx, _| postpone(tx, &found[0], end));
+    let browser = browser(&store, 5, ADA, 1);
+    for seconds in [10, 11] {
+        told(tell(&store, seconds, ADA, custom("x")));
+    }
+    let push = due_at(&store, at(20)).remove(0);
+    let first = seen(&store, |tx| pushes::first(tx, id(ADA), browser));
+    assert_eq!(Some(&push), first.as_ref(), "the older");
+    let waits = later_at(&store, at(20), &push).expect("another try");
+    // What comes meanwhile waits as well.
+    told(tell(&store, 21, ADA, custom("x")));
+    let found = seen(&store, |tx| due(tx, at(21), 10, |_| true));
+    assert_eq!((found.pushes, found.next_at), (vec![], Some(waits)));
+    let again = due_at(&store, waits).remove(0);
+    assert_eq!((again.id, again.attempts), (push.id, 1));
+    let end = Timestamp::from_millis(again.expires_at.millis() - 1);
+    let late = later_at(&store, end, &again);
     assert_eq!(late, None, "it would come too late");
-    assert_eq!(seen(&store, pushes::queue_len), 0);
+    // The next one is not tried before it would have been.
+    assert_eq!(due_at(&store, end), []);
+    let next = due_at(&store, end.after(retry_after(2, None))).remove(0);
+    assert_eq!(next.attempts, 0);
+    assert_eq!(seen(&store, pushes::queue_len), 2);
+}
+
+/// Whoever was told the most waits behind whoever has waited longest since their last turn.
+#[test]
+fn everybody_has_a_turn_before_anybody_has_another() {
+    let store = house();
+    let of_ada = browser(&store, 5, ADA, 1);
+    browser(&store, 5, BOB, 2);
+    fill_the_queue(&store, ADA, [of_ada; QUEUE_PER_USER_MAX]);
+    told(tell(&store, 11, BOB, custom("x")));
+    let found = due_at(&store, at(12));
+    let turns: Vec<_> = found.iter().map(|push| push.user_id).collect();
+    assert_eq!(turns, [id(ADA), id(BOB)]);
+    let first = found[0].clone();
+    done(&store, 12, move |tx, act| {
+        settle(tx, act.by, &first, Outcome::Delivered)
+    });
+    let next = seen(&store, |tx| due(tx, at(12), 1, |_| true));
+    assert_eq!(next.pushes[0].user_id, id(BOB));
 }
 
 #[test]
@@ -414,7 +440,7 @@ fn nothing_is_queued_while_push_is_off_or_sent_to_whom_may_not_sign_in() {
         Ok(())
     });
     assert_eq!(told(tell(&store, 12, ADA, custom("x"))).1, 1);
-    let push = seen(&store, |tx| due(tx, at(12), None, 1))[0].clone();
+    let push = due_at(&store, at(12)).remove(0);
     done(&store, 13, |tx, _| {
         let mut ada = users::find(tx, id(ADA))?.expect("Ada");
         ada.disabled_at = Some(at(13));
@@ -429,7 +455,7 @@ fn a_message_is_never_sent_after_its_time() {
     browser(&store, 5, ADA, 1);
     told(tell(&store, 10, ADA, custom("x")));
     let end = at(10).after(PUSH_TTL);
-    let found = seen(&store, |tx| due(tx, end, None, 10));
+    let found = due_at(&store, end);
     assert!(seen(&store, |tx| parts(tx, end, &found[0])).is_none());
     let push = found[0].clone();
     let almost = Timestamp::from_millis(end.millis() - 1);
@@ -454,11 +480,10 @@ fn tries_wait_longer_each_time_and_end() {
     told(tell(&store, 10, ADA, custom("x")));
     let mut now = at(10);
     for _ in 1..ATTEMPTS_MAX {
-        let found = seen(&store, |tx| due(tx, now, None, 1));
-        let push = found[0].clone();
+        let push = due_at(&store, now).remove(0);
         now = later_at(&store, now, &push).expect("another try");
     }
-    let push = seen(&store, |tx| due(tx, now, None, 1))[0].clone();
+    let push = due_at(&store, now).remove(0);
     assert_eq!(later_at(&store, now, &push), None);
 }
 
@@ -672,45 +697,71 @@ fn a_muted_sender_is_answered_as_any_other() {
     assert_eq!(counts.total, 0);
 }
 
-fn fill_the_queue(store: &Store) {
-    done(store, 6, |tx, act| {
-        let waiting = QueuedPush {
-            id: id(99),
-            due_at: act.now,
-            user_id: id(BOB),
-            subscription_id: id(98),
-            notification_id: id(97),
-            attempts: 0,
-            expires_at: act.now.after(PUSH_TTL),
-        };
-        for _ in 0..QUEUE_MAX {
-            let id = Id::generate(act.now, act.entropy);
-            pushes::enqueue(
-                tx,
-                &QueuedPush {
-                    id,
-                    ..waiting.clone()
-                },
-            )?;
+/// A message on its way to each of `reader`'s `browsers`.
+fn fill_the_queue(store: &Store, reader: u8, browsers: impl IntoIterator<Item = Id>) {
+    let browsers: Vec<Id> = browsers.into_iter().collect();
+    done(store, 6, move |tx, act| {
+        for browser in browsers {
+            let push = QueuedPush {
+                id: Id::generate(act.now, act.entropy),
+                due_at: act.now,
+                user_id: id(reader),
+                subscription_id: browser,
+                notification_id: id(97),
+                attempts: 0,
+                expires_at: act.now.after(PUSH_TTL),
+            };
+            pushes::enqueue(tx, &push)?;
         }
         Ok(())
     });
+}
+
+/// Nothing is kept of what a client tells Ada, and what Keystead reports is in her inbox.
+#[track_caller]
+fn assert_full(store: &Store, why: Refused) {
+    assert_eq!(tell(store, 10, ADA, custom("x")), Err(why));
+    let reported = message(Template::UpstreamFailing, "files", vec![]);
+    done(store, 11, move |tx, act| tell_owners(tx, act, &reported));
+    assert_eq!(titles(store, ReadStatus::Unread), ["files does not answer"]);
 }
 
 #[test]
 fn a_full_queue_refuses_a_client_and_keeps_nothing_that_keystead_reports_from_the_inbox() {
     let store = house();
     browser(&store, 5, ADA, 1);
-    fill_the_queue(&store);
-    assert_eq!(tell(&store, 10, ADA, custom("x")), Err(Refused::QueueFull));
-    let reported = message(Template::UpstreamFailing, "files", vec![]);
-    done(&store, 11, move |tx, act| tell_owners(tx, act, &reported));
-    assert_eq!(
-        titles(&store, ReadStatus::Unread),
-        ["files does not answer"]
-    );
+    let browsers = (0..QUEUE_MAX as u128).map(|number| Id::from_bytes(number.to_be_bytes()));
+    fill_the_queue(&store, BOB, browsers);
+    assert_full(&store, Refused::QueueFull);
     // Who has no browser waits for no push service.
     told(tell(&store, 12, BOB, custom("x")));
+}
+
+/// One person's push services fill a hundredth of the queue at the most.
+#[test]
+fn a_queue_that_is_full_for_one_person_is_not_for_another() {
+    let store = house();
+    let first = browser(&store, 5, ADA, 1);
+    browser(&store, 5, BOB, 2);
+    fill_the_queue(&store, ADA, [first; QUEUE_PER_USER_MAX - 1]);
+    // Each of her browsers counts, as each is told.
+    browser(&store, 7, ADA, 3);
+    assert_full(&store, Refused::QueueOfUserFull);
+    told(tell(&store, 12, BOB, custom("x")));
+    let theirs = |reader| {
+        let queue = seen(&store, |tx| {
+            pushes::queue_of_user(tx, id(reader), QUEUE_MAX)
+        });
+        queue.len()
+    };
+    assert_eq!((theirs(ADA), theirs(BOB)), (QUEUE_PER_USER_MAX - 1, 1));
+    // What was on its way to a browser goes with it, and leaves its room.
+    done(&store, 13, move |tx, act| {
+        let push = pushes::first(tx, id(ADA), first)?.expect("the first of them");
+        settle(tx, act.by, &push, Outcome::Gone)
+    });
+    assert_eq!(theirs(ADA), 0);
+    told(tell(&store, 14, ADA, custom("x")));
 }
 
 /// What stands before the text of a push names everybody but the box itself.
