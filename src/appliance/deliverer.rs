@@ -50,7 +50,7 @@ const PARALLEL_PER_PERSON_MAX: usize = 4;
 /// A look passes over lines of persons who have a place only, so that it comes to its end.
 const _: () = assert!(PARALLEL_MAX * (SUBSCRIPTIONS_PER_USER_MAX + 1) <= LINES_READ_MAX);
 /// How long the deliverer rests after a fault of the store.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// The longest that it rests: the clock may be set meanwhile.
 const REST_MAX: Duration = Duration::from_mins(1);
 /// Refusals that are told apart; more are not said.

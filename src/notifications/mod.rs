@@ -30,4 +30,6 @@ pub use tasks::{Report, SUMMARY_LEN_MAX, Summary, SummaryError, TaskState, repor
 pub use templates::{TEMPLATES, TemplateRow, row};
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -192,13 +192,11 @@ pub fn queue_of_user(
 
 /// Sends a message off. Where others wait for the browser, it waits with them.
 pub fn enqueue(tx: &mut WriteTx<'_>, push: &QueuedPush) -> Result<(), StoreError> {
-    let due_at = match first(tx, push.user_id, push.subscription_id)? {
-        Some(first) => first.due_at,
-        None => {
-            tx.put(Table::PushLines, &Line::of(push).key(), Vec::new());
-            push.due_at
-        }
-    };
+    let first = first(tx, push.user_id, push.subscription_id)?;
+    if first.is_none() {
+        tx.put(Table::PushLines, &Line::of(push).key(), Vec::new());
+    }
+    let due_at = first.map_or(push.due_at, |first| first.due_at);
     let push = QueuedPush {
         due_at,
         ..push.clone()
