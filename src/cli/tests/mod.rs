@@ -56,6 +56,20 @@ impl Done {
 /// Does `words` with that on standard input; a person is there if there is a keyboard.
 fn keystead_with(
     words: &[&str],
+    input: &[u8],
+    keyboard: Option<fn(&str) -> io::Result<String>>,
+) -> Done {
+    keystead_of(&Environment::default(), words, input, keyboard)
+}
+
+/// Does `words` in that environment.
+fn keystead_in(environment: &Environment, words: &[&str]) -> Done {
+    keystead_of(environment, words, b"", None)
+}
+
+fn keystead_of(
+    environment: &Environment,
+    words: &[&str],
     mut input: &[u8],
     keyboard: Option<fn(&str) -> io::Result<String>>,
 ) -> Done {
@@ -69,7 +83,7 @@ fn keystead_with(
     let words = std::iter::once(&"keystead")
         .chain(words)
         .map(OsString::from);
-    let outcome = execute(words, &Environment::default(), &mut console);
+    let outcome = execute(words, environment, &mut console);
     Done {
         outcome,
         output: String::from_utf8(output).expect("text"),

@@ -4,7 +4,7 @@ use super::Server;
 use crate::{
     appliance::administration::{
         CheckRow, ClientRow, NotifiedRow, PageState, PinRow, Reply, ResourceRow, ScopeRow,
-        TableRow, UpstreamRow, UserRow, UserState,
+        TableRow, UpstreamRow, UpstreamState, UserRow, UserState,
     },
     model::user::Role,
 };
@@ -37,6 +37,9 @@ fn dash() -> ClientRow {
 fn behind(added_at: Option<&str>) -> UpstreamRow {
     UpstreamRow {
         name: "files".to_owned(),
+        state: Some(UpstreamState::Idle),
+        since: None,
+        reason: None,
         command: ["mcp-files", "/srv\u{1b}[31m"].map(str::to_owned).to_vec(),
         url: None,
         path: "/mcp/files".to_owned(),
@@ -44,6 +47,26 @@ fn behind(added_at: Option<&str>) -> UpstreamRow {
             .map(str::to_owned)
             .to_vec(),
         added_at: added_at.map(str::to_owned),
+    }
+}
+
+/// One that fails, and says why.
+fn failing() -> UpstreamRow {
+    UpstreamRow {
+        state: Some(UpstreamState::Failing),
+        since: Some("2026-01-02T00:00:00Z".to_owned()),
+        reason: Some(
+            "it ended with exit code 3; the last that it said is: \u{1b}[31mno key".to_owned(),
+        ),
+        ..behind(Some("2026-01-01T00:00:00Z"))
+    }
+}
+
+/// One of which nobody can say how it is.
+fn unknown() -> UpstreamRow {
+    UpstreamRow {
+        state: None,
+        ..behind(None)
     }
 }
 
@@ -129,7 +152,12 @@ fn rows_are_text_for_a_person_and_json_for_a_program() {
         (
             "upstreams",
             &["upstream", "list"],
-            Reply::Upstreams(vec![behind(None), behind(Some("2026-01-01T00:00:00Z"))]),
+            Reply::Upstreams(vec![behind(None), failing()]),
+        ),
+        (
+            "upstreams_without_a_server",
+            &["upstream", "list"],
+            Reply::Upstreams(vec![unknown()]),
         ),
         (
             "new_upstream",
@@ -147,6 +175,20 @@ fn rows_are_text_for_a_person_and_json_for_a_program() {
         assert!(value.is_object(), "{value}");
         let both = [text.output, text.notes, json.output].join("----\n");
         insta::assert_snapshot!(name, both);
+        server.end();
+    }
+}
+
+#[test]
+fn one_entry_of_the_log_is_not_several() {
+    for (entries, words) in [(0, "0 entries"), (1, "1 entry"), (2, "2 entries")] {
+        let server = Server::answering(Ok(Reply::AuditVerified {
+            entries,
+            head: entries,
+            link: "00".to_owned(),
+        }));
+        let expected = format!("The log holds together: {words}.\nHead: {entries} 00\n");
+        assert_eq!(server.keystead(&["audit", "verify"]).output, expected);
         server.end();
     }
 }

@@ -72,3 +72,31 @@ fn each_command_about_upstreams_asks_for_what_it_says() {
     assert!(usage.contains(expected), "{usage}");
     assert_eq!(server.end(), []);
 }
+
+/// Not when somebody calls it, who has not named it.
+#[test]
+fn one_in_the_configuration_that_could_never_be_called_is_refused_at_the_start() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (file, data) = (dir.path().join("keystead.toml"), dir.path().join("data"));
+    let upstream = |url: &str| format!("[[upstream]]\nname = \"wiki\"\nurl = \"{url}\"\n");
+    for (url, why) in [
+        (
+            "http://8.8.8.8/mcp",
+            "expected 8.8.8.8 at a private address, found a public one: there it takes https",
+        ),
+        (
+            "https://0.0.0.0/mcp",
+            "expected 0.0.0.0 to be a server, found an address that is this network",
+        ),
+    ] {
+        std::fs::write(&file, upstream(url)).expect("a file");
+        let [file, data] = [&file, &data].map(|path| path.to_str().expect("a UTF-8 path"));
+        let done = keystead_with(&["serve", "--config", file, "--data", data], b"", None);
+        assert_eq!(done.exit_code(), 2);
+        assert_eq!(
+            done.words(),
+            format!("error: upstream.url of wiki: {why}\n")
+        );
+    }
+    assert!(!data.exists(), "nothing was made");
+}
