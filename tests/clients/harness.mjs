@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -54,6 +55,15 @@ export async function soon(holds, what) {
     assert.ok(Date.now() < end, `expected within ${SOON_MS_MAX} ms: ${what}`);
     await sleep(LOOK_MS);
   }
+}
+
+/** A port that was free a moment ago: some must be named before they are bound. */
+export async function freePort() {
+  const listener = createServer();
+  await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  const { port } = listener.address();
+  await new Promise((resolve) => listener.close(resolve));
+  return port;
 }
 
 /** Another program that `tests/run` builds. */

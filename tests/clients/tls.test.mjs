@@ -6,25 +6,15 @@ import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import http2 from 'node:http2';
 import https from 'node:https';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { Server, soon, temporaryDirectory } from './harness.mjs';
+import { Server, freePort, soon, temporaryDirectory } from './harness.mjs';
 
 /** When what is not answered is a hang. */
 const HANG_MS = 30_000;
 
 const run = promisify(execFile);
-
-/** A port that was free a moment ago: the public URL must name the port before it is bound. */
-async function freePort() {
-  const listener = createServer();
-  await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
-  const { port } = listener.address();
-  await new Promise((resolve) => listener.close(resolve));
-  return port;
-}
 
 async function startHttps(t, args = []) {
   const port = await freePort();

@@ -4,14 +4,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { Server, keystead, soon, temporaryDirectory } from './harness.mjs';
+import { Server, freePort, keystead, soon, temporaryDirectory } from './harness.mjs';
 import { obtainTokens, register } from './oauth.mjs';
 
 /** How long something may take that is to happen soon. */
@@ -48,14 +47,6 @@ function runs(pid) {
     assert.equal(fault.code, 'ESRCH');
     return false;
   }
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** The server of the registry that shows every feature of the protocol, over HTTP. */

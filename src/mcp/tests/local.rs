@@ -25,7 +25,7 @@ use crate::{
 /// How both eras are spoken over a stream.
 const STREAM_ERAS: [Era; 2] = [Era::Legacy("2025-11-25"), Era::Modern];
 /// Long enough for a busy machine, and shorter than a call that never ends.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_mins(1);
 
 /// A program at the other end of a stream.
 struct Program {

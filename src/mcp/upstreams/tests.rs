@@ -305,6 +305,12 @@ async fn tools_are_shown_within_bounds_and_with_every_hint() {
         more.push(wide);
         let contradiction = json!({ "readOnlyHint": true, "destructiveHint": true });
         more.push(tool("contradicts", &contradiction));
+        let mut routed = tool("routed", &json!({}));
+        routed["inputSchema"]["properties"] = json!({
+            "x-mcp-header": { "type": "string", "x-mcp-header": "Region" },
+            "of": { "type": "object", "properties": { "it": { "type": "string", "x-mcp-header": "It" } } },
+        });
+        more.push(routed);
         let many = (0..TOOLS_MAX).map(|n| tool(&format!("t{n}"), &json!({})));
         more.extend(many);
     }
@@ -332,6 +338,14 @@ async fn tools_are_shown_within_bounds_and_with_every_hint() {
     assert_eq!(
         listed("contradicts")["annotations"],
         hints(true, false, true, true)
+    );
+    assert_eq!(
+        listed("routed")["inputSchema"]["properties"],
+        json!({
+            "x-mcp-header": { "type": "string" },
+            "of": { "type": "object", "properties": { "it": { "type": "string" } } },
+        }),
+        "no header of a call is asked for that nobody compares"
     );
     let wordy = listed("wordy");
     assert_eq!(wordy["title"], "Wordy [0m");
