@@ -86,6 +86,11 @@ fn tls_clients_trust_the_box_and_follow_its_certificates() {
 }
 
 #[test]
+fn the_reverse_proxy_of_the_readme_passes_everything_on() {
+    run("nginx");
+}
+
+#[test]
 fn faults_of_the_process_are_one_clear_sentence() {
     run("process");
 }

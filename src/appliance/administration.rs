@@ -126,6 +126,8 @@ pub enum Command {
         user: Option<String>,
         /// The set of tools; none for the first that is on.
         toolset: Option<String>,
+        /// The one other server whose tools alone there are; none for all tools.
+        upstream: Option<String>,
     },
     /// Say where browsers and clients reach the server.
     PublicUrl,
@@ -336,6 +338,15 @@ pub struct ScopeRow {
 pub struct UpstreamRow {
     /// What it is called.
     pub name: String,
+    /// How it is doing; none while no server runs, which alone would know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<UpstreamState>,
+    /// Since when it is connected, or has failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Why it failed the last time, if it fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The program with its arguments; none for a server.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub command: Vec<String>,
@@ -349,6 +360,32 @@ pub struct UpstreamRow {
     /// When it was added; none if the configuration names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub added_at: Option<String>,
+}
+
+/// How another MCP server is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpstreamState {
+    /// Nobody uses it; the next call begins it.
+    Idle,
+    /// A connection to it is being made.
+    Starting,
+    /// There is a connection to it.
+    Connected,
+    /// It did not start, or its connection broke off.
+    Failing,
+}
+
+impl UpstreamState {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Starting => "starting",
+            Self::Connected => "connected",
+            Self::Failing => "failing",
+        }
+    }
 }
 
 /// A copy of a client's document as `client pins` shows it. Times are RFC 3339.

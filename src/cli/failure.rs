@@ -71,7 +71,11 @@ impl Failure {
         match self {
             Self::Usage(_)
             | Self::Config(_)
-            | Self::Start(StartError::Unservable(_) | StartError::UnknownTool(_))
+            | Self::Start(
+                StartError::Unservable(_)
+                | StartError::UnknownTool(_)
+                | StartError::Upstream { .. },
+            )
             | Self::Password(PasswordError::NoTerminal)
             | Self::Connect(
                 ConnectError::UserWithoutStdio

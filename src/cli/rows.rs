@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     appliance::administration::{
         CheckRow, ClientRow, NotifiedRow, PageState, PinRow, Reply, ResourceRow, TableRow,
-        UpstreamRow, UserRow, UserState,
+        UpstreamRow, UpstreamState, UserRow, UserState,
     },
     audit::AuditRow,
     cli::{console::Console, failure::Failure},
@@ -52,6 +52,9 @@ impl RowFlags {
             }
             | Reply::ResourceCreated { .. } => {
                 console.note("Keep the secret now: it is not shown again.")
+            }
+            Reply::Upstreams(rows) if rows.iter().any(|row| row.state.is_none()) => {
+                console.note("No server runs on this data directory: how they are is not known.")
             }
             Reply::Notified(NotifiedRow { id: None, user, .. }) => {
                 let user = text_of(user);
@@ -115,7 +118,11 @@ fn text(reply: &Reply) -> String {
             head,
             link,
         } => {
-            format!("The log holds together: {entries} entries.\nHead: {head} {link}\n")
+            let entries = match entries {
+                1 => "1 entry".to_owned(),
+                several => format!("{several} entries"),
+            };
+            format!("The log holds together: {entries}.\nHead: {head} {link}\n")
         }
         Reply::VapidRegenerated {
             subscriptions_removed,
@@ -324,8 +331,17 @@ fn resource_table(resources: &[ResourceRow]) -> String {
 }
 
 fn upstream_table(upstreams: &[UpstreamRow]) -> String {
-    let header = ["NAME", "REACHED BY", "PATH", "SCOPES", "ADDED"];
+    let header = [
+        "NAME",
+        "STATE",
+        "SINCE",
+        "REACHED BY",
+        "PATH",
+        "SCOPES",
+        "ADDED",
+    ];
     let rows = upstreams.iter().map(|upstream| {
+        let state = upstream.state.map_or(NOTHING, UpstreamState::as_str);
         let reach = match &upstream.url {
             Some(url) => url.clone(),
             None => upstream.command.join(" "),
@@ -334,6 +350,8 @@ fn upstream_table(upstreams: &[UpstreamRow]) -> String {
         let added_at = upstream.added_at.as_deref().unwrap_or("configuration");
         [
             &upstream.name,
+            state,
+            upstream.since.as_deref().unwrap_or(NOTHING),
             reach.as_str(),
             &upstream.path,
             &scopes,
@@ -341,7 +359,16 @@ fn upstream_table(upstreams: &[UpstreamRow]) -> String {
         ]
         .map(text_of)
     });
-    table(header.map(str::to_owned), rows)
+    // Below: somebody else's words can be longer than a line.
+    let reasons = upstreams.iter().filter_map(|upstream| {
+        let reason = upstream.reason.as_ref()?;
+        Some(format!(
+            "{}: {}\n",
+            text_of(&upstream.name),
+            text_of(reason)
+        ))
+    });
+    table(header.map(str::to_owned), rows) + &reasons.collect::<String>()
 }
 
 /// One resource server with its secret, a line a fact.

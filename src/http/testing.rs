@@ -42,7 +42,7 @@ pub(crate) const FORM_BYTES_MAX: usize = 1000;
 /// More than any socket holds for a peer that does not read.
 pub(crate) const LARGE_BYTES: usize = 32 * 1024 * 1024;
 /// A test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A head with these headers and nothing else of note.
 pub(crate) fn head(headers: &[(&str, &str)]) -> Head {

@@ -94,8 +94,8 @@ impl Catalogue {
     pub(super) async fn list(&self, caller: &Caller) -> Result<Vec<Offer>, Unknowable> {
         let mut offers: Vec<Offer> = self.known_to(caller).map(Offer::Own).collect();
         let links = match &caller.upstream {
+            _ if caller.toolset == Toolset::Search => Vec::new(),
             Some(only) => self.upstreams.find(only)?.into_iter().collect(),
-            None if caller.toolset == Toolset::Search => Vec::new(),
             None => self.upstreams.list()?,
         };
         // Who may use none of its tools does not make an upstream start.
@@ -160,7 +160,7 @@ impl Catalogue {
         let is_in = match caller.toolset {
             Toolset::Standard => true,
             Toolset::Readonly => tool.only_reads(),
-            Toolset::Search => caller.upstream.is_some(),
+            Toolset::Search => false,
         };
         if !is_in || self.off.tools.contains(&prefixed) {
             return None;

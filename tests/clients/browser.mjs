@@ -37,7 +37,7 @@ after(() => browser.close());
 export async function visitor(t, server, options = {}) {
   const context = await browser.newContext({ baseURL: server.url, viewport: { width: 1000, height: 800 }, ...options });
   context.setDefaultTimeout(PAGE_MS_MAX);
-  t.after(() => context.close());
+  server.guests.push(context);
   const page = await context.newPage();
   const complaints = [];
   page.on('console', (message) => {

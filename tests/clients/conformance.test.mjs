@@ -2,23 +2,13 @@
 // authorization URL and waits for somebody to open it.
 
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
 import { test } from 'node:test';
-import { Server } from './harness.mjs';
+import { Server, freePort } from './harness.mjs';
 import { register } from './oauth.mjs';
 import { runSuite } from './suite.mjs';
 
 /** What it is to run, of those it knows for authorization servers. */
 const SCENARIOS = ['authorization-server-metadata-endpoint', 'authorization-code-grant'];
-
-/** A port that was free a moment ago: the client registers its redirect before the tool listens. */
-async function freePort() {
-  const listener = createServer();
-  await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
-  const { port } = listener.address();
-  await new Promise((resolve) => listener.close(resolve));
-  return port;
-}
 
 /** Runs the tool, has `person` open the URL that it prints, and returns what it checked. */
 async function run(args, person) {

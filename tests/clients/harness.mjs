@@ -5,15 +5,21 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parse } from 'node-html-parser';
 
 /** How long the server may take until it says that it is ready; a cold debug build is slow. */
-const READY_MS_MAX = 30_000;
+const READY_MS_MAX = 60_000;
 /** How long a command or a stop may take: the server finishes what runs within 10 s. */
-const EXIT_MS_MAX = 20_000;
+const EXIT_MS_MAX = 60_000;
+/** How long `soon` waits. Long, because a machine may be busy; only what fails waits for it. */
+const SOON_MS_MAX = 60_000;
+/** How long `soon` rests between two looks. */
+const LOOK_MS = 50;
 /** Redirects within the box that one click may cause. */
 const REDIRECTS_MAX = 5;
 
@@ -38,6 +44,26 @@ export async function temporaryDirectory() {
   const directory = await mkdtemp(path.join(tmpdir(), 'keystead-'));
   directories.push(directory);
   return directory;
+}
+
+/** Waits until `holds` answers something true, which it is. */
+export async function soon(holds, what) {
+  const end = Date.now() + SOON_MS_MAX;
+  for (;;) {
+    const held = await holds();
+    if (held) return held;
+    assert.ok(Date.now() < end, `expected within ${SOON_MS_MAX} ms: ${what}`);
+    await sleep(LOOK_MS);
+  }
+}
+
+/** A port that was free a moment ago: some must be named before they are bound. */
+export async function freePort() {
+  const listener = createServer();
+  await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  const { port } = listener.address();
+  await new Promise((resolve) => listener.close(resolve));
+  return port;
 }
 
 /** Another program that `tests/run` builds. */
@@ -85,6 +111,10 @@ export class Server {
   #exit;
   #lines = [];
   #waiting = [];
+  /** What uses the server and closes before it: a page that is open complains of one that goes. */
+  guests = [];
+  /** How people's requests get to it, where `fetch` is not the way. */
+  fetch;
   stderr = '';
 
   /**
@@ -113,6 +143,7 @@ export class Server {
     }
     server.#run(all);
     t.after(async () => {
+      for (const guest of server.guests) await guest.close();
       if (server.url && !server.exited) await server.verifyAudit();
       await server.kill();
     });
@@ -276,7 +307,8 @@ export class Person {
     const headers = new Headers(init.headers);
     const cookies = [...this.#cookies].map(([name, value]) => `${name}=${value}`);
     if (cookies.length > 0) headers.set('cookie', cookies.join('; '));
-    const response = await fetch(new URL(url, this.server.url), { ...init, headers, redirect: 'manual' });
+    const ask = this.server.fetch ?? fetch;
+    const response = await ask(new URL(url, this.server.url), { ...init, headers, redirect: 'manual' });
     for (const line of response.headers.getSetCookie()) {
       const [, name, value] = line.match(/^([^=]+)=([^;]*)/);
       if (/;\s*max-age=0/i.test(line) || value === '') this.#cookies.delete(name);

@@ -4,23 +4,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { keystead, Server } from './harness.mjs';
+import { keystead, Server, soon } from './harness.mjs';
 import { PushService } from './push_service.mjs';
 
 const CONTACT = 'mailto:ada@box.example';
-/** How long anything here may take, tries that are repeated included. */
-const SOON_MS = 20_000;
 
 const SUBSCRIPTION = '/api/v2/users/me/webpush/subscription';
 const TEST = '/api/v2/users/me/webpush/test';
-
-async function soon(holds, what) {
-  const end = Date.now() + SOON_MS;
-  while (!(await holds())) {
-    assert.ok(Date.now() < end, `expected within ${SOON_MS} ms: ${what}`);
-    await sleep(20);
-  }
-}
 
 /** A box that pushes, and its owner, signed in. */
 async function box(t, service, more = []) {

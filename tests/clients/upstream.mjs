@@ -13,11 +13,15 @@ const TOOLS = [
   ['write', {}],
   ['allocate', {}],
   ['hang', {}],
+  ['hanging', reading],
   ['die', {}],
   ['huge', {}],
 ];
 
 const say = (message) => process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
+
+/** Calls of `hang`, which are never answered. */
+let hanging = 0;
 
 /** What the tool `name` answers. */
 function call(name, args) {
@@ -35,6 +39,8 @@ function call(name, args) {
       return 'written';
     case 'allocate':
       return String(Buffer.alloc(args.bytes, 1).length);
+    case 'hanging':
+      return String(hanging);
     case 'huge':
       return 'x'.repeat(100 * 1024 * 1024);
     case 'die':
@@ -66,5 +72,6 @@ console.error('an upstream of the tests begins');
 createInterface({ input: process.stdin }).on('line', (line) => {
   const { id, method, params } = JSON.parse(line);
   const handler = handlers[method];
-  if (handler && params?.name !== 'hang') say({ id, result: handler(params) });
+  if (params?.name === 'hang') hanging += 1;
+  else if (handler) say({ id, result: handler(params) });
 });

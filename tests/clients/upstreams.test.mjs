@@ -4,18 +4,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { Server, keystead, temporaryDirectory } from './harness.mjs';
+import { Server, freePort, keystead, soon, temporaryDirectory } from './harness.mjs';
 import { obtainTokens, register } from './oauth.mjs';
 
 /** How long something may take that is to happen soon. */
-const SOON_MS = 20_000;
 const NODE = process.execPath;
 const OURS = fileURLToPath(new URL('upstream.mjs', import.meta.url));
 const of = (name) => fileURLToPath(new URL(`node_modules/@modelcontextprotocol/${name}/dist/index.js`, import.meta.url));
@@ -40,14 +38,6 @@ const table = (name, lines) => `[[upstream]]\nname = ${JSON.stringify(name)}\n${
 const command = (...words) => `command = ${JSON.stringify(words)}`;
 
 /** Waits until `claim` holds. */
-async function soon(claim, words) {
-  const late = Date.now() + SOON_MS;
-  while (!(await claim())) {
-    assert.ok(Date.now() < late, `expected soon: ${words}`);
-    await sleep(50);
-  }
-}
-
 /** Whether the process `pid` is there. */
 function runs(pid) {
   try {
@@ -57,14 +47,6 @@ function runs(pid) {
     assert.equal(fault.code, 'ESRCH');
     return false;
   }
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** The server of the registry that shows every feature of the protocol, over HTTP. */
@@ -133,7 +115,7 @@ test('an upstream that is killed, dies or answers 100 MB ends one call, and the 
   const other = await pid('other');
   const before = await pid('test');
   const hanging = call(client, 'test__hang');
-  await sleep(200);
+  await soon(async () => textOf(await call(client, 'test__hanging')) === '1', 'the call has begun');
   process.kill(before, 'SIGKILL');
   const ended = await hanging;
   assert.equal(ended.isError, true);

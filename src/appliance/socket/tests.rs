@@ -27,7 +27,7 @@ use super::{
 use crate::appliance::administration::{Answer, Command, Password, Refused, Reply};
 
 /// Long enough for a busy machine, short enough to wait for.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_mins(1);
 const SHORT: Duration = Duration::from_millis(200);
 
 /// A server in this process, on a directory of its own.
@@ -344,6 +344,7 @@ fn mcp(user: Option<&str>) -> Command {
     Command::Mcp {
         user: user.map(str::to_owned),
         toolset: None,
+        upstream: None,
     }
 }
 
@@ -380,7 +381,7 @@ fn talks_leave_their_places_to_commands_and_have_a_greatest_number() {
     assert!(refused.contains("fewer than 32 programs"), "{refused}");
     talks.pop();
     // The server hears of the end a little later.
-    let opened = (0..100).any(|_| {
+    let opened = (0..3_000).any(|_| {
         thread::sleep(Duration::from_millis(20));
         open().is_ok()
     });

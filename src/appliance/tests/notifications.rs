@@ -195,6 +195,11 @@ async fn a_filter_that_cannot_be_is_named() {
         ("read_status=maybe", vec!["read_status"]),
         ("starting_before=1", vec!["starting_before"]),
         ("format=html", vec!["format"]),
+        ("readstatus=unread", vec!["readstatus"]),
+        (
+            "format=html&limit=3&targets=x",
+            vec!["limit", "targets", "format"],
+        ),
         (
             "targets=x&read_status=maybe",
             vec!["targets", "read_status"],

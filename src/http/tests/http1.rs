@@ -18,7 +18,7 @@ use crate::http::{
 };
 
 /// Short, for a limit that a test waits for.
-const SHORT: Duration = Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(250);
 /// Long, for one that it must not come to.
 const LONG: Duration = Duration::from_mins(10);
 

@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{
     BACKOFF_MAX, CALLS_MAX, FAILING_AFTER, LIST_TIMEOUT, LinkFigures, PAGES_MAX, STABLE_AFTER,
-    START_TIMEOUT, Seen, UpstreamError, UpstreamTool, WAITING_MAX,
+    Seen, Standing, UpstreamError, UpstreamTool, WAITING_MAX,
     client::ListChanged,
     connect::{Connect, Connection, why_not_sent},
     tools,
@@ -58,6 +58,8 @@ struct State {
     rests_until: Instant,
     /// Why it failed the last time; empty if it never did.
     last_failure: String,
+    /// Since when it has done nothing but fail, if it does.
+    failing_since: Instant,
     /// Whether somebody was told of these failures.
     is_told: bool,
     /// Whether the next connection is made in the place of one that failed.
@@ -86,6 +88,7 @@ impl Link {
                 failures: 0,
                 rests_until: now,
                 last_failure: String::new(),
+                failing_since: now,
                 is_told: false,
                 is_restart: false,
                 tools: None,
@@ -109,6 +112,25 @@ impl Link {
             name: self.upstream.name.clone(),
             is_up: state.connection.as_ref().is_some_and(is_living),
             figures: Arc::clone(&self.figures),
+        }
+    }
+
+    /// How it is doing. Nothing is begun for that.
+    pub(super) fn standing(&self) -> Standing {
+        if self.living().is_some() {
+            let lasted = self.state().opened_at.elapsed();
+            return Standing::Connected { lasted };
+        }
+        if self.starting.try_lock().is_err() {
+            return Standing::Starting;
+        }
+        let state = self.state();
+        if !state.is_restart {
+            return Standing::Idle;
+        }
+        Standing::Failing {
+            lasted: state.failing_since.elapsed(),
+            why: state.last_failure.clone(),
         }
     }
 
@@ -210,25 +232,9 @@ impl Link {
         if let Some(living) = self.living() {
             return Ok(living);
         }
-        let wait = self
-            .state()
-            .rests_until
-            .saturating_duration_since(Instant::now());
-        if !wait.is_zero() {
-            let name = self.upstream.name.clone();
-            return Err(UpstreamError::Resting { name, wait });
-        }
-        let connecting = self
-            .connect
-            .connect(&self.upstream, self.list_changed.clone());
-        let connected = match timeout(START_TIMEOUT, connecting).await {
-            Ok(connected) => connected,
-            Err(_) => Err(format!(
-                "it said nothing within {} s",
-                START_TIMEOUT.as_secs()
-            )),
-        };
-        match connected {
+        self.check_rested()?;
+        let list_changed = self.list_changed.clone();
+        match self.connect.connect(&self.upstream, list_changed).await {
             Ok(connection) => Ok(self.opened(connection)),
             Err(why) => {
                 tracing::warn!(upstream = %self.upstream.name, why, "it did not start");
@@ -237,6 +243,20 @@ impl Link {
                 Err(self.unavailable(why))
             }
         }
+    }
+
+    /// Whether it may be tried now.
+    fn check_rested(&self) -> Result<(), UpstreamError> {
+        let state = self.state();
+        let wait = state.rests_until.saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            return Ok(());
+        }
+        Err(UpstreamError::Resting {
+            name: self.upstream.name.clone(),
+            wait,
+            why: state.last_failure.clone(),
+        })
     }
 
     fn opened(&self, connection: Connection) -> Arc<Connection> {
@@ -379,6 +399,9 @@ impl State {
                 .min(BACKOFF_MAX)
         });
         self.failures = self.failures.saturating_add(1);
+        if !self.is_restart {
+            self.failing_since = Instant::now();
+        }
         self.is_restart = true;
         self.rests_until = Instant::now() + pause;
     }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
+use serde_json::Value;
 
 use crate::model::upstream::UpstreamName;
 
@@ -19,6 +20,9 @@ pub(super) const DESCRIPTION_BYTES_MAX: usize = 4 * 1024;
 pub(super) const SCHEMA_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of all that is shown of one upstream's tools.
 pub(super) const LIST_BYTES_MAX: usize = 512 * 1024;
+/// What an argument carries that is to stand in a header of the call as well (MCP 2026-07-28,
+/// "Custom headers from tool parameters").
+const IN_HEADER: &str = "x-mcp-header";
 
 /// A tool of an upstream.
 #[derive(Debug)]
@@ -63,7 +67,7 @@ impl UpstreamTool {
             name: tool.name.to_string(),
             title: title.map(|title| shown(title).chars().take(TITLE_LEN_MAX).collect()),
             description: tool.description.as_deref().map(cut),
-            input_schema: Arc::clone(&tool.input_schema),
+            input_schema: Arc::new(without_headers(&tool.input_schema)),
             output_schema: tool.output_schema.clone(),
             annotations: annotations(&hints),
         })
@@ -105,6 +109,19 @@ pub(super) fn read(upstream: &UpstreamName, tools: &[Tool]) -> Arc<[Arc<Upstream
 fn is_name(name: &str) -> bool {
     let of_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
     (1..=NAME_LEN_MAX).contains(&name.len()) && name.bytes().all(of_name)
+}
+
+/// `schema` without the wish for headers: they are for what stands between an upstream and its own
+/// client, and a server that asks its callers for them must compare them with the message.
+fn without_headers(schema: &JsonObject) -> JsonObject {
+    let mut schema = schema.clone();
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        for property in properties.values_mut().filter_map(Value::as_object_mut) {
+            *property = without_headers(property);
+            property.remove(IN_HEADER);
+        }
+    }
+    schema
 }
 
 /// All four hints, always. One that is absent is the protocol's own default, which is the worst.

@@ -13,7 +13,7 @@ use super::{
     *,
 };
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_mins(1);
 
 fn shell(script: &str) -> Program {
     Program {

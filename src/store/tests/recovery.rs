@@ -15,7 +15,7 @@ use crate::{
 
 const TABLE: Table = Table::Users;
 /// For how long a test waits for a store to go on.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn put(tx: &mut WriteTx<'_>, key: &str) {
     tx.put(TABLE, key.as_bytes(), b"value".to_vec());
