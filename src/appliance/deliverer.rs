@@ -169,6 +169,7 @@ impl Deliverer {
             return REST_MAX;
         }
         let (web, now) = (Arc::clone(&self.web), self.clock.now());
+        // No long read, which would wait for those of others (`runtime/apart.rs`).
         let looked = spawn_blocking(move || {
             let free = places.free();
             web.store

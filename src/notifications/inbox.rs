@@ -74,8 +74,10 @@ pub fn list(tx: &dyn Read, user_id: Id, filter: &Filter) -> Result<Page, StoreEr
             if !is_wanted || entries.len() == PAGE_LEN {
                 continue;
             }
-            let entry = notifications::find_of_user(tx, user_id, row.id)?;
-            entries.extend(entry.filter(|entry| lets_through(filter, entry)));
+            let entry = notifications::entry(tx, row)?;
+            if lets_through(filter, &entry) {
+                entries.push(entry);
+            }
         }
     }
     Ok(Page {

@@ -185,7 +185,8 @@ impl Store {
     }
 
     /// From now on `listener` is told which keys of `table` a commit changed, as soon as readers
-    /// find what it changed. It is called by the writer, which waits for it.
+    /// find what it changed; and those of one that failed, which they may find or not. It is called
+    /// by the writer, which waits for it.
     pub(super) fn listen(
         &self,
         table: Table,
@@ -418,14 +419,17 @@ impl Writer {
         let write = || write_batch(&handle, batch, following, &mut heard, figures);
         let written = catch_unwind(AssertUnwindSafe(write)).unwrap_or(Err(StoreError::Panicked));
         handle.outdate();
-        written.map_err(|error| {
-                tracing::error!(%error, writes = batch.len(), "a commit failed; all its writes are refused");
-                drop(handle);
-                self.recovery.fail(&error)
-            })?;
-        self.recovery.committed();
+        let written = written.map_err(|error| {
+            tracing::error!(%error, writes = batch.len(), "a commit failed; all its writes are refused");
+            drop(handle);
+            self.recovery.fail(&error)
+        });
+        if written.is_ok() {
+            self.recovery.committed();
+        }
+        // A commit that failed may turn out to be durable, and who listens looks at what is so.
         self.listeners.tell(&heard);
-        Ok(())
+        written
     }
 }
 

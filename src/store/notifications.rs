@@ -110,11 +110,15 @@ pub fn find_of_user(tx: &dyn Read, user_id: Id, id: Id) -> Result<Option<InboxEn
         return Ok(None);
     };
     let read_at = read_at(&value)?;
-    let notification = find(tx, id)?.ok_or_else(names_nothing)?;
-    Ok(Some(InboxEntry {
-        notification,
-        read_at,
-    }))
+    entry(tx, InboxRow { id, read_at }).map(Some)
+}
+
+/// What stands behind a row.
+pub fn entry(tx: &dyn Read, row: InboxRow) -> Result<InboxEntry, StoreError> {
+    Ok(InboxEntry {
+        notification: find(tx, row.id)?.ok_or_else(names_nothing)?,
+        read_at: row.read_at,
+    })
 }
 
 /// Up to `limit` rows of `user_id` before `before`, or from the newest on, newest first.

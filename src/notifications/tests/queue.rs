@@ -7,7 +7,7 @@ use crate::{
     config::Switch,
     crypto::web_push::VapidKey,
     model::push::QueuedPush,
-    store::pushes::{self, QUEUE_MAX, QUEUE_PER_USER_MAX, SUBSCRIPTIONS_PER_USER_MAX},
+    store::pushes::{self, Line, QUEUE_MAX, QUEUE_PER_USER_MAX, SUBSCRIPTIONS_PER_USER_MAX},
 };
 
 #[test]
@@ -121,6 +121,23 @@ fn everybody_has_a_turn_before_anybody_has_another() {
     });
     let next = seen(&store, |tx| due(tx, at(12), 1, |_| true));
     assert_eq!(next.pushes[0].user_id, id(BOB));
+}
+
+/// Lines of whoever has places already are passed over, and a look at nothing else has an end.
+#[test]
+fn a_look_passes_over_so_many_lines_and_no_more() {
+    let store = house();
+    let number = |number: usize| Id::from_bytes((number as u128).to_be_bytes());
+    fill_the_queue(&store, BOB, (1..LINES_READ_MAX).map(number));
+    browser(&store, 7, ADA, 1);
+    told(tell(&store, 10, ADA, custom("x")));
+    let found = || {
+        let not_bobs = |line: &Line| line.user_id != id(BOB);
+        seen(&store, |tx| due(tx, at(10), 1, not_bobs)).pushes.len()
+    };
+    assert_eq!(found(), 1);
+    fill_the_queue(&store, BOB, [number(LINES_READ_MAX)]);
+    assert_eq!(found(), 0);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Faults of the disk: what is answered, what can still be read, and how it goes on.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use super::samples::{Fixed, read, write};
 use crate::{
@@ -79,6 +82,44 @@ fn after_a_fault_that_has_passed_the_next_write_is_taken() {
         assert_eq!((figures.faults.get(), figures.is_writable.get()), (1, 1));
         assert_eq!(keys_of(&store), ["after", "before"], "{fault:?}");
     }
+}
+
+/// What was refused may be found all the same: then whoever listens was told of it.
+#[test]
+fn whoever_listens_is_told_of_a_commit_that_turns_out_to_be_durable() {
+    let mut found_all_the_same = 0;
+    for fails in 0.. {
+        let disk = Disk::default();
+        let store = disk.store(&Fixed).expect("a store");
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&told);
+        store.listen(TABLE, move |keys| {
+            heard.lock().expect("no panic").extend(keys.to_vec());
+        });
+        disk.fail(Plan {
+            from: disk.asked() + fails,
+            count: 1,
+            fault: Fault::Refused,
+        });
+        let is_refused = try_put(&store, "key").is_err();
+        let is_found = keys_of(&store) == ["key"];
+        // The writer tells before it does anything else.
+        put_at_last(&store, "another");
+        let is_told = told
+            .lock()
+            .expect("no panic")
+            .iter()
+            .any(|key| key == b"key");
+        assert!(
+            is_told || !is_found,
+            "a write whose operation {fails} failed"
+        );
+        if !is_refused {
+            break;
+        }
+        found_all_the_same += usize::from(is_found);
+    }
+    assert!(found_all_the_same > 0, "no such commit was tried");
 }
 
 #[test]
