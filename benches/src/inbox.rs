@@ -44,6 +44,10 @@ use crate::{
 const ENTRIES: usize = notifications::NOTIFICATIONS_PER_USER_MAX;
 /// Pages that are asked for: the first and the last.
 const PAGES: [usize; 2] = [1, ENTRIES / PAGE_LEN];
+/// What is asked for that few entries are, and all of them are looked at for.
+const FILTER: &str = "?templates=test";
+/// One of so many entries is: fewer than a page of all.
+const FILTERED_EACH: usize = ENTRIES / (PAGE_LEN - 5);
 /// Streams that are open at once.
 const WATCHERS: usize = 5_000;
 const INBOX: &str = "/api/v2/notifications/inbox";
@@ -62,10 +66,15 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> Result<(), Faul
     let log = options.places.data.join("inbox.log");
     let process = start_keystead(&options.places.keystead, &data, &log, 0)?;
     let runtime = runtime()?;
-    for page in PAGES {
-        let times = runtime.block_on(prepared.list(&process, page, options))?;
+    let mut lists = PAGES
+        .map(|page| (format!("Page {page}"), prepared.query(page)))
+        .to_vec();
+    let found = ENTRIES.div_ceil(FILTERED_EACH);
+    lists.push((format!("{found} entries by a filter"), FILTER.to_owned()));
+    for (what, query) in lists {
+        let times = runtime.block_on(prepared.list(&process, &query, options))?;
         report.fact(&format!(
-            "Page {page} of an inbox of {ENTRIES}, one reader: p50 {:.2} ms, p99 {:.2} ms, {} lists",
+            "{what} of an inbox of {ENTRIES}, one reader: p50 {:.2} ms, p99 {:.2} ms, {} lists",
             millis(percentile(&times, 50)),
             millis(percentile(&times, 99)),
             times.len(),
@@ -104,7 +113,13 @@ impl Prepared {
                 cookies.push(cookie);
                 let count = if number == 0 { ENTRIES } else { 1 };
                 for number in 0..count {
-                    let told = told(user.id, now.before(Duration::from_millis(number as u64)));
+                    let at = now.before(Duration::from_millis(number as u64));
+                    let template = if number % FILTERED_EACH == 0 {
+                        Template::Test
+                    } else {
+                        Template::Custom
+                    };
+                    let told = told(user.id, at, template);
                     notifications::add(tx, &told)?;
                     if count > 1 {
                         entries.push(told.id);
@@ -116,19 +131,23 @@ impl Prepared {
         Ok(filled.wait()?)
     }
 
-    /// How long each list of `page` took.
+    /// What asks for `page`.
+    fn query(&self, page: usize) -> String {
+        let last = (page - 1) * PAGE_LEN;
+        match last.checked_sub(1).and_then(|last| self.entries.get(last)) {
+            Some(id) => format!("?starting_before={id}"),
+            None => String::new(),
+        }
+    }
+
+    /// How long each list by `query` took.
     async fn list(
         &self,
         process: &Process,
-        page: usize,
+        query: &str,
         options: &Options,
     ) -> Result<Vec<Duration>, Fault> {
         let writer = writer_for(process);
-        let last = (page - 1) * PAGE_LEN;
-        let query = match last.checked_sub(1).and_then(|last| self.entries.get(last)) {
-            Some(id) => format!("?starting_before={id}"),
-            None => String::new(),
-        };
         let request = writer.get(&format!("{INBOX}{query}"), &self.cookies[0]);
         let mut connection = Connection::open(process.address).await?;
         let mut times = Vec::new();
@@ -209,11 +228,11 @@ pub(crate) fn person(number: usize, now: Timestamp) -> Result<(User, Session, St
 }
 
 /// What somebody was told at `at`.
-fn told(user_id: Id, at: Timestamp) -> Notification {
+fn told(user_id: Id, at: Timestamp, template: Template) -> Notification {
     Notification {
         id: Id::generate(at, &OsEntropy),
         user_id,
-        template: Template::Custom,
+        template,
         targets: Vec::new(),
         title: "The backup is done".to_owned(),
         content: "It took **two minutes**, and everything is where it belongs.".to_owned(),
