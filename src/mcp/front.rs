@@ -19,7 +19,7 @@ use crate::{
         request::{Head, Request},
         response::{self, Response},
     },
-    mcp::{catalogue::Offer, handler::PROTOCOL_VERSIONS},
+    mcp::{PROTOCOL_VERSION, catalogue::Offer, handler::PROTOCOL_VERSIONS},
     model::toolset::Toolset,
 };
 
@@ -29,8 +29,6 @@ const PARSE_ERROR: i32 = -32700;
 pub(super) const INVALID_REQUEST: i32 = -32600;
 /// MCP 2026-07-28: the revision is not spoken.
 const UNSUPPORTED_PROTOCOL_VERSION: i32 = -32022;
-
-const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// Why a request goes no further than the front.
 #[derive(Debug, thiserror::Error)]

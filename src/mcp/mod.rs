@@ -2,7 +2,8 @@
 //!
 //! The caller's credential is checked before anything here runs. Then `front` decides what the
 //! protocol library leaves to its host, the library (rmcp) speaks the protocol of both eras, and
-//! `handler` answers it from the table [`tools::TOOLS`]. There are no sessions: each request
+//! `handler` answers it from the table [`tools::TOOLS`]; a plain call of a tool, which is most of
+//! what comes, takes the short way to it that `direct` is. There are no sessions: each request
 //! stands for itself, and only its token says who calls (threat 33). A program of this machine
 //! reaches the same handler over a stream, by way of [`local`].
 //!
@@ -15,6 +16,7 @@ pub mod tools;
 pub mod upstreams;
 
 mod catalogue;
+mod direct;
 #[cfg(feature = "conformance-fixtures")]
 mod fixtures;
 mod front;
@@ -44,6 +46,7 @@ use crate::{
     http::{request::Request, response::Response},
     mcp::{
         catalogue::Catalogue,
+        direct::DirectCall,
         figures::Figures,
         front::Refusal,
         handler::Caller,
@@ -69,15 +72,18 @@ pub const ARGUMENTS_DEPTH_MAX: usize = 32;
 /// The longest that one call of a tool may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
 /// What rmcp gets to see of a caller's headers, beside [`ARGUMENT`]: no credential is among them,
 /// whatever it is called.
 static FORWARDED: [HeaderName; 6] = [
     HOST,
     ORIGIN,
     CONTENT_TYPE,
-    HeaderName::from_static("mcp-protocol-version"),
-    HeaderName::from_static("mcp-method"),
-    HeaderName::from_static("mcp-name"),
+    PROTOCOL_VERSION,
+    MCP_METHOD,
+    MCP_NAME,
 ];
 /// What the headers begin with in which arguments stand once more; rmcp compares them.
 const ARGUMENT: &str = "mcp-param-";
@@ -178,7 +184,17 @@ impl Mcp {
     ) -> Result<Response, Refusal> {
         let on = self.catalogue.toolsets();
         let asked = front::read(&request, toolset_at(path), &on)?;
+        let direct = asked.tool.as_ref().and_then(|_| {
+            let authority = self.provider.public_url.authority();
+            DirectCall::read(&request, authority)
+        });
         let caller = Caller::new(&request.head, access, asked.toolset, upstream_at(path));
+        if let Some(call) = direct
+            && let Some(handler) = self.answers.direct(&call.name)
+        {
+            let answered = call.answer(handler, caller).await;
+            return answered.map_err(|offer| asked.lacks(&offer));
+        }
         if let Some(name) = &asked.tool
             && let Some(offer) = self.catalogue.find_closed(&caller, name).await
         {
