@@ -12,8 +12,7 @@ use http::{
 };
 use rmcp::model::{
     CallToolRequestMethod, CallToolRequestParams, ConstString as _, JsonObject, JsonRpcError,
-    JsonRpcResponse, JsonRpcVersion2_0, ProtocolVersion, RequestId, RequestMetaObject,
-    ServerResult,
+    JsonRpcResponse, JsonRpcVersion2_0, ProtocolVersion, RequestMetaObject, ServerResult,
 };
 use serde::Deserialize;
 
@@ -24,8 +23,8 @@ use crate::{
     },
     mcp::{
         MCP_METHOD, MCP_NAME, PROTOCOL_VERSION,
-        catalogue::Offer,
-        handler::{Caller, Denied, Handler},
+        front::{MessageId, Refusal},
+        handler::{Caller, Denied, Handler, PROTOCOL_VERSIONS},
     },
 };
 
@@ -38,7 +37,7 @@ const ENCODED: &str = "=?";
 struct Message {
     #[serde(rename = "jsonrpc")]
     _jsonrpc: JsonRpcVersion2_0,
-    id: RequestId,
+    id: MessageId,
     #[serde(rename = "method")]
     _method: CallToolRequestMethod,
     params: CallToolRequestParams,
@@ -46,7 +45,7 @@ struct Message {
 
 /// A call of a tool about which nothing is left to decide but whether it is allowed.
 pub(super) struct DirectCall {
-    id: RequestId,
+    id: MessageId,
     /// Which tool.
     pub(super) name: String,
     arguments: JsonObject,
@@ -54,8 +53,8 @@ pub(super) struct DirectCall {
 }
 
 impl DirectCall {
-    /// The call that `request` is, which the front has let through, if it is one. `authority` is
-    /// what `Host` has to be, to the letter, and no page may have sent it (threat 1).
+    /// The call that `request` is, if it is one; the front has read its head. `authority` is what
+    /// `Host` has to be, to the letter, and no page may have sent it (threat 1).
     pub(super) fn read(request: &Request, authority: &str) -> Option<Self> {
         let headers = &request.head.headers;
         if headers.get(HOST)? != authority || headers.contains_key(ORIGIN) {
@@ -74,10 +73,14 @@ impl DirectCall {
     /// What `handler` answers.
     ///
     /// # Errors
-    /// The tool, if the caller's token does not open it.
-    pub(super) async fn answer(self, handler: &Handler, caller: Caller) -> Result<Response, Offer> {
-        let called = handler.try_call(caller, &self.name, self.arguments).await;
-        let message = match called {
+    /// [`Refusal::Scope`] if the caller's token does not open the tool.
+    pub(super) async fn answer(
+        self,
+        handler: &Handler,
+        caller: Caller,
+    ) -> Result<Response, Refusal> {
+        let outcome = handler.try_call(caller, &self.name, self.arguments).await;
+        let message = match outcome {
             Ok(result) => {
                 let mut result = ServerResult::CallToolResult(result);
                 if self.is_legacy {
@@ -85,13 +88,13 @@ impl DirectCall {
                 }
                 response::json_bytes(&JsonRpcResponse {
                     jsonrpc: JsonRpcVersion2_0,
-                    id: self.id,
+                    id: self.id.into(),
                     result,
                 })
             }
-            Err(Denied::Closed(offer)) => return Err(offer),
+            Err(Denied::Closed(offer)) => return Err(Refusal::lacks(Some(self.id), &offer)),
             Err(Denied::Error(error)) => {
-                response::json_bytes(&JsonRpcError::new(Some(self.id), error))
+                response::json_bytes(&JsonRpcError::new(Some(self.id.into()), error))
             }
         };
         Ok(response::rendered_json(StatusCode::OK, message))
@@ -105,10 +108,12 @@ fn is_legacy(headers: &HeaderMap, call: &CallToolRequestParams) -> Option<bool> 
     let header = only(headers, &PROTOCOL_VERSION);
     let meta = call.meta.as_ref();
     let Some(version) = meta.and_then(RequestMetaObject::protocol_version) else {
-        // The front has seen that it is spoken.
-        let is_named = headers.contains_key(PROTOCOL_VERSION);
-        let is_legacy = header.is_some_and(|version| version < modern.as_str());
-        return (is_legacy || !is_named).then_some(true);
+        let is_legacy = |name: &str| {
+            let mut spoken = PROTOCOL_VERSIONS.iter();
+            spoken.any(|version| version.as_str() == name && *version != modern)
+        };
+        let is_unnamed = !headers.contains_key(PROTOCOL_VERSION);
+        return (is_unnamed || header.is_some_and(is_legacy)).then_some(true);
     };
     let agree = version == modern
         && header == Some(modern.as_str())

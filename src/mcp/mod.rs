@@ -110,6 +110,8 @@ pub struct Mcp {
     catalogue: Catalogue,
     provider: Arc<Provider>,
     store: Arc<Store>,
+    /// What `Host` has to be.
+    authority: String,
 }
 
 impl Mcp {
@@ -158,6 +160,7 @@ impl Mcp {
             service,
             answers,
             catalogue,
+            authority: provider.public_url.authority().to_owned(),
             provider,
             store,
         }
@@ -183,25 +186,23 @@ impl Mcp {
         path: &str,
     ) -> Result<Response, Refusal> {
         let on = self.catalogue.toolsets();
-        let asked = front::read(&request, toolset_at(path), &on)?;
-        let direct = asked.tool.as_ref().and_then(|_| {
-            let authority = self.provider.public_url.authority();
-            DirectCall::read(&request, authority)
-        });
-        let caller = Caller::new(&request.head, access, asked.toolset, upstream_at(path));
-        if let Some(call) = direct
+        let toolset = front::read_head(&request.head, toolset_at(path), &on)?;
+        let caller = Caller::new(&request.head, access, toolset, upstream_at(path));
+        if let Some(call) = DirectCall::read(&request, &self.authority)
             && let Some(handler) = self.answers.direct(&call.name)
         {
-            let answered = call.answer(handler, caller).await;
-            return answered.map_err(|offer| asked.lacks(&offer));
+            return call.answer(handler, caller).await;
         }
+        let asked = front::read(&request)?;
         if let Some(name) = &asked.tool
             && let Some(offer) = self.catalogue.find_closed(&caller, name).await
         {
             self.catalogue.calls_of(&offer).refused();
-            return Err(asked.lacks(&offer));
+            return Err(Refusal::lacks(asked.id, &offer));
         }
-        let response = self.service.handle(forwarded(request, caller)).await;
+        // It is large, and most calls do not come here.
+        let answered = Box::pin(self.service.handle(forwarded(request, caller)));
+        let response = answered.await;
         let is_json = response.headers().get(CONTENT_TYPE) == Some(&JSON);
         if is_json || !response.status().is_client_error() {
             return Ok(response);
