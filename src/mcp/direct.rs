@@ -6,6 +6,8 @@
 //! a call about which there is nothing left to decide is taken here. Whatever is foreign, malformed
 //! or merely unusual goes to rmcp, and these are answered as rmcp would answer them.
 
+use std::sync::Arc;
+
 use http::{
     HeaderMap, HeaderName, StatusCode,
     header::{HOST, ORIGIN},
@@ -31,15 +33,14 @@ use crate::{
 /// What a header begins with whose value is not written as it is; rmcp reads such a one.
 const ENCODED: &str = "=?";
 
-/// A message, read by the library's own types. With any other member it is for the library itself.
+/// A message, its parameters read as the library reads them. With any other member it is for the
+/// library itself.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Message {
-    #[serde(rename = "jsonrpc")]
-    _jsonrpc: JsonRpcVersion2_0,
+struct Message<'body> {
+    jsonrpc: &'body str,
     id: MessageId,
-    #[serde(rename = "method")]
-    _method: CallToolRequestMethod,
+    method: &'body str,
     params: CallToolRequestParams,
 }
 
@@ -60,7 +61,13 @@ impl DirectCall {
         if headers.get(HOST)? != authority || headers.contains_key(ORIGIN) {
             return None;
         }
-        let Message { id, params, .. } = serde_json::from_slice(&request.body).ok()?;
+        let message: Message<'_> = serde_json::from_slice(&request.body).ok()?;
+        if message.jsonrpc != JsonRpcVersion2_0::VALUE
+            || message.method != CallToolRequestMethod::VALUE
+        {
+            return None;
+        }
+        let Message { id, params, .. } = message;
         let is_legacy = is_legacy(headers, &params)?;
         Some(Self {
             id,
@@ -77,7 +84,7 @@ impl DirectCall {
     pub(super) async fn answer(
         self,
         handler: &Handler,
-        caller: Caller,
+        caller: Arc<Caller>,
     ) -> Result<Response, Refusal> {
         let outcome = handler.try_call(caller, &self.name, self.arguments).await;
         let message = match outcome {

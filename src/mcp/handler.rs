@@ -72,7 +72,7 @@ const SERVED: [&str; 5] = [
 const ENDED: [&str; 2] = ["initialize", "ping"];
 
 /// Who calls, and when: what stands beside every message.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Caller {
     pub(super) person: Person,
     pub(super) toolset: Toolset,
@@ -181,7 +181,7 @@ impl Handler {
     /// decides (threats 32 and 39).
     pub(super) async fn try_call(
         &self,
-        caller: Caller,
+        caller: Arc<Caller>,
         name: &str,
         arguments: JsonObject,
     ) -> Result<CallToolResult, Denied> {
@@ -195,7 +195,7 @@ impl Handler {
     async fn count(
         &self,
         counting: &mut Counting<'_>,
-        caller: Caller,
+        caller: Arc<Caller>,
         name: &str,
         arguments: JsonObject,
     ) -> Ended {
@@ -228,17 +228,13 @@ impl Handler {
             );
             return (Outcome::Refused, Ok(failed(words)));
         }
-        let call = Call {
-            desk: self.desk.clone(),
-            person: caller.person,
-            now: caller.now,
-            by: caller.by,
-        };
-        match run(&offer, call, arguments).await {
+        let request_id = caller.request_id;
+        let desk = self.desk.clone();
+        match run(&offer, Call { desk, caller }, arguments).await {
             Ok(result) => (Outcome::of(&result), Ok(result)),
             Err(failure) => {
                 let outcome = failure.outcome();
-                let answer = failure.into_result(&offer, caller.request_id);
+                let answer = failure.into_result(&offer, request_id);
                 (outcome, answer.map_err(Denied::from))
             }
         }
@@ -376,7 +372,7 @@ impl ServerHandler for Handler {
         let caller = caller_of(&context)?;
         let arguments = request.arguments.unwrap_or_default();
         // The library says that nobody waits for the answer any more, and leaves the rest to us.
-        let call = self.try_call(Caller::clone(&caller), &request.name, arguments);
+        let call = self.try_call(caller, &request.name, arguments);
         tokio::select! {
             result = call => Ok(result?.into()),
             () = context.ct.cancelled() => Err(ErrorData::internal_error(GIVEN_UP, None)),

@@ -173,7 +173,7 @@ impl Mcp {
 
     /// Answers `request` to `path`, whose credential opened `access`.
     pub async fn answer(&self, request: Request, access: Access, path: &str) -> Response {
-        match self.try_answer(request, access, path).await {
+        match self.try_answer(&request, access, path).await {
             Ok(response) => response,
             Err(refusal) => refusal.response(&self.provider.resource_metadata_url(path)),
         }
@@ -181,19 +181,20 @@ impl Mcp {
 
     async fn try_answer(
         &self,
-        request: Request,
+        request: &Request,
         access: Access,
         path: &str,
     ) -> Result<Response, Refusal> {
         let on = self.catalogue.toolsets();
         let toolset = front::read_head(&request.head, toolset_at(path), &on)?;
         let caller = Caller::new(&request.head, access, toolset, upstream_at(path));
-        if let Some(call) = DirectCall::read(&request, &self.authority)
+        let caller = Arc::new(caller);
+        if let Some(call) = DirectCall::read(request, &self.authority)
             && let Some(handler) = self.answers.direct(&call.name)
         {
             return call.answer(handler, caller).await;
         }
-        let asked = front::read(&request)?;
+        let asked = front::read(request)?;
         if let Some(name) = &asked.tool
             && let Some(offer) = self.catalogue.find_closed(&caller, name).await
         {
@@ -237,9 +238,9 @@ fn transport(public_url: &PublicUrl) -> StreamableHttpServerConfig {
 }
 
 /// `request` as rmcp gets it: the caller beside it instead of a credential in it.
-fn forwarded(request: Request, caller: Caller) -> http::Request<Full<Bytes>> {
+fn forwarded(request: &Request, caller: Arc<Caller>) -> http::Request<Full<Bytes>> {
     let Request { head, body, .. } = request;
-    let mut forwarded = http::Request::new(Full::new(body));
+    let mut forwarded = http::Request::new(Full::new(body.clone()));
     *forwarded.method_mut() = Method::POST;
     let headers = forwarded.headers_mut();
     let is_forwarded =
@@ -248,6 +249,6 @@ fn forwarded(request: Request, caller: Caller) -> http::Request<Full<Bytes>> {
         headers.append(name, value.clone());
     }
     headers.insert(ACCEPT, BOTH_MEDIA_TYPES);
-    forwarded.extensions_mut().insert(Arc::new(caller));
+    forwarded.extensions_mut().insert(caller);
     forwarded
 }

@@ -120,7 +120,9 @@ async fn a_call_is_checked_where_the_tool_is_run() {
                 let open = expected(tool, &access) == Outcome::Runs;
                 let caller = Caller::new(&post("").head, access, Toolset::Standard, None);
                 let arguments = rmcp::model::object(arguments(tool));
-                let outcome = handler.try_call(caller, tool.name, arguments).await;
+                let outcome = handler
+                    .try_call(Arc::new(caller), tool.name, arguments)
+                    .await;
                 assert_eq!(outcome.is_ok(), open, "{} {scopes}", tool.name);
             }
         }
