@@ -77,6 +77,16 @@ impl Catalogue {
         }
     }
 
+    /// The way to the upstream of that name.
+    pub(super) fn upstream(&self, name: &UpstreamName) -> Result<Option<Arc<Link>>, StoreError> {
+        self.upstreams.find(name)
+    }
+
+    /// Whether the owner has switched off the tool that is called `prefixed` among all.
+    pub(super) fn is_off(&self, prefixed: &str) -> bool {
+        self.off.tools.iter().any(|off| off == prefixed)
+    }
+
     /// What is counted of calls of an upstream that did not say what it has.
     pub(super) fn calls_of_upstream(&self, name: &UpstreamName) -> Option<Arc<CallFigures>> {
         let link = self.upstreams.known(name)?;
@@ -163,7 +173,7 @@ impl Catalogue {
             Toolset::Readonly => tool.only_reads(),
             Toolset::Search => false,
         };
-        if !is_in || self.off.tools.contains(&prefixed) {
+        if !is_in || self.is_off(&prefixed) {
             return None;
         }
         let shown = match &caller.upstream {

@@ -12,6 +12,7 @@
 
 pub mod figures;
 pub mod local;
+pub mod shown;
 pub mod tools;
 pub mod upstreams;
 
