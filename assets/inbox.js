@@ -105,7 +105,8 @@ async function refresh() {
       const answer = await fetch(location.href);
       const fresh = answer.ok && (await pageOf(answer));
       // Signed out, or somebody else is signed in: the page itself leads to where one signs in, and back.
-      if (answer.redirected || (fresh && tokenOf(fresh) !== tokenOf(document))) {
+      // Of another release: the page needs its own script.
+      if (answer.redirected || (fresh && [tokenOf, scriptOf].some((of) => of(fresh) !== of(document)))) {
         badge(0);
         location.reload();
         return false;
@@ -130,6 +131,9 @@ async function pageOf(answer) {
 
 /** Whose page it is: the token of its forms is of one session. */
 const tokenOf = (page) => page.querySelector('input[name=csrf_token]')?.value;
+
+/** Of which release a page is: the address of this script has its content in it. */
+const scriptOf = (page) => page.querySelector('script').getAttribute('src');
 
 /** Says the times of `page` in the zone of this device, in the order that they have without a script. */
 function tellTimes(page) {

@@ -93,6 +93,11 @@ pub enum Command {
     UpstreamAdd(Box<UpstreamWords>),
     /// Every MCP server behind this one.
     UpstreamList,
+    /// The tools of an MCP server behind this one; begins it.
+    UpstreamTools {
+        /// Its name.
+        name: String,
+    },
     /// Take an MCP server from behind this one.
     UpstreamRemove {
         /// Its name.
@@ -219,6 +224,8 @@ pub enum Reply {
     Upstreams(Vec<UpstreamRow>),
     /// The other MCP server that was added.
     Upstream(UpstreamRow),
+    /// The tools of another MCP server, in its order.
+    UpstreamTools(Vec<UpstreamToolRow>),
     /// Every copy of a client's document.
     Pins(Vec<PinRow>),
     /// The copy that was pinned.
@@ -360,6 +367,22 @@ pub struct UpstreamRow {
     /// When it was added; none if the configuration names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub added_at: Option<String>,
+}
+
+/// A tool of another MCP server as `upstream tools` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamToolRow {
+    /// What it is called at `/mcp`.
+    pub name: String,
+    /// What it is called for people, if it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What it does, by its own word.
+    pub effect: String,
+    /// The narrowest scope that opens it.
+    pub scope: String,
+    /// Whether it is not switched off.
+    pub on: bool,
 }
 
 /// How another MCP server is doing.

@@ -545,6 +545,7 @@ pub(super) fn administer(
                         [&user, &toolset, &upstream].map(Option::as_deref);
                     local::talk(app, user, toolset, upstream)
                 }
+                Command::UpstreamTools { name } => upstreams::tools(&app.mcp, &name).await.into(),
                 quick => {
                     let answer = execute(web, now, quick).await;
                     let told = answer.and_then(|mut reply| {

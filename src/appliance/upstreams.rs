@@ -2,14 +2,17 @@
 
 use crate::{
     appliance::{
-        administration::{Refused, Reply, UpstreamRow, UpstreamState},
+        administration::{Answer, Refused, Reply, UpstreamRow, UpstreamState, UpstreamToolRow},
         execute::Known,
     },
     audit::Act,
-    mcp::upstreams::{Standing, Upstreams},
+    mcp::{
+        Mcp,
+        upstreams::{Standing, Upstreams},
+    },
     model::{
         timestamp::Timestamp,
-        upstream::{AddedUpstream, Reach, Upstream},
+        upstream::{AddedUpstream, Reach, Upstream, UpstreamNameError},
     },
     oauth2provider::{upstream_path, upstreams},
     runtime::outbound::{OutboundError, judge_literal},
@@ -101,6 +104,22 @@ pub(super) fn tell_standings(
         };
     }
     Ok(())
+}
+
+/// The tools of one, which is begun for that.
+pub(super) async fn tools(mcp: &Mcp, name: &str) -> Answer {
+    let name = name
+        .parse()
+        .map_err(|error: UpstreamNameError| Refused::because(format!("name: {error}")))?;
+    let shown = mcp.show_tools(&name).await.map_err(Refused::because)?;
+    let rows = shown.into_iter().map(|tool| UpstreamToolRow {
+        name: tool.name,
+        title: tool.title,
+        effect: tool.effect.as_str().to_owned(),
+        scope: tool.scope,
+        on: !tool.is_off,
+    });
+    Ok(Reply::UpstreamTools(rows.collect()))
 }
 
 fn scope_names(upstream: &Upstream) -> impl Iterator<Item = String> + use<> {

@@ -45,7 +45,7 @@ pub(super) enum Failure {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(
-        "no server runs on {}: start it with `keystead serve`, as this command only passes on",
+        "no server runs on {}: start it with `keystead serve`, as this command only asks it",
         .0.parent().unwrap_or(.0).display()
     )]
     NoServer(PathBuf),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     appliance::administration::{
         CheckRow, ClientRow, NotifiedRow, PageState, PinRow, Reply, ResourceRow, TableRow,
-        UpstreamRow, UpstreamState, UserRow, UserState,
+        UpstreamRow, UpstreamState, UpstreamToolRow, UserRow, UserState,
     },
     audit::AuditRow,
     cli::{console::Console, failure::Failure},
@@ -74,6 +74,7 @@ fn json(reply: &Reply) -> Result<String, Failure> {
         | Reply::Clients(_)
         | Reply::Resources(_)
         | Reply::Upstreams(_)
+        | Reply::UpstreamTools(_)
         | Reply::Pins(_) => serde_json::to_string(reply),
         Reply::Upstream(upstream) => serde_json::to_string(upstream),
         Reply::PublicUrl(url) => serde_json::to_string(url),
@@ -145,6 +146,7 @@ fn text(reply: &Reply) -> String {
         } => client_list(client, client_secret.as_deref()),
         Reply::Notified(notified) => notified_table(notified),
         Reply::Upstreams(upstreams) => upstream_table(upstreams),
+        Reply::UpstreamTools(tools) => tool_table(tools),
         Reply::PublicUrl(url) => format!("{url}\n"),
         Reply::Upstream(upstream) => upstream_table(std::slice::from_ref(upstream)),
         Reply::Resources(resources) => resource_table(resources),
@@ -369,6 +371,16 @@ fn upstream_table(upstreams: &[UpstreamRow]) -> String {
         ))
     });
     table(header.map(str::to_owned), rows) + &reasons.collect::<String>()
+}
+
+fn tool_table(tools: &[UpstreamToolRow]) -> String {
+    let header = ["TOOL", "EFFECT", "SCOPE", "STATE", "TITLE"];
+    let rows = tools.iter().map(|tool| {
+        let state = if tool.on { "on" } else { "off" };
+        let title = tool.title.as_deref().unwrap_or(NOTHING);
+        [&tool.name, tool.effect.as_str(), &tool.scope, state, title].map(text_of)
+    });
+    table(header.map(str::to_owned), rows)
 }
 
 /// One resource server with its secret, a line a fact.

@@ -347,6 +347,25 @@ describe('with JavaScript', () => {
     assert.equal(streams.length, 2, 'a glance away is none');
   });
 
+  test('a page that is open when the box becomes another release is loaded again', async (t) => {
+    const { ada, page } = await atInbox(t);
+    const tell = await speaker(ada);
+    await soon(() => entry(page, 'Desk & Chair was connected').isVisible(), 'what came before');
+    // As a later release answers it: with another script.
+    let answered = 0;
+    await page.route('**/inbox', async (route) => {
+      if (route.request().isNavigationRequest()) return route.continue();
+      const response = await route.fetch();
+      answered += 1;
+      return route.fulfill({ response, body: (await response.text()).replace(/inbox\.[^.]+\.js/, 'inbox.later.js') });
+    });
+    const loaded = page.waitForEvent('load');
+    await tell('Desk');
+    await loaded;
+    assert.equal(answered, 1);
+    await page.unrouteAll({ behavior: 'ignoreErrors' });
+  });
+
   test('a page of somebody who is no longer the one who is signed in is loaded again', async (t) => {
     const { server, page } = await atInbox(t);
     const bob = await server.person('bob', { owner: false });

@@ -236,6 +236,17 @@ pub(super) static METRICS: &[Metric] = &[
         },
     ),
     metric(
+        "keystead_upstream_failures",
+        Kind::Counter,
+        &["upstream"],
+        "Times that the upstream did not start, or its connection ended by itself",
+        |app, to| {
+            each(app.upstreams.seen(), |link| {
+                to.value(&[link.name.as_str()], link.figures.failures.get())
+            })
+        },
+    ),
+    metric(
         "keystead_token_requests",
         Kind::Counter,
         &["grant_type", "outcome"],

@@ -379,6 +379,7 @@ async fn an_upstream_is_one_tool_and_up_while_it_is_connected() {
             1,
         ),
         (r#"keystead_upstream_restarts_total{upstream="files"}"#, 0),
+        (r#"keystead_upstream_failures_total{upstream="files"}"#, 0),
         (
             r#"keystead_mcp_tool_calls_total{tool="files__*",outcome="ok"}"#,
             2,

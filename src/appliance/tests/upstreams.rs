@@ -348,3 +348,38 @@ async fn an_administrator_is_told_how_each_of_them_is_doing() {
         "{added:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_administrator_is_shown_its_tools_as_clients_find_them() {
+    let behind = testing::House::default();
+    let house = House::with_upstreams(Arc::new(behind.clone()));
+    administered::upstream(&house, "files").await;
+    let asked = |name: &str| Command::UpstreamTools {
+        name: name.to_owned(),
+    };
+    let Reply::UpstreamTools(rows) = commanded(&house, asked("files")).await else {
+        panic!("expected rows");
+    };
+    let row = |name: &str| rows.iter().find(|row| row.name == name).expect("a tool");
+    let (echo, ask) = (row("files__echo"), row("files__ask"));
+    assert_eq!((echo.effect.as_str(), echo.scope.as_str()), ("reads", READ));
+    assert_eq!((ask.effect.as_str(), ask.scope.as_str()), ("destroys", ALL));
+    assert!(echo.on && ask.on);
+    let refused = async |name: &str| {
+        let command = asked(name);
+        match start::administer(Arc::clone(&house.app))(command).await {
+            Response::Answer(answer) => answer.expect_err("there is none").message,
+            other => panic!("expected an answer, found {other:?}"),
+        }
+    };
+    assert!(
+        refused("notes")
+            .await
+            .starts_with("there is no upstream notes")
+    );
+    assert!(refused("No").await.starts_with("name: expected 1 to 32"));
+    administered::upstream(&house, "wiki").await;
+    behind.failing.store(1, Ordering::SeqCst);
+    let why = "expected wiki to start, but it did not: it fails as the test wants it";
+    assert_eq!(refused("wiki").await, why);
+}

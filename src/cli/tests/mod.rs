@@ -168,6 +168,7 @@ fn help_is_short_and_complete() {
         "client pin",
         "upstream",
         "upstream add",
+        "upstream tools",
         "connect",
         "mcp",
         "vapid",

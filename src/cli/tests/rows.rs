@@ -4,7 +4,7 @@ use super::Server;
 use crate::{
     appliance::administration::{
         CheckRow, ClientRow, NotifiedRow, PageState, PinRow, Reply, ResourceRow, ScopeRow,
-        TableRow, UpstreamRow, UpstreamState, UserRow, UserState,
+        TableRow, UpstreamRow, UpstreamState, UpstreamToolRow, UserRow, UserState,
     },
     model::user::Role,
 };
@@ -59,6 +59,25 @@ fn failing() -> UpstreamRow {
             "it ended with exit code 3; the last that it said is: \u{1b}[31mno key".to_owned(),
         ),
         ..behind(Some("2026-01-01T00:00:00Z"))
+    }
+}
+
+fn tool() -> UpstreamToolRow {
+    UpstreamToolRow {
+        name: "files__read".to_owned(),
+        title: Some("Read\u{1b}[31m".to_owned()),
+        effect: "reads".to_owned(),
+        scope: "upstream:files:read".to_owned(),
+        on: true,
+    }
+}
+
+/// One that has no title, and that the owner has switched off.
+fn tool_off() -> UpstreamToolRow {
+    UpstreamToolRow {
+        title: None,
+        on: false,
+        ..tool()
     }
 }
 
@@ -158,6 +177,11 @@ fn rows_are_text_for_a_person_and_json_for_a_program() {
             "upstreams_without_a_server",
             &["upstream", "list"],
             Reply::Upstreams(vec![unknown()]),
+        ),
+        (
+            "upstream_tools",
+            &["upstream", "tools", "files"],
+            Reply::UpstreamTools(vec![tool(), tool_off()]),
         ),
         (
             "new_upstream",

@@ -35,6 +35,12 @@ fn each_command_about_upstreams_asks_for_what_it_says() {
     for (words, expected) in [
         ("upstream list", Command::UpstreamList),
         (
+            "upstream tools files",
+            Command::UpstreamTools {
+                name: "files".to_owned(),
+            },
+        ),
+        (
             "upstream remove files",
             Command::UpstreamRemove {
                 name: "files".to_owned(),
@@ -59,6 +65,7 @@ fn each_command_about_upstreams_asks_for_what_it_says() {
         "upstream add files",
         "upstream add files --url http://a/ -- b",
         "upstream add files --header A=env:B -- c",
+        "upstream add files --memory-bytes-max 512M -- c",
         "upstream-exec {} -- a",
     ] {
         assert_eq!(keystead(words).exit_code(), 2, "{words}");
@@ -99,4 +106,14 @@ fn one_in_the_configuration_that_could_never_be_called_is_refused_at_the_start()
         );
     }
     assert!(!data.exists(), "nothing was made");
+}
+
+#[test]
+fn only_a_server_that_runs_can_say_which_tools_there_are() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().to_str().expect("a UTF-8 path");
+    let done = keystead_with(&["upstream", "tools", "files", "--data", data], b"", None);
+    assert_eq!(done.exit_code(), 1);
+    let expected = format!("error: no server runs on {data}: start it with `keystead serve`");
+    assert!(done.words().starts_with(&expected), "{}", done.words());
 }

@@ -43,7 +43,7 @@ const INHERITED: [&str; 3] = ["PATH", "HOME", "LANG"];
 /// By which systemd tells the process of a unit that it is one (systemd.exec(5)).
 const UNIT_PROCESS: &str = "SYSTEMD_EXEC_PID";
 /// What to do about a program that does not start, where a unit is what may keep it from it.
-const UNDER_SYSTEMD: &str = "; what the systemd unit forbids this server it forbids its programs: \
+const UNDER_SYSTEMD: &str = "what the systemd unit forbids this server it forbids its programs: \
      docs/upstreams.md says how to allow it";
 
 /// A connection, or the words why there is none.
@@ -144,6 +144,12 @@ pub(super) fn why_not_sent(error: &DynamicTransportError) -> String {
     http::why_not_sent(error).unwrap_or_else(|| error.to_string())
 }
 
+/// What is known, as one sentence.
+fn joined(parts: [Option<String>; 3]) -> String {
+    let known: Vec<String> = parts.into_iter().flatten().collect();
+    known.join("; ")
+}
+
 /// How a program ended that ended by itself.
 fn how_ended(status: ExitStatus) -> String {
     match status.code() {
@@ -195,7 +201,8 @@ impl SystemConnect {
         };
         let running = self.launcher.launch(&program).map_err(|error| {
             let name = child.command.first().map_or("", String::as_str);
-            why_not_launched(name, &error)
+            let why = why_not_launched(name, &error);
+            joined([Some(why), self.hint(), None])
         })?;
         let Running {
             stdout,
@@ -215,19 +222,19 @@ impl SystemConnect {
         };
         // One that ends well was told to, by the end of its input.
         let ended = own_end.hear().await.filter(|status| !status.success());
-        let ended = ended.map(how_ended);
+        let why = joined([Some(why), ended.map(how_ended), self.hint()]);
         // Only now: what is told to end says nothing of why it would have.
         drop(leash);
         let last = last_words.hear().await;
         let last = last.map(|line| format!("the last that it said is: {line}"));
-        let all: Vec<String> = [Some(why), ended, last].into_iter().flatten().collect();
-        Err(all.join("; "))
+        Err(joined([Some(why), last, None]))
     }
 
-    /// Whether this process is that of a systemd unit.
-    fn is_unit(&self) -> bool {
-        let named = self.environment.find(UNIT_PROCESS);
-        named.is_some_and(|pid| *pid == *std::process::id().to_string())
+    /// What to do about a program that does not start, if this is the process of a systemd unit.
+    fn hint(&self) -> Option<String> {
+        let unit_process = self.environment.find(UNIT_PROCESS)?;
+        let is_it = *unit_process == *std::process::id().to_string();
+        is_it.then(|| UNDER_SYSTEMD.to_owned())
     }
 
     async fn connect_server(
@@ -301,11 +308,7 @@ impl Connect for SystemConnect {
     fn connect<'a>(&'a self, upstream: &'a Upstream, list_changed: ListChanged) -> Connecting<'a> {
         Box::pin(async move {
             match &upstream.reach {
-                Reach::Child(child) => {
-                    let connected = self.connect_child(upstream, child, list_changed).await;
-                    let hint = if self.is_unit() { UNDER_SYSTEMD } else { "" };
-                    connected.map_err(|why| format!("{why}{hint}"))
-                }
+                Reach::Child(child) => self.connect_child(upstream, child, list_changed).await,
                 Reach::Server { url, header } => {
                     let header = header.as_ref();
                     self.connect_server(upstream, url, header, list_changed)

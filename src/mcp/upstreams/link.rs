@@ -135,7 +135,7 @@ impl Link {
     }
 
     /// Its tools, as it said them last; it is asked if it never did, or said that they changed.
-    pub(super) async fn tools(self: &Arc<Self>) -> Result<Tools, UpstreamError> {
+    pub(in crate::mcp) async fn tools(self: &Arc<Self>) -> Result<Tools, UpstreamError> {
         if let Some(tools) = self.known_tools().filter(|_| !self.list_changed.is_set()) {
             return Ok(tools);
         }
@@ -239,7 +239,7 @@ impl Link {
             Err(why) => {
                 tracing::warn!(upstream = %self.upstream.name, why, "it did not start");
                 let why = shown(&why);
-                self.state().fail(why.clone());
+                self.fail(&mut self.state(), why.clone());
                 Err(self.unavailable(why))
             }
         }
@@ -293,8 +293,13 @@ impl Link {
             let why = connection.cause();
             tracing::warn!(upstream = %self.upstream.name, why, "the connection ended");
             state.forgive();
-            state.fail(shown(&why));
+            self.fail(&mut state, shown(&why));
         }
+    }
+
+    fn fail(&self, state: &mut State, why: String) {
+        self.figures.failures.add_one();
+        state.fail(why);
     }
 
     /// Whether it keeps failing and nobody was told.

@@ -160,6 +160,8 @@ pub struct LinkFigures {
     pub connections: Counter,
     /// Those that were made because the one before had ended by itself, or had not come about.
     pub restarts: Counter,
+    /// Times that a connection did not come about, or ended by itself.
+    pub failures: Counter,
 }
 
 /// An upstream as who measures sees it.

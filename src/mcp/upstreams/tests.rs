@@ -381,8 +381,9 @@ async fn how_one_is_doing_can_be_asked_without_beginning_it() {
     tokio::time::advance(Duration::from_secs(3)).await;
     let lasted = Duration::from_secs(3);
     assert_eq!(link.standing(), Standing::Connected { lasted });
-    assert_eq!(house.starts(), 3);
+    assert_eq!((house.starts(), link.figures().failures.get()), (3, 2));
     call(&link, "die").await.expect_err("it ends");
+    assert_eq!(link.figures().failures.get(), 3);
     assert_eq!(link.standing(), failing(0, "it closed its standard output"));
     tokio::time::advance(BACKOFF_MAX).await;
     call(&link, "echo").await.expect("it runs again");
@@ -503,10 +504,15 @@ async fn under_systemd_a_program_that_does_not_start_is_told_of_with_what_to_do(
     let own = std::process::id();
     for (pid, is_unit) in [(own, true), (own + 1, false)] {
         let environment = [("SYSTEMD_EXEC_PID", pid.to_string())].into_iter();
-        let why = why_not_in(environment.collect(), shell("exit 1")).await;
-        let hint = "; what the systemd unit forbids this server it forbids its programs: \
-                    docs/upstreams.md says how to allow it";
-        assert_eq!(why.ends_with(hint), is_unit, "{why}");
+        let environment: Environment = environment.collect();
+        let long = "printf '%02000d\\n' 7 >&2; kill -TRAP $$";
+        for program in [shell(long), program(&["no-such-program"])] {
+            let why = why_not_in(environment.clone(), program).await;
+            // However much it said.
+            let hint = "; what the systemd unit forbids this server it forbids its programs: \
+                        docs/upstreams.md says how to allow it";
+            assert_eq!(why.contains(hint), is_unit, "{why}");
+        }
     }
     let page = include_str!("../../../docs/upstreams.md");
     assert!(page.contains("systemctl edit keystead"));

@@ -57,7 +57,8 @@ const NOTICES: [(&str, &str); 7] = [
     ("removed", "The entry is deleted."),
     (
         "muted",
-        "The app is muted: what it says from now on is dropped.",
+        "The app is muted: what it says from now on is dropped. It can be let speak again under \
+         “How you are told”.",
     ),
     (
         "too-many",
