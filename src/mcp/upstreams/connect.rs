@@ -225,9 +225,11 @@ impl SystemConnect {
         let why = joined([Some(why), ended.map(how_ended), self.hint()]);
         // Only now: what is told to end says nothing of why it would have.
         drop(leash);
-        let last = last_words.hear().await;
+        let said = last_words.hear().await;
+        let error = said.error.map(|line| format!("it said: {line}"));
+        let last = said.last;
         let last = last.map(|line| format!("the last that it said is: {line}"));
-        Err(joined([Some(why), last, None]))
+        Err(joined([Some(why), error, last]))
     }
 
     /// What to do about a program that does not start, if this is the process of a systemd unit.
@@ -278,7 +280,11 @@ impl SystemConnect {
             Source::Text(text) => Ok(text.clone()),
             Source::Environment(name) => {
                 let value = self.environment.find(name).and_then(|value| value.to_str());
-                let missing = || format!("expected the variable {name}, found none");
+                let missing = || {
+                    format!(
+                        "expected the variable {name} in the environment of the server, found none"
+                    )
+                };
                 value.map(str::to_owned).ok_or_else(missing)
             }
             Source::File(path) => {
