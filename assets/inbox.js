@@ -8,10 +8,14 @@ const API = '/api/v2';
 /** Where the worker is, which shows what is pushed. */
 const WORKER = '/sw.js';
 /** What of a page changes while it is open. */
-const LIVE = ['inbox-link', 'waiting', 'entries'];
+const LIVE = ['inbox-link', 'waiting', 'entries', 'further'];
+/** Where its forms are, which change that. */
+const IN_PLACE = '#entries, #further';
 /** The first wait before a stream that broke is opened again; it doubles up to the longest. */
 const AGAIN_MS_FIRST = 1_000;
 const AGAIN_MS_MAX = 60_000;
+/** Who looked away for longer than this may have slept, and with them the machine and its stream. */
+const AWAY_MS_MAX = 60_000;
 
 /** A call of the API, as the person of this page. */
 function call(method, path, body) {
@@ -42,14 +46,35 @@ function watch() {
     refresh();
   });
   opened.addEventListener('close', () => {
-    if (socket === opened) timer = setTimeout(again, wait);
+    if (socket === opened) timer = setTimeout(() => again(opened), wait);
     wait = Math.min(2 * wait, AGAIN_MS_MAX);
   });
 }
 
-/** Opens the stream again, unless it broke because the session is over. */
-async function again() {
-  if (await refresh()) watch();
+/** Opens the stream again, unless it broke because the session is over, or another was opened. */
+async function again(broken) {
+  if ((await refresh()) && socket === broken) watch();
+}
+
+/** Lets go of the stream. */
+function unwatch() {
+  clearTimeout(timer);
+  const old = socket;
+  socket = undefined;
+  old?.close();
+}
+
+let awaySince;
+
+/** A stream that nobody looked at for long may be dead without the browser knowing: the box alone speaks. */
+function comeOrGo() {
+  if (document.hidden) {
+    awaySince = Date.now();
+  } else if (Date.now() - awaySince > AWAY_MS_MAX) {
+    unwatch();
+    wait = AGAIN_MS_FIRST;
+    watch();
+  }
 }
 
 /** The number on the app's icon, where a device has one. */
@@ -78,12 +103,15 @@ async function refresh() {
     while (isStale) {
       isStale = false;
       const answer = await fetch(location.href);
-      // Signed out: the page itself leads to where one signs in, and back.
-      if (answer.redirected) {
+      const fresh = answer.ok && (await pageOf(answer));
+      // Signed out, or somebody else is signed in: the page itself leads to where one signs in, and back.
+      // Of another release: the page needs its own script.
+      if (answer.redirected || (fresh && [tokenOf, scriptOf].some((of) => of(fresh) !== of(document)))) {
+        badge(0);
         location.reload();
         return false;
       }
-      if (answer.ok) show(new DOMParser().parseFromString(await answer.text(), 'text/html'));
+      if (fresh) show(fresh, LIVE);
     }
   } catch (fault) {
     // The box is out of reach. The stream breaks as well, and begins with the state again.
@@ -94,31 +122,108 @@ async function refresh() {
   return true;
 }
 
-/** Takes over what may have changed, and keeps the focus where it is. */
-function show(fresh) {
-  const focus = focused();
-  for (const id of LIVE) {
+/** The page that an answer is, with its times as this device has them. */
+async function pageOf(answer) {
+  const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+  tellTimes(page);
+  return page;
+}
+
+/** Whose page it is: the token of its forms is of one session. */
+const tokenOf = (page) => page.querySelector('input[name=csrf_token]')?.value;
+
+/** Of which release a page is: the address of this script has its content in it. */
+const scriptOf = (page) => page.querySelector('script').getAttribute('src');
+
+/** Says the times of `page` in the zone of this device, in the order that they have without a script. */
+function tellTimes(page) {
+  for (const time of page.querySelectorAll('time')) {
+    time.title = time.textContent;
+    // Sweden writes the date as ISO 8601 does.
+    time.textContent = new Date(time.dateTime).toLocaleString('sv-SE', { dateStyle: 'short', timeStyle: 'short' });
+  }
+}
+
+/** Takes over what may have changed of these parts, and keeps the focus and what is looked at where they are. */
+function show(fresh, parts) {
+  const [focus, stay] = [focused(), looked(fresh)];
+  for (const id of parts) {
     const [old, now] = [document.getElementById(id), fresh.getElementById(id)];
     // A part that is the same stays: a screen reader reads out what is replaced.
-    if (old && now && !old.isEqualNode(now)) old.replaceChildren(...now.childNodes);
+    if (!old || !now || old.isEqualNode(now)) continue;
+    const [entries, wanted] = [old, now].map((part) => part.querySelector('.rows'));
+    if (entries && wanted) merge(entries, [...wanted.children]);
+    else old.replaceChildren(...now.childNodes);
   }
   document.title = fresh.title;
   focus();
+  stay();
 }
 
-/** Focuses again what has the focus now, if it is still there. */
+/** Makes `entries` the `wanted` ones. One that is the same stays, with what is selected in it. */
+function merge(entries, wanted) {
+  const known = new Map([...entries.children].map((entry) => [entry.id, entry]));
+  const kept = wanted.map((entry) => (known.get(entry.id)?.isEqualNode(entry) ? known.get(entry.id) : entry));
+  for (const entry of known.values()) if (!kept.includes(entry)) entry.remove();
+  kept.forEach((entry, place) => {
+    if (entries.children[place] !== entry) entries.insertBefore(entry, entries.children[place] ?? null);
+  });
+}
+
+const entriesOf = (page) => [...page.querySelectorAll('.entry')];
+
+/**
+ * Focuses again what has the focus now: the same button where its entry is another now, and where
+ * the entry is gone the one that has its place.
+ */
 function focused() {
   const element = document.activeElement;
-  const id = element?.closest('[id]')?.id;
-  const inside = () => [...(document.getElementById(id)?.querySelectorAll('a, button') ?? [])];
-  const place = id ? inside().indexOf(element) : -1;
+  const part = element?.closest(`.entry, ${LIVE.map((id) => `#${id}`)}`);
+  const inside = (now) => [...now.querySelectorAll('a, button')];
+  const [number, place] = part ? [inside(part).indexOf(element), entriesOf(document).indexOf(part)] : [];
   return () => {
-    if (place >= 0 && !element.isConnected) inside()[place]?.focus();
+    if (!part || element.isConnected) return;
+    const same = document.getElementById(part.id);
+    const entries = entriesOf(document);
+    const control = same && inside(same)[number];
+    const entry = place >= 0 && (same ?? entries[place] ?? entries.at(-1));
+    (control || entry || document.querySelector('.sieve a')).focus({ preventScroll: true });
   };
 }
 
-/** Who follows a link of an entry has read it. */
-function markFollowed({ target }) {
+/** Keeps where it is what the reader looks at, if they have left the top of the list. */
+function looked(fresh) {
+  const top = (entry) => entry.getBoundingClientRect().top;
+  const entries = entriesOf(document);
+  if (!entries.length || top(entries[0]) >= 0) return () => {};
+  const seen = entries.find((entry) => entry.getBoundingClientRect().bottom > 0 && fresh.getElementById(entry.id));
+  const before = seen && top(seen);
+  return () => {
+    if (seen) scrollBy({ top: top(document.getElementById(seen.id)) - before, behavior: 'instant' });
+  };
+}
+
+/** Does what a button of the list does without the page being loaded again. */
+async function submit(event) {
+  const { target: form, submitter } = event;
+  if (!form.closest(IN_PLACE)) return;
+  event.preventDefault();
+  const fields = new FormData(form);
+  if (submitter?.name) fields.append(submitter.name, submitter.value);
+  try {
+    const answer = await fetch(form.action, { method: 'POST', body: new URLSearchParams(fields) });
+    if (!answer.ok || new URL(answer.url).pathname !== location.pathname) throw new Error(`answered ${answer.status}`);
+    show(await pageOf(answer), [...LIVE, 'notice']);
+  } catch (fault) {
+    // Signed out, or out of reach: what a browser shows of that is right.
+    console.info('not done in place:', fault.message);
+    location.reload();
+  }
+}
+
+/** Who follows a link of an entry, in this tab or in another, has read it. */
+function markFollowed({ target, button }) {
+  if (button > 1) return;
   const entry = target.closest('.unread :is(.next, .said) a')?.closest('.unread');
   if (entry) call('PUT', `/notifications/inbox/${entry.id.replace('entry-', '')}/read-status`, { is_read: true });
 }
@@ -142,6 +247,10 @@ function obstacle() {
   }
   return undefined;
 }
+
+/** Why the browser does not run the worker, in words. */
+const unregistered = (fault) =>
+  `This browser does not run here what would show notifications. If it warned you of the certificate of this box, make this device trust it first, then load this page again. It says: ${fault.message}`;
 
 /** The part of the settings that is about this device. */
 async function device(part) {
@@ -172,7 +281,7 @@ async function device(part) {
       }
     });
 
-  const why = obstacle();
+  const why = obstacle() ?? (await working.then(() => undefined, unregistered));
   if (why) return say(why);
   const { pushManager } = await navigator.serviceWorker.ready;
   state(await ours(pushManager, key));
@@ -238,13 +347,17 @@ function base64url(bytes) {
 addEventListener('pageshow', () => {
   if (!socket) watch();
 });
-addEventListener('pagehide', () => {
-  clearTimeout(timer);
-  const old = socket;
-  socket = undefined;
-  old?.close();
-});
-document.addEventListener('click', markFollowed);
-if ('serviceWorker' in navigator) navigator.serviceWorker.register(WORKER);
+addEventListener('pagehide', unwatch);
+document.addEventListener('visibilitychange', comeOrGo);
+for (const press of ['click', 'auxclick']) document.addEventListener(press, markFollowed);
+document.addEventListener('submit', submit);
+tellTimes(document);
+// Loaded again, the page does not say again what was done before.
+const address = new URL(location);
+address.searchParams.delete('done');
+history.replaceState(history.state, '', address);
+const working = 'serviceWorker' in navigator ? navigator.serviceWorker.register(WORKER) : Promise.resolve();
+// The settings say what it means for the device; nothing else needs the worker.
+working.catch((fault) => console.info('no worker:', fault.message));
 const part = document.getElementById('push');
 if (part) device(part);

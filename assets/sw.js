@@ -6,13 +6,17 @@
 
 /** Where a notification leads that says nothing itself. */
 const HOME = '/inbox';
+/** What a person has there, and how much of it waits. */
+const INBOX = '/api/v2/notifications/inbox';
+/** A device away from home may get pushes and not reach the box. */
+const COUNT_MS_MAX = 5_000;
 /** What is shown where a push says nothing that can be read: a browser wants to see something. */
 const UNREADABLE = { title: 'This box has something for you', body: 'Open the inbox to read it.' };
 
 self.addEventListener('install', () => self.skipWaiting());
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
 
-self.addEventListener('push', (event) => event.waitUntil(show(read(event.data))));
+self.addEventListener('push', (event) => event.waitUntil(Promise.all([show(read(event.data)), count()])));
 self.addEventListener('notificationclick', (event) => {
   event.notification.close();
   event.waitUntil(Promise.all([follow(event), markRead(event.notification.data.id)]));
@@ -62,15 +66,34 @@ async function follow({ action, notification: { data } }) {
   return there ? there.focus() : self.clients.openWindow(target);
 }
 
+/** Puts on the app's icon how much waits, where a device has room for it and the person is signed in. */
+async function count() {
+  if (!('setAppBadge' in self.navigator)) return;
+  try {
+    const answer = await fetch(INBOX, { credentials: 'same-origin', signal: AbortSignal.timeout(COUNT_MS_MAX) });
+    if (answer.ok) await badge(answer);
+  } catch (fault) {
+    console.info('not counted:', fault.message);
+  }
+}
+
+/** The number that `answer` says, as far as a device shows it. */
+async function badge(answer) {
+  const { unread_count: unread } = await answer.json();
+  // A device without room for it refuses; the inbox shows the number itself.
+  await self.navigator.setAppBadge?.(unread).catch((fault) => console.info('no badge:', fault.name));
+}
+
 /** Marks the entry as read. Who is signed out marks it later, in the inbox. */
 async function markRead(id) {
   if (typeof id !== 'string') return;
   const me = await fetch('/api/v2/users/me', { credentials: 'same-origin' });
   if (!me.ok) return;
-  await fetch(`/api/v2/notifications/inbox/${encodeURIComponent(id)}/read-status`, {
+  const answer = await fetch(`${INBOX}/${encodeURIComponent(id)}/read-status`, {
     method: 'PUT',
     credentials: 'same-origin',
     headers: { 'content-type': 'application/json', 'x-csrf-token': me.headers.get('x-csrf-token') },
     body: JSON.stringify({ is_read: true }),
   });
+  if (answer.ok) await badge(answer);
 }

@@ -142,7 +142,8 @@ impl Catalogue {
             let reached = Reached::unknown(link);
             return Ok(Some(Offer::Upstream(reached, name.to_owned())));
         }
-        let reached = Reached::find(link, tool).await?;
+        // It is large, and most calls do not come here.
+        let reached = Box::pin(Reached::find(link, tool)).await?;
         Ok(reached.and_then(|reached| self.offer(caller, reached)))
     }
 
@@ -264,7 +265,7 @@ fn opens_some(upstream: &UpstreamName, scopes: &ScopeSet) -> bool {
 
 /// What a tool returned, as the protocol has it: for programs, and as text for who reads only text.
 fn answer(output: Value) -> Result<CallToolResult, ToolError> {
-    let text = output.to_string();
+    let text = serde_json::to_string(&output).expect("a value can be JSON");
     if text.len() > ANSWER_BYTES_MAX {
         return Err(ToolError::TooLong { found: text.len() });
     }

@@ -14,10 +14,9 @@ pub fn app_name(tx: &dyn Read, id: Id) -> Result<String, StoreError> {
     Ok(client.map_or_else(|| id.to_string(), |client| client.metadata.name.to_string()))
 }
 
-/// The name of somebody of this box.
-pub fn person_name(tx: &dyn Read, id: Id) -> Result<String, StoreError> {
-    let person = users::find(tx, id)?;
-    Ok(person.map_or_else(|| GONE.to_owned(), |person| person.name.to_string()))
+/// The name of somebody of this box, unless they were removed.
+pub fn person_name(tx: &dyn Read, id: Id) -> Result<Option<String>, StoreError> {
+    Ok(users::find(tx, id)?.map(|person| person.name.to_string()))
 }
 
 /// Who says so, in words that no name can pass for. None if it is Keystead itself.
@@ -26,8 +25,8 @@ pub fn said_by(tx: &dyn Read, sender: Sender) -> Result<Option<String>, StoreErr
         Sender::Keystead => None,
         Sender::Administrator => Some("A program of this machine".to_owned()),
         Sender::Client(id) => Some(format!("The app {}", app_name(tx, id)?)),
-        Sender::Person(id) => Some(match users::find(tx, id)? {
-            Some(person) => format!("The person {}", person.name),
+        Sender::Person(id) => Some(match person_name(tx, id)? {
+            Some(name) => format!("The person {name}"),
             None => GONE.to_owned(),
         }),
     })

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { PHONE, accessible, signIn, visitor, whole } from './browser.mjs';
-import { Server, soon } from './harness.mjs';
+import { Server, keystead, soon } from './harness.mjs';
 import { obtainTokens, register } from './oauth.mjs';
 import { PushService } from './push_service.mjs';
 
@@ -12,6 +12,10 @@ import { PushService } from './push_service.mjs';
 const LIVE_MS_MAX = 30_000;
 /** What it takes until a page notices that its session is over. */
 const SIGNED_OUT_MS_MAX = 60_000;
+/** What a clock in Kathmandu is ahead of UTC: a zone that no machine of ours is in. */
+const KATHMANDU_MS = (5 * 60 + 45) * 60_000;
+/** So long does nobody look at a page whose stream may be dead. */
+const AWAY_MS = 120_000;
 
 /** A box with ada on it, and her browser at `path`. */
 async function atInbox(t, path = '/inbox', { args, ...options } = {}) {
@@ -73,7 +77,10 @@ describe('the inbox', () => {
     await entry(page, title).waitFor();
     assert.equal(await page.locator('#entries').locator('img, b, script, [onerror], a[href*=evil], a[href^=javascript]').count(), 0);
     assert.ok((await entry(page, title).innerText()).includes('<img src=x onerror=alert(1)> a picture a trap'));
-    await entry(page, title).getByRole('link', { name: 'Your account' }).click();
+    const account = entry(page, title).getByRole('link', { name: 'Your account' });
+    await account.click({ button: 'middle' });
+    await button(page, title, /Mark as unread/).waitFor({ timeout: LIVE_MS_MAX });
+    await account.click();
     await page.waitForURL('**/account');
   });
 
@@ -97,7 +104,7 @@ describe('the inbox', () => {
     assert.equal(await entry(page, 'Second').count(), 0);
     await page.getByLabel('About').selectOption('sign-in-throttled');
     await page.getByRole('button', { name: 'Show' }).click();
-    await page.getByText('Nothing here that you asked for.').waitFor();
+    await page.getByText('No entry is what you chose.').waitFor();
     await page.goto('/inbox');
     await page.getByRole('button', { name: 'Mark all as read' }).click();
     await page.getByText('Everything is marked as read.').waitFor();
@@ -172,7 +179,7 @@ describe('the inbox', () => {
       await shout('W'.repeat(200), { content: 'W'.repeat(400), actions: [{ label: 'W'.repeat(64), url: '/account' }] });
       await page.reload();
       await button(page, 'Lamp is on', /Mark as read/).click();
-      await page.waitForURL('**/inbox?done=read');
+      await page.getByText('Marked as read.').waitFor();
       await whole(page, `inbox-${name}`);
       await page.goto('/inbox/settings');
       await whole(page, `inbox-settings-${name}`);
@@ -220,6 +227,157 @@ describe('with JavaScript', () => {
     assert.equal(streams.length, 2);
   });
 
+  /** A page of `count` entries, so long that it scrolls, and how its app says more. */
+  async function atLongInbox(t, count) {
+    const { ada, page, ...rest } = await atInbox(t);
+    const tell = await speaker(ada);
+    for (let number = 1; number <= count; number++) await tell(`Job ${number}`);
+    await page.reload();
+    await entry(page, `Job ${count}`).waitFor();
+    return { ada, page, tell, ...rest };
+  }
+
+  /** How far below the top of the window an entry is. */
+  const topOf = (page, title) => entry(page, title).evaluate((element) => Math.round(element.getBoundingClientRect().top));
+  const hasFocus = (locator) => locator.evaluate((element) => element === document.activeElement);
+
+  test('what is read stays where it is when something comes above it, and so does what is selected', async (t) => {
+    const { page, tell } = await atLongInbox(t, 12);
+    await page.evaluate(() => scrollTo(0, 900));
+    const [title, top] = await page.evaluate(() => {
+      const seen = [...document.querySelectorAll('.entry')].find((one) => one.getBoundingClientRect().top > 0);
+      const words = seen.querySelector('h2 bdi');
+      getSelection().selectAllChildren(words);
+      return [words.textContent, Math.round(seen.getBoundingClientRect().top)];
+    });
+    await tell('Above');
+    await entry(page, 'Above').waitFor({ timeout: LIVE_MS_MAX });
+    assert.equal(await topOf(page, title), top);
+    assert.equal(await page.evaluate(() => String(getSelection())), title);
+    // Who is at the top sees what comes.
+    await page.evaluate(() => scrollTo(0, 0));
+    await tell('Also above');
+    await entry(page, 'Also above').waitFor({ timeout: LIVE_MS_MAX });
+    assert.equal(await page.evaluate(() => scrollY), 0);
+  });
+
+  test('a button does its work where the reader is, and says so', async (t) => {
+    const { page } = await atLongInbox(t, 12);
+    const [marked, deleted] = ['Job 4', 'Job 3'];
+    await button(page, marked, /Mark as read/).focus();
+    const before = await topOf(page, marked);
+    await page.keyboard.press('Enter');
+    await button(page, marked, /Mark as unread/).waitFor();
+    assert.ok(await hasFocus(button(page, marked, /Mark as unread/)), 'the focus is at the button that took its place');
+    assert.equal(await topOf(page, marked), before);
+    assert.equal(await page.getByRole('status').filter({ hasText: 'Marked as read.' }).count(), 1);
+    await button(page, deleted, /Delete/).focus();
+    await page.keyboard.press('Enter');
+    await entry(page, deleted).waitFor({ state: 'detached' });
+    await page.getByText('The entry is deleted.').waitFor();
+    assert.ok(await hasFocus(entry(page, 'Job 2')), 'the focus is at the entry that took its place');
+    assert.equal(new URL(page.url()).search, '');
+    await page.getByRole('button', { name: 'Mark all as read' }).click();
+    await page.getByText('Everything is marked as read.').waitFor();
+    assert.ok(await hasFocus(page.getByRole('link', { name: 'All', exact: true })));
+    await accessible(page);
+    await page.goto('/inbox?done=removed');
+    await page.getByText('The entry is deleted.').waitFor();
+    await page.reload();
+    assert.equal(await page.getByText('The entry is deleted.').count(), 0, 'it is not said again');
+  });
+
+  test('an entry that is deleted in another tab leaves the focus in its place', async (t) => {
+    const { page } = await atLongInbox(t, 3);
+    const other = await page.context().newPage();
+    await other.goto('/inbox');
+    for (const [title, heir] of [['Job 3', entry(page, 'Job 2')], ['Job 2', entry(page, 'Job 1')]]) {
+      await button(page, title, /Delete/).focus();
+      await button(other, title, /Delete/).click();
+      await entry(page, title).waitFor({ state: 'detached', timeout: LIVE_MS_MAX });
+      assert.ok(await hasFocus(heir), title);
+    }
+  });
+
+  test('a filter that is being chosen is left alone', async (t) => {
+    const { page, tell } = await atLongInbox(t, 1);
+    const about = page.getByLabel('About');
+    await about.focus();
+    await about.selectOption('custom');
+    await tell('Meanwhile');
+    await entry(page, 'Meanwhile').waitFor({ timeout: LIVE_MS_MAX });
+    assert.equal(await about.inputValue(), 'custom');
+    assert.ok(await hasFocus(about));
+  });
+
+  test('times are those of the device, also of what comes', async (t) => {
+    const { ada, page } = await atInbox(t, '/inbox', { timezoneId: 'Asia/Kathmandu' });
+    const tell = await speaker(ada);
+    await tell('Desk');
+    await entry(page, 'Desk').waitFor({ timeout: LIVE_MS_MAX });
+    const time = entry(page, 'Desk').locator('time');
+    const instant = new Date(await time.getAttribute('datetime'));
+    const there = new Date(instant.getTime() + KATHMANDU_MS).toISOString().slice(0, 16).replace('T', ' ');
+    assert.equal(await time.innerText(), there);
+    const here = instant.toISOString().slice(0, 16).replace('T', ' ');
+    assert.equal(await time.getAttribute('title'), `${here} UTC`);
+  });
+
+  test('whoever looks at it again after a while has another stream', async (t) => {
+    const { page } = await atInbox(t);
+    const streams = [];
+    await page.routeWebSocket('**/inbox/watch', (stream) => {
+      stream.connectToServer();
+      streams.push(stream);
+    });
+    await page.clock.install();
+    await page.goto('/inbox');
+    await soon(() => streams.length === 1, 'a stream');
+    const look = (hidden) =>
+      page.evaluate((hidden) => {
+        Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+        document.dispatchEvent(new Event('visibilitychange'));
+      }, hidden);
+    await look(true);
+    await page.clock.fastForward(AWAY_MS);
+    await look(false);
+    await soon(() => streams.length === 2, 'another stream');
+    await look(true);
+    await look(false);
+    assert.equal(streams.length, 2, 'a glance away is none');
+  });
+
+  test('a page that is open when the box becomes another release is loaded again', async (t) => {
+    const { ada, page } = await atInbox(t);
+    const tell = await speaker(ada);
+    await soon(() => entry(page, 'Desk & Chair was connected').isVisible(), 'what came before');
+    // As a later release answers it: with another script.
+    let answered = 0;
+    await page.route('**/inbox', async (route) => {
+      if (route.request().isNavigationRequest()) return route.continue();
+      const response = await route.fetch();
+      answered += 1;
+      return route.fulfill({ response, body: (await response.text()).replace(/inbox\.[^.]+\.js/, 'inbox.later.js') });
+    });
+    const loaded = page.waitForEvent('load');
+    await tell('Desk');
+    await loaded;
+    assert.equal(answered, 1);
+    await page.unrouteAll({ behavior: 'ignoreErrors' });
+  });
+
+  test('a page of somebody who is no longer the one who is signed in is loaded again', async (t) => {
+    const { server, page } = await atInbox(t);
+    const bob = await server.person('bob', { owner: false });
+    await bob.signIn();
+    const cookies = [...bob.cookies].map(([name, value]) => ({ name, value, url: server.url, httpOnly: true, sameSite: 'Lax' }));
+    await page.context().addCookies(cookies);
+    const { code, stderr } = await keystead(['notify', 'ada', '--data', server.data, '--title', 'For ada']);
+    assert.equal(code, 0, stderr);
+    await page.getByText('Signed in as bob').waitFor({ timeout: LIVE_MS_MAX });
+    assert.equal(await entry(page, 'For ada').count(), 0);
+  });
+
   test('somebody who is signed out meanwhile is asked to sign in', async (t) => {
     const { page } = await atInbox(t);
     const other = await page.context().newPage();
@@ -260,6 +418,12 @@ describe('this device', () => {
     const id = await tell('Desk');
     const { scopeURL, deliver } = await registration(page);
     assert.equal(scopeURL, `${server.url}/`);
+    const [worker] = page.context().serviceWorkers();
+    // Where Chromium runs without a desktop, no icon shows a number.
+    await worker.evaluate(() => {
+      self.numbers = [];
+      WorkerNavigator.prototype.setAppBadge = async (number) => self.numbers.push(number);
+    });
     await deliver(JSON.stringify({
       id,
       title: 'Desk',
@@ -277,7 +441,6 @@ describe('this device', () => {
 
     // Chromium has no way to press a notification from outside, so the event is sent to the worker as
     // it would come; a window may be opened only by a real press, so where to is caught.
-    const [worker] = page.context().serviceWorkers();
     const press = (action) =>
       worker.evaluate(async (action) => {
         const [notification] = await self.registration.getNotifications();
@@ -292,6 +455,9 @@ describe('this device', () => {
     assert.deepEqual(await press(''), ['opened', `${server.url}/account#grants`]);
     await button(page, 'Desk', /Mark as unread/).waitFor({ timeout: LIVE_MS_MAX });
     assert.equal((await shown(page)).length, 0, 'it is closed');
+    await soon(async () => (await worker.evaluate(() => self.numbers)).length === 2, 'two numbers on the icon');
+    const [pushed, pressed] = await worker.evaluate(() => self.numbers);
+    assert.equal(pressed, pushed - 1, 'as many as wait, and one fewer once it is read');
     // Another entry: Chromium forgets a closed notification a while later, and with it one that has taken its tag.
     await deliver(JSON.stringify({ id: 'another', title: 'Again', actions: [{ label: 'Bad', url: 'http://evil.example/' }] }));
     await untilShown(page, 1);
@@ -383,6 +549,11 @@ describe('this device', () => {
     ['blocked it', 'You have blocked notifications', () => Object.defineProperty(Notification, 'permission', { get: () => 'denied' })],
     ['has no push', 'This browser has no push.', () => delete window.PushManager],
     ['came over plain http', 'This page came over plain http', () => Object.defineProperty(window, 'isSecureContext', { get: () => false })],
+    [
+      'does not trust the certificate',
+      'If it warned you of the certificate of this box',
+      () => (ServiceWorkerContainer.prototype.register = async () => Promise.reject(new DOMException('An SSL certificate error occurred.', 'SecurityError'))),
+    ],
     [
       'is an iPhone without the app',
       'On an iPhone or iPad, put the inbox on the home screen first',

@@ -80,14 +80,15 @@ async fn an_entry_is_read_unread_and_deleted() {
     assert!(home.contains("</span>1<"), "{home}");
 
     let done = press(&browser, "/inbox", id, "read").await;
-    assert_eq!((done.status, done.location()), (303, "/inbox?done=read"));
+    let there = format!("/inbox?done=read#entry-{id}");
+    assert_eq!((done.status, done.location()), (303, there.as_str()));
     assert_eq!(is_read(&house, &ada, id), Some(true));
     let home = browser.get("/").await.expect(200).body;
     assert!(!home.contains("class=\"badge\""), "{home}");
 
     let unread_only = browser.get("/inbox?show=unread").await.expect(200).body;
     assert!(
-        unread_only.contains("Nothing here that you asked for."),
+        unread_only.contains("No entry is what you chose."),
         "{unread_only}"
     );
     press(&browser, "/inbox", id, "unread").await.expect(303);
@@ -179,7 +180,7 @@ async fn an_app_is_muted_where_it_speaks_and_let_speak_again() {
     assert!(!page.contains("javascript:"), "{page}");
 
     let done = press(&browser, "/inbox", id, "mute").await;
-    assert_eq!(done.location(), "/inbox?done=muted");
+    assert_eq!(done.location(), format!("/inbox?done=muted#entry-{id}"));
     let told: Result<_, StoreError> = house
         .write({
             let (message, bob_id) = (of_app("again"), bob.id);
@@ -192,6 +193,87 @@ async fn an_app_is_muted_where_it_speaks_and_let_speak_again() {
     let done = browser.post(&form.action, &form.fields).await;
     assert_eq!(done.location(), "/inbox/settings?done=unmuted");
     tell(&house, &bob, of_app("again")).await;
+}
+
+/// The entry of `page` with that title, up to our own buttons below it.
+fn said_in<'a>(page: &'a str, title: &str) -> &'a str {
+    let (_, entry) = page
+        .split_once(&format!("<bdi>{title}</bdi>"))
+        .expect("an entry");
+    let (said, _) = entry.split_once("<form").expect("our own buttons");
+    said
+}
+
+#[tokio::test]
+async fn what_others_say_and_offer_is_set_apart_from_our_own() {
+    let house = House::open();
+    let (ada, browser) = ada(&house).await;
+    let button = |label: &str| Button {
+        label: label.to_owned(),
+        url: "https://app.example/x".parse().expect("a link"),
+    };
+    let theirs = Message {
+        actions: vec![button("Delete \u{202e}moc.knab")],
+        ..said("Call \u{2067}moc.knab", "Now.")
+    };
+    tell(&house, &ada, theirs).await;
+    let own = Message {
+        sender: Sender::Keystead,
+        actions: vec![button("Look")],
+        ..said("Ours", "")
+    };
+    tell(&house, &ada, own).await;
+    tell(&house, &ada, said("No more than this", "")).await;
+    let page = browser.get("/inbox").await.expect(200).body;
+    let quoted = said_in(&page, "Call moc.knab");
+    let (before, after) = quoted
+        .split_once("<div class=\"quoted\">")
+        .expect("a frame");
+    assert!(
+        before.contains(">A program of this machine</span>"),
+        "{before}"
+    );
+    assert!(after.contains("<p>Now.</p>"), "{after}");
+    assert!(after.contains("<bdi>Delete moc.knab</bdi>"), "{after}");
+    for not_quoted in ["Ours", "No more than this"] {
+        let said = said_in(&page, not_quoted);
+        assert!(!said.contains("quoted"), "{said}");
+    }
+    assert!(!said_in(&page, "No more than this").contains("<div"));
+}
+
+#[tokio::test]
+async fn a_person_who_says_something_is_named_as_one_even_when_they_are_gone() {
+    let house = House::open();
+    let (ada, browser) = ada(&house).await;
+    let by = |sender: Id, title: &str| Message {
+        sender: Sender::Person(sender),
+        ..said(title, "")
+    };
+    tell(&house, &ada, by(ada.id, "Hers")).await;
+    tell(&house, &ada, by(Id::from_bytes([1; 16]), "Nobody's")).await;
+    let page = browser.get("/inbox").await.expect(200).body;
+    assert!(said_in(&page, "Hers").contains("The person <bdi>ada</bdi>"));
+    let gone = said_in(&page, "Nobody&#39;s");
+    assert!(gone.contains(">Somebody who is gone</span>"), "{gone}");
+}
+
+#[tokio::test]
+async fn the_newest_of_a_kind_is_behind_a_link_and_a_time_is_an_instant() {
+    let house = House::open();
+    let (ada, browser) = ada(&house).await;
+    let id = tell(&house, &ada, said("Backup done", "")).await;
+    let address = format!("/inbox?show=unread&template=custom&before={id}");
+    let page = browser.get(&address).await.expect(200).body;
+    let newest = "<a href=\"/inbox?show=unread&#38;template=custom\">Newest</a>";
+    assert!(page.contains(newest), "{page}");
+    assert!(page.contains("Mark the whole inbox as read"), "{page}");
+    let page = browser.get("/inbox").await.expect(200).body;
+    let (_, time) = page.split_once("datetime=\"").expect("a time");
+    let (instant, words) = time.split_once("\">").expect("its words");
+    assert!(instant.ends_with('Z'), "{instant}");
+    let minute = instant[..16].replace('T', " ");
+    assert!(words.starts_with(&format!("{minute} UTC<")), "{words}");
 }
 
 /// Threat 13.

@@ -34,7 +34,7 @@ pub const GRACE: Duration = Duration::from_secs(3);
 pub const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the end of a program is waited for that has let go of its streams.
-pub const END_TIMEOUT: Duration = Duration::from_millis(500);
+pub const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A program to run.
 #[derive(Clone, Debug)]

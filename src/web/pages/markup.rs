@@ -48,13 +48,14 @@ fn tag(source: &str) -> Tag {
 
 const ELEMENTS: &str = "!doctype a bdi body br button code dd div dl dt em form h1 h2 h3 head header \
                         html img input label li link main meta nav ol option p pre script section \
-                        select span strong table tbody td textarea th thead title tr ul";
+                        select span strong table tbody td textarea th thead time title tr \
+                        ul";
 
 const ATTRIBUTES: &str = "action alt aria-current aria-describedby aria-hidden aria-invalid aria-label \
                           aria-labelledby autocapitalize autocomplete autofocus charset checked class \
-                          content data-key defer for height hidden href html id lang media \
+                          content data-key datetime defer for height hidden href html id lang media \
                           method name readonly rel required role rows scope selected spellcheck src \
-                          type value width";
+                          tabindex type value width";
 
 /// Pages that our own script makes live.
 const LIVE: &str = "inbox";

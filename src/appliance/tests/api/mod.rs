@@ -190,11 +190,7 @@ impl<'house> World<'house> {
 
     /// A token of `browser`'s person for `scope` at `resource`.
     async fn token(&self, browser: &Browser<'_>, resource: &str, scope: &str) -> String {
-        let request = self.app.request().with("resource", resource);
-        let request = request.with("scope", scope).with("prompt", "consent");
-        let code = browser.allow(&request).await.code();
-        let answer = self.house.token(&self.app.exchange(&code)).await;
-        Tokens::of(&answer).access
+        browser.connect(&self.app, scope, resource).await.access
     }
 
     async fn ask(&self, method: &str, path: &str, scope: &str, caller: Caller) -> Ask {

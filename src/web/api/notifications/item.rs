@@ -22,13 +22,16 @@ pub(in crate::web::api) enum Format {
 impl Format {
     /// What the query asks for.
     pub(in crate::web::api) fn parse(query: &Params) -> Result<Self, ApiRefusal> {
-        match query.get("format")? {
+        let asked = Self::find(query.get("format")?);
+        asked.map_err(|detail| ApiRefusal::invalid("format", detail))
+    }
+
+    /// The format of that name; Markdown unless one is asked for.
+    pub(in crate::web::api) fn find(name: Option<&str>) -> Result<Self, &'static str> {
+        match name {
             None | Some("markdown") => Ok(Self::Markdown),
             Some("plaintext") => Ok(Self::PlainText),
-            Some(_) => Err(ApiRefusal::invalid(
-                "format",
-                "expected markdown or plaintext",
-            )),
+            Some(_) => Err("expected markdown or plaintext"),
         }
     }
 }

@@ -30,7 +30,12 @@ use crate::{
     },
     web::{
         Web,
-        api::{caller::ApiCaller, error::ApiRefusal, fields::Fields, id_in_path},
+        api::{
+            caller::ApiCaller,
+            error::ApiRefusal,
+            fields::{Fields, quoted},
+            id_in_path,
+        },
         refusals::Validation,
     },
 };
@@ -152,6 +157,15 @@ pub async fn remove(
     }
 }
 
+/// What a list can be narrowed by.
+const FILTERS: [&str; 5] = [
+    "targets",
+    "templates",
+    "read_status",
+    "starting_before",
+    "format",
+];
+
 /// What a list is asked for. All that is wrong with it is said at once.
 fn filter(query: &Params) -> Result<(Filter, Format), ApiRefusal> {
     let mut wrong = Vec::new();
@@ -174,7 +188,15 @@ fn filter(query: &Params) -> Result<(Filter, Format), ApiRefusal> {
         .get("starting_before")?
         .map(str::parse::<Id>)
         .transpose();
-    let format = Format::parse(query);
+    let format = Format::find(query.get("format")?);
+    let unknown = query.pairs().filter(|(name, _)| !FILTERS.contains(name));
+    for (name, _) in unknown {
+        // A slip of the pen would list what was not asked for.
+        refuse(
+            &quoted(name),
+            format!("expected one of {}", FILTERS.join(", ")),
+        );
+    }
     let filter = Filter {
         targets: targets.unwrap_or_else(|detail| {
             refuse("targets", detail);
@@ -193,7 +215,10 @@ fn filter(query: &Params) -> Result<(Filter, Format), ApiRefusal> {
             None
         }),
     };
-    let format = format?;
+    let format = format.unwrap_or_else(|detail| {
+        refuse("format", detail.to_owned());
+        Format::Markdown
+    });
     if wrong.is_empty() {
         Ok((filter, format))
     } else {

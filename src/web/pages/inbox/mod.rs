@@ -14,7 +14,7 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use sieve::Sieve;
-use views::{ActionView, EntryRow, InboxPage, SenderView};
+use views::{ActionView, EntryRow, InboxPage, InstantView, SenderView};
 
 use crate::{
     accounts::sessions::LiveSession,
@@ -57,7 +57,8 @@ const NOTICES: [(&str, &str); 7] = [
     ("removed", "The entry is deleted."),
     (
         "muted",
-        "The app is muted: what it says from now on is dropped.",
+        "The app is muted: what it says from now on is dropped. It can be let speak again under \
+         “How you are told”.",
     ),
     (
         "too-many",
@@ -104,6 +105,7 @@ pub async fn get(web: Arc<Web>, request: Request, caller: Caller) -> Response {
         csrf_token: web.csrf_token(live.session.id),
         entries,
         unread,
+        newest: sieve.newest().map(|newest| newest.address(None)),
         sieve: sieve.view(),
         older,
         notice: notice(head, &NOTICES),
@@ -138,7 +140,7 @@ fn row(
     let sender = match notification.sender {
         Sender::Keystead => SenderView::Keystead,
         Sender::Administrator => SenderView::Administrator,
-        Sender::Person(id) => SenderView::Person(person_name(tx, id)?),
+        Sender::Person(id) => person_name(tx, id)?.map_or(SenderView::Gone, SenderView::Person),
         Sender::Client(id) => SenderView::App {
             name: app_name(tx, id)?,
             is_muted: settings.muted.contains(&id),
@@ -146,11 +148,15 @@ fn row(
     };
     Ok(EntryRow {
         id: notification.id.to_string(),
-        title: notification.title.clone(),
+        title: markdown::readable(notification.title.as_str().into()).into_string(),
         content: markdown::html(&notification.content),
         sender,
         template: notification.template.as_str(),
-        at: minute(notification.created_at),
+        about: notifications::row(notification.template).name,
+        at: InstantView {
+            instant: notification.created_at.to_string(),
+            words: minute(notification.created_at),
+        },
         is_read: entry.read_at.is_some(),
         actions: notification.actions.iter().map(action).collect(),
     })
@@ -158,7 +164,7 @@ fn row(
 
 fn action(button: &Button) -> ActionView {
     ActionView {
-        label: button.label.clone(),
+        label: markdown::readable(button.label.as_str().into()).into_string(),
         href: button.url.to_string(),
         host: markdown::host_of(&button.url),
     }
@@ -232,8 +238,18 @@ pub async fn change(web: Arc<Web>, request: Request, caller: Caller) -> Response
         change.apply(tx, moment, user_id, id)
     });
     match changed.await {
-        Ok(word) => see_other(&sieve.address(Some(word))),
+        Ok(word) => see_other(&landing(sieve, word, id)),
         Err(fault) => refusals::fault(&web, head, &fault),
+    }
+}
+
+/// Where the reader is afterwards: at the entry, if it is still there. Without a script they would
+/// be at the top of the page after each button.
+fn landing(sieve: Sieve, word: &str, id: Id) -> String {
+    let address = sieve.address(Some(word));
+    match word {
+        "read" | "unread" | "muted" => format!("{address}#entry-{id}"),
+        _ => address,
     }
 }
 

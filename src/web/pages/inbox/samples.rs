@@ -6,8 +6,8 @@ use super::{
     markdown,
     sieve::Sieve,
     views::{
-        ActionView, EntryRow, InboxPage, InboxSettingsPage, MutedRow, PushView, SenderView,
-        SieveView, SwitchRow,
+        ActionView, EntryRow, InboxPage, InboxSettingsPage, InstantView, MutedRow, PushView,
+        SenderView, SieveView, SwitchRow,
     },
 };
 use crate::web::pages::samples::signed_in;
@@ -18,6 +18,7 @@ pub(in crate::web::pages) fn rendered(theirs: &str) -> Vec<(&'static str, String
         entries: Vec::new(),
         unread: 0,
         sieve: Sieve::default().view(),
+        newest: None,
         older: None,
         notice: None,
         ..inbox(theirs)
@@ -75,10 +76,17 @@ fn inbox(theirs: &str) -> InboxPage {
         sender: SenderView::Person(theirs.to_owned()),
         ..entry(theirs)
     };
+    let gone = EntryRow {
+        id: "034Shhzc9y4MuEEMErdqDT".into(),
+        content: String::new(),
+        actions: Vec::new(),
+        sender: SenderView::Gone,
+        ..entry(theirs)
+    };
     InboxPage {
         frame: signed_in(),
         csrf_token: "csrf".into(),
-        entries: vec![entry(theirs), own, muted, administrators, persons],
+        entries: vec![entry(theirs), own, muted, administrators, persons, gone],
         unread: 3,
         sieve: SieveView {
             unread_only: true,
@@ -86,6 +94,7 @@ fn inbox(theirs: &str) -> InboxPage {
             before: Some("034Shhzc9y4MuEEMErdqDZ".into()),
             ..Sieve::default().view()
         },
+        newest: Some("/inbox?show=unread&template=custom".into()),
         older: Some("/inbox?show=unread&before=034Shhzc9y4MuEEMErdqDU".into()),
         notice: Some("Marked as read.".into()),
     }
@@ -101,7 +110,11 @@ fn entry(theirs: &str) -> EntryRow {
             is_muted: false,
         },
         template: "custom",
-        at: "2026-11-22 09:12 UTC".into(),
+        about: "What apps tell you",
+        at: InstantView {
+            instant: "2026-11-22T09:12:34Z".into(),
+            words: "2026-11-22 09:12 UTC".into(),
+        },
         is_read: false,
         actions: vec![
             ActionView {

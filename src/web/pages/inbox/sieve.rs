@@ -40,6 +40,14 @@ impl Sieve {
         }
     }
 
+    /// The same from the newest entry on, unless it begins there.
+    pub(super) fn newest(self) -> Option<Self> {
+        self.before.map(|_| Self {
+            before: None,
+            ..self
+        })
+    }
+
     /// As the service takes it.
     pub(super) fn filter(self) -> Filter {
         Filter {

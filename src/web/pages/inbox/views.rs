@@ -18,6 +18,8 @@ pub(in crate::web::pages) struct InboxPage {
     pub(in crate::web::pages) unread: u64,
     /// Which entries the page was asked for.
     pub(in crate::web::pages) sieve: SieveView,
+    /// The address of the first part, if this is another.
+    pub(in crate::web::pages) newest: Option<String>,
     /// The address of the next part, if there is one.
     pub(in crate::web::pages) older: Option<String>,
     /// What the last form did.
@@ -57,6 +59,18 @@ impl SieveView {
     }
 }
 
+impl EntryRow {
+    /// Whether there is anything behind its title.
+    fn says_more(&self) -> bool {
+        !(self.content.is_empty() && self.actions.is_empty())
+    }
+
+    /// Whether the page sets its words and its buttons apart from our own.
+    fn is_quoted(&self) -> bool {
+        !matches!(self.sender, SenderView::Keystead)
+    }
+}
+
 /// One notification.
 #[derive(Clone, Debug)]
 pub(in crate::web::pages) struct EntryRow {
@@ -68,14 +82,25 @@ pub(in crate::web::pages) struct EntryRow {
     pub(in crate::web::pages) content: String,
     /// Who says so.
     pub(in crate::web::pages) sender: SenderView,
-    /// What it is about.
+    /// What it is about, by its name on the wire.
     pub(in crate::web::pages) template: &'static str,
+    /// The same, in words.
+    pub(in crate::web::pages) about: &'static str,
     /// When it came.
-    pub(in crate::web::pages) at: String,
+    pub(in crate::web::pages) at: InstantView,
     /// Whether it was read.
     pub(in crate::web::pages) is_read: bool,
     /// What one can do next.
     pub(in crate::web::pages) actions: Vec<ActionView>,
+}
+
+/// An instant, for a script and for a reader without one.
+#[derive(Clone, Debug)]
+pub(in crate::web::pages) struct InstantView {
+    /// To the second, as HTML has it (RFC 3339, UTC).
+    pub(in crate::web::pages) instant: String,
+    /// To the minute, with the zone.
+    pub(in crate::web::pages) words: String,
 }
 
 /// Who says what an entry says.
@@ -94,6 +119,8 @@ pub(in crate::web::pages) enum SenderView {
     Administrator,
     /// Somebody of this box, by name.
     Person(String),
+    /// Somebody of this box who was removed.
+    Gone,
 }
 
 /// A button that leads somewhere.
