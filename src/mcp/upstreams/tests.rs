@@ -594,3 +594,34 @@ async fn a_secret_that_is_not_there_is_told_of_with_where_it_was_looked_for() {
     let why = why.await;
     assert!(why.ends_with(expected), "{why}");
 }
+
+/// One that uses more memory than it may, say.
+#[tokio::test]
+async fn a_program_that_is_ended_during_a_call_is_told_of_by_its_end() {
+    let script = r#"
+        read line
+        id=$(printf %s "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
+        info='"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"x","version":"1"}'
+        echo "{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{$info}}"
+        read initialized
+        read call
+        echo 'out of memory' >&2
+        kill -KILL $$"#;
+    let upstream = Upstream {
+        reach: program(&["/bin/sh", "-c", script]),
+        ..upstream("house")
+    };
+    let environment = [("PATH", "/usr/bin:/bin")].into_iter().collect();
+    let link = Arc::new(Link::new(upstream, Arc::new(system(environment))));
+    let why = call(&link, "echo").await.expect_err("it ends");
+    let expected = "it closed its standard output; it was ended, signal: 9 (SIGKILL); the last that \
+                    it said is: out of memory";
+    assert!(
+        why.starts_with("house ended during the call: ") && why.contains(expected),
+        "{why}"
+    );
+    let Standing::Failing { why, .. } = link.standing() else {
+        panic!("expected one that fails, found {:?}", link.standing());
+    };
+    assert_eq!(why, expected);
+}
