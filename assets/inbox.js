@@ -206,6 +206,8 @@ function looked(fresh) {
 /** Does what a button of the list does without the page being loaded again. */
 async function submit(event) {
   const { target: form, submitter } = event;
+  // The icon belongs to nobody then.
+  if (form.getAttribute('action') === '/sign-out') badge(0);
   if (!form.closest(IN_PLACE)) return;
   event.preventDefault();
   const fields = new FormData(form);

@@ -378,6 +378,30 @@ describe('with JavaScript', () => {
     assert.equal(await entry(page, 'For ada').count(), 0);
   });
 
+  test('who signs out takes the number off the icon, and who was signed out is asked to sign in by any button', async (t) => {
+    const { ada, page } = await atInbox(t);
+    const tell = await speaker(ada);
+    await tell('Desk');
+    await page.addInitScript(() => {
+      const numbers = (number) => sessionStorage.setItem('numbers', `${sessionStorage.getItem('numbers') ?? ''} ${number}`);
+      navigator.setAppBadge = async (number) => numbers(number);
+      navigator.clearAppBadge = async () => numbers('none');
+    });
+    await page.goto('/inbox');
+    const numbers = () => page.evaluate(() => sessionStorage.getItem('numbers') ?? '');
+    await soon(async () => /\d$/.test(await numbers()), 'a number on the icon');
+    const session = await page.context().cookies();
+    await page.context().clearCookies();
+    await button(page, 'Desk', /Delete/).click();
+    await page.waitForURL('**/sign-in?**');
+    await page.context().addCookies(session);
+    await page.goto('/inbox');
+    await soon(async () => /\d$/.test(await numbers()), 'the number again');
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.waitForURL((url) => url.pathname !== '/inbox');
+    assert.match(await numbers(), / none$/);
+  });
+
   test('somebody who is signed out meanwhile is asked to sign in', async (t) => {
     const { page } = await atInbox(t);
     const other = await page.context().newPage();
