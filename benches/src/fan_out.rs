@@ -17,7 +17,7 @@ use keystead::{
         clock::{Clock as _, SystemClock},
         entropy::OsEntropy,
     },
-    store::{Store, StoreError, WriteTx, pushes, users},
+    store::{Store, StoreError, WriteTx, users},
 };
 
 use crate::{
@@ -131,7 +131,7 @@ fn tell(tx: &mut WriteTx<'_>, reader: Id) -> Result<(), StoreError> {
 fn settle(tx: &mut WriteTx<'_>, browsers: usize) -> Result<(), StoreError> {
     let now = SystemClock.now();
     let by = Origin::local(now, Actor::Keystead);
-    for push in pushes::list_due(tx, now, None, browsers)? {
+    for push in notifications::due(tx, now, browsers, |_| true)?.pushes {
         notifications::settle(tx, &by, &push, Outcome::Delivered)?;
     }
     Ok(())

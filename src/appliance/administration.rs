@@ -93,6 +93,11 @@ pub enum Command {
     UpstreamAdd(Box<UpstreamWords>),
     /// Every MCP server behind this one.
     UpstreamList,
+    /// The tools of an MCP server behind this one; begins it.
+    UpstreamTools {
+        /// Its name.
+        name: String,
+    },
     /// Take an MCP server from behind this one.
     UpstreamRemove {
         /// Its name.
@@ -126,6 +131,8 @@ pub enum Command {
         user: Option<String>,
         /// The set of tools; none for the first that is on.
         toolset: Option<String>,
+        /// The one other server whose tools alone there are; none for all tools.
+        upstream: Option<String>,
     },
     /// Say where browsers and clients reach the server.
     PublicUrl,
@@ -217,6 +224,8 @@ pub enum Reply {
     Upstreams(Vec<UpstreamRow>),
     /// The other MCP server that was added.
     Upstream(UpstreamRow),
+    /// The tools of another MCP server, in its order.
+    UpstreamTools(Vec<UpstreamToolRow>),
     /// Every copy of a client's document.
     Pins(Vec<PinRow>),
     /// The copy that was pinned.
@@ -336,6 +345,15 @@ pub struct ScopeRow {
 pub struct UpstreamRow {
     /// What it is called.
     pub name: String,
+    /// How it is doing; none while no server runs, which alone would know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<UpstreamState>,
+    /// Since when it is connected, or has failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Why it failed the last time, if it fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The program with its arguments; none for a server.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub command: Vec<String>,
@@ -349,6 +367,48 @@ pub struct UpstreamRow {
     /// When it was added; none if the configuration names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub added_at: Option<String>,
+}
+
+/// A tool of another MCP server as `upstream tools` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamToolRow {
+    /// What it is called at `/mcp`.
+    pub name: String,
+    /// What it is called for people, if it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What it does, by its own word.
+    pub effect: String,
+    /// The narrowest scope that opens it.
+    pub scope: String,
+    /// Whether it is not switched off.
+    pub on: bool,
+}
+
+/// How another MCP server is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpstreamState {
+    /// Nobody uses it; the next call begins it.
+    Idle,
+    /// A connection to it is being made.
+    Starting,
+    /// There is a connection to it.
+    Connected,
+    /// It did not start, or its connection broke off.
+    Failing,
+}
+
+impl UpstreamState {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Starting => "starting",
+            Self::Connected => "connected",
+            Self::Failing => "failing",
+        }
+    }
 }
 
 /// A copy of a client's document as `client pins` shows it. Times are RFC 3339.

@@ -2,8 +2,8 @@
 //!
 //! A message leaves the queue in a write that follows the answer of its push service, so that
 //! whatever ends the process, it is sent at least once. Each browser's messages go one after the
-//! other, and a person has a few places only, however many browsers they have: one whose push
-//! services hang holds up nobody else.
+//! other, and whoever has waited longest since their last turn comes next. A person has one place,
+//! and a few more only while many are free: those whose push services hang hold up nobody else.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{
     task::{self, JoinError, JoinSet, spawn_blocking},
-    time::{Instant, sleep},
+    time::sleep,
 };
 
 use crate::{
@@ -27,9 +27,12 @@ use crate::{
         push::QueuedPush,
         timestamp::Timestamp,
     },
-    notifications::{self, Outcome},
+    notifications::{self, LINES_READ_MAX, Outcome},
     runtime::{clock::Clock, outbound::POSTS_MAX},
-    store::StoreError,
+    store::{
+        StoreError,
+        pushes::{Line, SUBSCRIPTIONS_PER_USER_MAX},
+    },
     web::{
         Web,
         push::{Parcel, PushOff, SealError, Sealed, outcome},
@@ -40,19 +43,14 @@ use crate::{
 const PARALLEL_MAX: usize = 32;
 /// What is left is for browsers that subscribe.
 const _: () = assert!(PARALLEL_MAX < POSTS_MAX);
-/// Messages to one person that are sent at once.
+/// Of these, those for persons to whom nothing is being sent.
+const PLACES_OF_ONE_MAX: usize = 16;
+/// Messages to one person that are sent at once, as long as there are other places than those.
 const PARALLEL_PER_PERSON_MAX: usize = 4;
-/// Messages to one person that are sent or wait here; the rest of theirs stays in the queue, and
-/// what is behind it is found. Nobody's wait without one that is being sent, so that all that wait
-/// are this many for each of [`PARALLEL_MAX`] at the most.
-const TAKEN_PER_PERSON_MAX: usize = 128;
-/// Messages of the queue that are read at a time.
-const PAGE_LEN: usize = 256;
-/// Messages of the queue that a look may read and be repeated at once: more than may be taken.
-const LOOK_LEN_MAX: usize = 8_192;
-const _: () = assert!(PARALLEL_MAX * TAKEN_PER_PERSON_MAX < LOOK_LEN_MAX);
-/// How long the deliverer rests after a fault of the store, and between two long looks.
-const PAUSE: Duration = Duration::from_secs(1);
+/// A look passes over lines of persons who have a place only, so that it comes to its end.
+const _: () = assert!(PARALLEL_MAX * (SUBSCRIPTIONS_PER_USER_MAX + 1) <= LINES_READ_MAX);
+/// How long the deliverer rests after a fault of the store.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// The longest that it rests: the clock may be set meanwhile.
 const REST_MAX: Duration = Duration::from_mins(1);
 /// Refusals that are told apart; more are not said.
@@ -90,7 +88,7 @@ pub(super) async fn deliver_for_ever(web: Arc<Web>, clock: Arc<dyn Clock>) {
     let woken = Arc::clone(&web.queued);
     let mut deliverer = Deliverer::new(web, clock);
     loop {
-        let rest = deliverer.start_due();
+        let rest = deliverer.start_due().await;
         tokio::select! {
             () = woken.notified() => {}
             Some(tried) = deliverer.tries.join_next_with_id() => deliverer.settle(tried).await,
@@ -106,25 +104,49 @@ struct Deliverer {
     web: Arc<Web>,
     clock: Arc<dyn Clock>,
     tries: JoinSet<Outcome>,
-    /// What is being sent.
+    /// What is being sent; it is still in the queue.
     sending: HashMap<task::Id, QueuedPush>,
-    /// Browsers to which something is being sent.
-    busy: HashSet<Id>,
-    /// What was found due and is not being sent yet, those that have waited longest first.
-    waiting: Vec<QueuedPush>,
-    /// Everything that is being sent or waits here: it is still in the queue.
-    taken: HashSet<Id>,
-    /// When the queue may be looked through again.
-    look_at: Instant,
+    /// Whether the log has it that the store fails.
+    is_fault_said: bool,
     reported: Arc<Reported>,
 }
 
-/// What a look through the queue found.
-struct Looked {
-    due: Vec<QueuedPush>,
-    next_due_at: Option<Timestamp>,
-    /// Messages that were read.
-    read: usize,
+/// Who has which of the places.
+#[derive(Default)]
+struct Places {
+    /// To each of these something is being sent.
+    browsers: HashSet<Id>,
+    /// How many of them each person has.
+    persons: HashMap<Id, usize>,
+}
+
+impl Places {
+    fn of<'a>(sending: impl Iterator<Item = &'a QueuedPush>) -> Self {
+        let mut places = Self::default();
+        for push in sending {
+            places.browsers.insert(push.subscription_id);
+            *places.persons.entry(push.user_id).or_default() += 1;
+        }
+        places
+    }
+
+    fn free(&self) -> usize {
+        PARALLEL_MAX.saturating_sub(self.browsers.len())
+    }
+
+    /// Takes one for the browser of `line`, if there is one for it.
+    fn take(&mut self, line: &Line) -> bool {
+        let theirs = self.persons.get(&line.user_id).copied().unwrap_or(0);
+        let is_admitted = match theirs {
+            0 => self.free() > 0,
+            theirs => theirs < PARALLEL_PER_PERSON_MAX && self.free() > PLACES_OF_ONE_MAX,
+        };
+        let is_taken = is_admitted && self.browsers.insert(line.subscription_id);
+        if is_taken {
+            self.persons.insert(line.user_id, theirs + 1);
+        }
+        is_taken
+    }
 }
 
 impl Deliverer {
@@ -134,114 +156,51 @@ impl Deliverer {
             clock,
             tries: JoinSet::new(),
             sending: HashMap::new(),
-            busy: HashSet::new(),
-            waiting: Vec::new(),
-            taken: HashSet::new(),
-            look_at: Instant::now(),
+            is_fault_said: false,
             reported: Arc::default(),
         }
     }
 
     /// Begins to send what is due, as far as there are places. How long there is nothing else to
     /// do.
-    fn start_due(&mut self) -> Duration {
-        let now = self.clock.now();
-        loop {
-            self.start_waiting();
-            if self.tries.len() >= PARALLEL_MAX {
-                return REST_MAX;
-            }
-            if Instant::now() < self.look_at {
+    async fn start_due(&mut self) -> Duration {
+        let mut places = Places::of(self.sending.values());
+        if places.free() == 0 {
+            return REST_MAX;
+        }
+        let (web, now) = (Arc::clone(&self.web), self.clock.now());
+        let looked = spawn_blocking(move || {
+            let free = places.free();
+            web.store
+                .read(|tx| notifications::due(tx, now, free, |line| places.take(line)))
+        });
+        let due = match looked.await.unwrap_or(Err(StoreError::Panicked)) {
+            Ok(due) => due,
+            Err(fault) => {
+                self.say_fault(
+                    &fault,
+                    "the queue of pushes cannot be read; it is tried again",
+                );
                 return PAUSE;
             }
-            let looked = match self.look(now) {
-                Ok(looked) => looked,
-                Err(fault) => {
-                    tracing::error!(%fault, "the queue of pushes cannot be read; it is tried again");
-                    return PAUSE;
-                }
-            };
-            if looked.read > LOOK_LEN_MAX {
-                self.look_at = Instant::now() + PAUSE;
-            }
-            if looked.due.is_empty() {
-                let next = looked.next_due_at;
-                return next.map_or(REST_MAX, |next| next.since(now).min(REST_MAX));
-            }
-            self.taken.extend(looked.due.iter().map(|push| push.id));
-            self.waiting.extend(looked.due);
-        }
-    }
-
-    /// Looks for as many messages as there can be places, past those that are taken already and
-    /// those of whoever has enough of them here.
-    fn look(&self, now: Timestamp) -> Result<Looked, StoreError> {
-        let mut taken = per_person(self.sending.values().chain(&self.waiting));
-        let mut is_wanted = |push: &QueuedPush| {
-            let taken = taken.entry(push.user_id).or_default();
-            let is_wanted = *taken < TAKEN_PER_PERSON_MAX && !self.taken.contains(&push.id);
-            *taken += usize::from(is_wanted);
-            is_wanted
         };
-        self.web.store.read(|tx| {
-            let mut looked = Looked {
-                due: Vec::new(),
-                next_due_at: notifications::next_due_at(tx, now)?,
-                read: 0,
-            };
-            let mut last = None;
-            loop {
-                let mut page = notifications::due(tx, now, last.as_ref(), PAGE_LEN)?;
-                let is_last = page.len() < PAGE_LEN;
-                looked.read += page.len();
-                last = page.last().cloned();
-                page.retain(&mut is_wanted);
-                looked.due.append(&mut page);
-                if is_last || looked.due.len() >= PARALLEL_MAX {
-                    return Ok(looked);
-                }
-            }
-        })
-    }
-
-    fn start_waiting(&mut self) {
-        let mut left = Vec::new();
-        let mut sending = per_person(self.sending.values());
-        for push in self.waiting.drain(..) {
-            let theirs = sending.entry(push.user_id).or_default();
-            let is_full = self.tries.len() >= PARALLEL_MAX || *theirs >= PARALLEL_PER_PERSON_MAX;
-            if is_full || !self.busy.insert(push.subscription_id) {
-                left.push(push);
-                continue;
-            }
-            *theirs += 1;
+        for push in due.pushes {
             let (web, clock) = (Arc::clone(&self.web), Arc::clone(&self.clock));
             let reported = Arc::clone(&self.reported);
             let task = try_out(web, clock, push.clone(), reported);
             self.sending.insert(self.tries.spawn(task).id(), push);
         }
-        self.waiting = left;
+        let next = due.next_at.map(|next| next.since(now));
+        next.map_or(REST_MAX, |next| next.min(REST_MAX))
     }
-}
 
-/// How many of `pushes` each person has.
-fn per_person<'a>(pushes: impl Iterator<Item = &'a QueuedPush>) -> HashMap<Id, usize> {
-    let mut persons = HashMap::new();
-    for push in pushes {
-        *persons.entry(push.user_id).or_default() += 1;
+    /// Says a fault of the store, unless the one before it was said and nothing succeeded since.
+    fn say_fault(&mut self, fault: &StoreError, what: &str) {
+        if !std::mem::replace(&mut self.is_fault_said, true) {
+            tracing::error!(%fault, "{what}");
+        }
     }
-    persons
-}
 
-/// A message that was tried, and those behind it that wait if it does.
-#[derive(Clone)]
-struct Settled {
-    push: QueuedPush,
-    outcome: Outcome,
-    behind: Vec<QueuedPush>,
-}
-
-impl Deliverer {
     /// Writes down what became of `first`, and of whatever has ended besides.
     ///
     /// Until that is written nothing else is begun: it would be sent again and again by a box that
@@ -255,67 +214,46 @@ impl Deliverer {
         }
         loop {
             match self.write(settled.clone()).await {
-                Ok(0) => break,
                 Ok(given_up) => {
-                    tracing::warn!(
-                        given_up,
-                        "messages were not delivered within their tries or their time"
-                    );
-                    break;
+                    self.is_fault_said = false;
+                    if given_up > 0 {
+                        tracing::warn!(
+                            given_up,
+                            "messages were not delivered within their tries or their time"
+                        );
+                    }
+                    return;
                 }
                 Err(fault) => {
-                    tracing::error!(%fault, "what became of pushes cannot be written down; nothing is sent until it can");
+                    self.say_fault(
+                        &fault,
+                        "what became of pushes cannot be written down; nothing is sent until it can",
+                    );
                     sleep(PAUSE).await;
                 }
             }
         }
-        for Settled { push, behind, .. } in settled {
-            self.busy.remove(&push.subscription_id);
-            for push in behind.iter().chain([&push]) {
-                self.taken.remove(&push.id);
-            }
-        }
     }
 
-    fn end(&mut self, tried: Tried) -> Option<Settled> {
+    fn end(&mut self, tried: Tried) -> Option<(QueuedPush, Outcome)> {
         let (id, outcome) = tried.unwrap_or_else(|panic| {
             tracing::error!(%panic, "a push did not end in order");
             (panic.id(), Outcome::Later(None))
         });
         self.web.figures.pushed(outcome.into());
-        let push = self.sending.remove(&id)?;
-        let mut behind = Vec::new();
-        if matches!(outcome, Outcome::Later(_)) {
-            let is_behind = |other: &mut QueuedPush| other.subscription_id == push.subscription_id;
-            behind.extend(self.waiting.extract_if(.., is_behind));
-        }
-        Some(Settled {
-            push,
-            outcome,
-            behind,
-        })
+        Some((self.sending.remove(&id)?, outcome))
     }
 
     /// How many messages will never be delivered.
-    async fn write(&self, settled: Vec<Settled>) -> Result<usize, StoreError> {
+    async fn write(&self, settled: Vec<(QueuedPush, Outcome)>) -> Result<usize, StoreError> {
         let by = Origin::local(self.clock.now(), Actor::Keystead);
         let written = self.web.store.write(move |tx| {
             let mut given_up = 0;
-            for Settled {
-                push,
-                outcome,
-                behind,
-            } in settled
-            {
-                match notifications::settle(tx, &by, &push, outcome)? {
-                    Some(due_at) => {
-                        for push in behind {
-                            let waits = notifications::postpone(tx, &push, due_at)?;
-                            given_up += usize::from(waits.is_none());
-                        }
-                    }
-                    None => given_up += usize::from(matches!(outcome, Outcome::Later(_))),
-                }
+            for (push, outcome) in settled {
+                let is_kept = notifications::settle(tx, &by, &push, outcome)?.is_some();
+                let is_late = outcome == Outcome::Nothing && push.expires_at.has_passed(by.at);
+                let is_later = matches!(outcome, Outcome::Later(_));
+                given_up += usize::from(is_late || is_later && !is_kept);
             }
             Ok(given_up)
         });
@@ -393,7 +331,7 @@ impl Reported {
 pub(super) async fn deliver_due(web: &Arc<Web>, clock: &Arc<dyn Clock>) {
     let mut deliverer = Deliverer::new(Arc::clone(web), Arc::clone(clock));
     loop {
-        deliverer.start_due();
+        deliverer.start_due().await;
         match deliverer.tries.join_next_with_id().await {
             Some(tried) => deliverer.settle(tried).await,
             None => break,

@@ -33,7 +33,7 @@ use crate::{
         },
         public_url::PublicUrl,
         timestamp::Timestamp,
-        upstream::{Reach, Upstream},
+        upstream::Upstream,
         upstream_words::UpstreamWords,
         user::{NewPassword, User, UserName},
     },
@@ -45,7 +45,6 @@ use crate::{
     runtime::{
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
-        outbound::judge_literal,
     },
     store::{Read, Store, StoreError, WriteTx, clients, resource_servers},
 };
@@ -291,9 +290,7 @@ impl Prepared {
 
 fn upstream(words: UpstreamWords) -> Result<Upstream, Refused> {
     let upstream = Upstream::try_from(words).map_err(Refused::because)?;
-    if let Reach::Server { url, .. } = &upstream.reach {
-        judge_literal(&url.to_url()).map_err(|error| Refused::because(format!("url: {error}")))?;
-    }
+    upstreams::judge(&upstream).map_err(|error| Refused::because(format!("url: {error}")))?;
     Ok(upstream)
 }
 

@@ -10,12 +10,18 @@ use crate::{
         socket::{Response, Talk},
     },
     mcp::local::{LocalCaller, Machine},
-    model::toolset::NotAToolset,
+    model::{toolset::NotAToolset, upstream::UpstreamNameError},
 };
 
-/// Begins a talk in the name of `user`, with the tools of `toolset`.
-pub(super) fn talk(app: Arc<Appliance>, user: Option<&str>, toolset: Option<&str>) -> Response {
-    let caller = match find(&app, user, toolset) {
+/// Begins a talk in the name of `user`, with the tools of `toolset`, or with those of one
+/// `upstream` alone.
+pub(super) fn talk(
+    app: Arc<Appliance>,
+    user: Option<&str>,
+    toolset: Option<&str>,
+    upstream: Option<&str>,
+) -> Response {
+    let caller = match find(&app, user, toolset, upstream) {
         Ok(caller) => caller,
         Err(refused) => return Err(refused).into(),
     };
@@ -32,9 +38,16 @@ fn find(
     app: &Appliance,
     user: Option<&str>,
     toolset: Option<&str>,
+    upstream: Option<&str>,
 ) -> Result<LocalCaller, Refused> {
-    let toolset = toolset.map(str::parse).transpose();
-    let toolset =
-        toolset.map_err(|error: NotAToolset| Refused::because(format!("toolset: {error}")))?;
-    app.mcp.find_local(user, toolset).map_err(Refused::because)
+    let not_a_toolset = |word: &str, error: NotAToolset| {
+        Refused::because(format!("toolset: {error}, found {word:?}"))
+    };
+    let toolset = toolset.map(|word| word.parse().map_err(|error| not_a_toolset(word, error)));
+    let not_a_name = |error: UpstreamNameError| Refused::because(format!("upstream: {error}"));
+    let upstream = upstream.map(|word| word.parse().map_err(not_a_name));
+    let found = app
+        .mcp
+        .find_local(user, toolset.transpose()?, upstream.transpose()?);
+    found.map_err(Refused::because)
 }

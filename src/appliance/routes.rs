@@ -256,8 +256,8 @@ pub static ROUTES: &[Route<Appliance>] = &[
     web!(GET "/healthz", Anyone, health::healthz),
     web!(GET "/readyz", Anyone, health::readyz),
     web!(GET "/favicon.ico", Anyone, home::favicon),
-    Route::new(Method::GET, METRICS_PATH, Access::Metrics, |app, _, _| {
-        Box::pin(metrics::answer(app))
+    Route::new(Method::GET, METRICS_PATH, Access::Metrics, |app, request, _| {
+        Box::pin(async move { metrics::answer(app, &request.head).await })
     })
     .on_hang_up(OnHangUp::Cancel),
 ];

@@ -25,6 +25,7 @@ use crate::{
         routes::ROUTES,
         safekeeping::Readers,
         socket::{self, Response},
+        upstreams,
     },
     config::{
         Config,
@@ -41,13 +42,19 @@ use crate::{
         tls::{CertificateError, Certificates},
     },
     mcp::{Mcp, UnknownTool, upstreams::Upstreams},
-    model::{credential::Credential, public_url::PublicUrl, timestamp::Timestamp},
+    model::{
+        credential::Credential,
+        public_url::PublicUrl,
+        timestamp::Timestamp,
+        upstream::{Upstream, UpstreamName},
+    },
     oauth2provider::Provider,
     runtime::{
         child::Launcher,
         clock::{Clock, SystemClock},
         entropy::OsEntropy,
         logs::{self, LogsError},
+        outbound::OutboundError,
         signals::{self, Reload, Stop},
     },
     store::{Store, StoreError, meta, notifications, pushes, sweep::Kept},
@@ -75,6 +82,14 @@ pub enum StartError {
     /// The data file cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The configuration names an upstream at an address that is never called.
+    #[error("upstream.url of {name}: {cause}")]
+    Upstream {
+        /// Which.
+        name: UpstreamName,
+        /// Why it is not.
+        cause: OutboundError,
+    },
     /// The administration socket cannot be made.
     #[error(transparent)]
     Socket(#[from] socket::BindError),
@@ -129,6 +144,7 @@ pub fn serve(
     announce: impl FnOnce(&Ready) -> io::Result<()>,
 ) -> Result<(), StartError> {
     let serving = config.network.plan()?;
+    judge(&config.upstreams)?;
     logs::init(config.log)?;
     directory::prepare(&config.data_dir, DATA_FILE)?;
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
@@ -137,6 +153,17 @@ pub fn serve(
     let ways = Ways::open(config, environment, launcher)?;
     let runtime = runtime().map_err(StartError::System)?;
     runtime.block_on(run(config, serving, store, entropy, ways, announce))
+}
+
+/// What could never be called is said before anything listens, and not to who calls.
+fn judge(configured: &[Upstream]) -> Result<(), StartError> {
+    for upstream in configured {
+        upstreams::judge(upstream).map_err(|cause| StartError::Upstream {
+            name: upstream.name.clone(),
+            cause,
+        })?;
+    }
+    Ok(())
 }
 
 /// As many threads as there are cores for this process. On one core there is nothing to share the
@@ -509,10 +536,24 @@ pub(super) fn administer(
             match command {
                 Command::Backup => readers.back_up(&web.store, now),
                 Command::Check => readers.check(&web.store),
-                Command::Mcp { user, toolset } => {
-                    local::talk(app, user.as_deref(), toolset.as_deref())
+                Command::Mcp {
+                    user,
+                    toolset,
+                    upstream,
+                } => {
+                    let [user, toolset, upstream] =
+                        [&user, &toolset, &upstream].map(Option::as_deref);
+                    local::talk(app, user, toolset, upstream)
                 }
-                quick => execute(web, now, quick).await.into(),
+                Command::UpstreamTools { name } => upstreams::tools(&app.mcp, &name).await.into(),
+                quick => {
+                    let answer = execute(web, now, quick).await;
+                    let told = answer.and_then(|mut reply| {
+                        upstreams::tell_standings(&mut reply, &app.upstreams, now)?;
+                        Ok(reply)
+                    });
+                    told.into()
+                }
             }
         })
     }

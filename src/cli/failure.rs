@@ -45,7 +45,7 @@ pub(super) enum Failure {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(
-        "no server runs on {}: start it with `keystead serve`, as this command only passes on",
+        "no server runs on {}: start it with `keystead serve`, as this command only asks it",
         .0.parent().unwrap_or(.0).display()
     )]
     NoServer(PathBuf),
@@ -71,7 +71,11 @@ impl Failure {
         match self {
             Self::Usage(_)
             | Self::Config(_)
-            | Self::Start(StartError::Unservable(_) | StartError::UnknownTool(_))
+            | Self::Start(
+                StartError::Unservable(_)
+                | StartError::UnknownTool(_)
+                | StartError::Upstream { .. },
+            )
             | Self::Password(PasswordError::NoTerminal)
             | Self::Connect(
                 ConnectError::UserWithoutStdio

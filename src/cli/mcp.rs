@@ -21,7 +21,7 @@ use crate::{
     },
     cli::{console::Console, failure::Failure},
     config::Config,
-    model::toolset::Toolset,
+    model::{toolset::Toolset, upstream::UpstreamName},
 };
 
 /// Bytes that are passed on at once.
@@ -41,6 +41,7 @@ member their own.
 Examples:
   keystead mcp
   keystead mcp --user ada --toolset readonly
+  keystead mcp --upstream files
 
 Exit codes: 0 when standard input has ended, 1 when the server ended the connection or refused it,
 2 wrong use or configuration.")]
@@ -51,6 +52,9 @@ pub(super) struct Mcp {
     /// Offer these tools only: standard, readonly or search
     #[arg(long, value_name = "SET")]
     toolset: Option<Toolset>,
+    /// Offer the tools of this other server only, by their own names, as /mcp/NAME does
+    #[arg(long, value_name = "NAME")]
+    upstream: Option<UpstreamName>,
 }
 
 impl Mcp {
@@ -59,6 +63,7 @@ impl Mcp {
         let command = Command::Mcp {
             user: self.user,
             toolset: self.toolset.map(|set| set.to_string()),
+            upstream: self.upstream.map(|name| name.to_string()),
         };
         let stream = match socket::open_talk(&config.data_dir, &command) {
             Err(CallError::NoServer(socket)) => return Err(Failure::NoServer(socket)),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{
     appliance::administration::{
         CheckRow, ClientRow, NotifiedRow, PageState, PinRow, Reply, ResourceRow, TableRow,
-        UpstreamRow, UserRow, UserState,
+        UpstreamRow, UpstreamState, UpstreamToolRow, UserRow, UserState,
     },
     audit::AuditRow,
     cli::{console::Console, failure::Failure},
@@ -53,6 +53,9 @@ impl RowFlags {
             | Reply::ResourceCreated { .. } => {
                 console.note("Keep the secret now: it is not shown again.")
             }
+            Reply::Upstreams(rows) if rows.iter().any(|row| row.state.is_none()) => {
+                console.note("No server runs on this data directory: how they are is not known.")
+            }
             Reply::Notified(NotifiedRow { id: None, user, .. }) => {
                 let user = text_of(user);
                 console.note(&format!(
@@ -71,6 +74,7 @@ fn json(reply: &Reply) -> Result<String, Failure> {
         | Reply::Clients(_)
         | Reply::Resources(_)
         | Reply::Upstreams(_)
+        | Reply::UpstreamTools(_)
         | Reply::Pins(_) => serde_json::to_string(reply),
         Reply::Upstream(upstream) => serde_json::to_string(upstream),
         Reply::PublicUrl(url) => serde_json::to_string(url),
@@ -115,7 +119,11 @@ fn text(reply: &Reply) -> String {
             head,
             link,
         } => {
-            format!("The log holds together: {entries} entries.\nHead: {head} {link}\n")
+            let entries = match entries {
+                1 => "1 entry".to_owned(),
+                several => format!("{several} entries"),
+            };
+            format!("The log holds together: {entries}.\nHead: {head} {link}\n")
         }
         Reply::VapidRegenerated {
             subscriptions_removed,
@@ -138,6 +146,7 @@ fn text(reply: &Reply) -> String {
         } => client_list(client, client_secret.as_deref()),
         Reply::Notified(notified) => notified_table(notified),
         Reply::Upstreams(upstreams) => upstream_table(upstreams),
+        Reply::UpstreamTools(tools) => tool_table(tools),
         Reply::PublicUrl(url) => format!("{url}\n"),
         Reply::Upstream(upstream) => upstream_table(std::slice::from_ref(upstream)),
         Reply::Resources(resources) => resource_table(resources),
@@ -324,8 +333,17 @@ fn resource_table(resources: &[ResourceRow]) -> String {
 }
 
 fn upstream_table(upstreams: &[UpstreamRow]) -> String {
-    let header = ["NAME", "REACHED BY", "PATH", "SCOPES", "ADDED"];
+    let header = [
+        "NAME",
+        "STATE",
+        "SINCE",
+        "REACHED BY",
+        "PATH",
+        "SCOPES",
+        "ADDED",
+    ];
     let rows = upstreams.iter().map(|upstream| {
+        let state = upstream.state.map_or(NOTHING, UpstreamState::as_str);
         let reach = match &upstream.url {
             Some(url) => url.clone(),
             None => upstream.command.join(" "),
@@ -334,12 +352,33 @@ fn upstream_table(upstreams: &[UpstreamRow]) -> String {
         let added_at = upstream.added_at.as_deref().unwrap_or("configuration");
         [
             &upstream.name,
+            state,
+            upstream.since.as_deref().unwrap_or(NOTHING),
             reach.as_str(),
             &upstream.path,
             &scopes,
             added_at,
         ]
         .map(text_of)
+    });
+    // Below: somebody else's words can be longer than a line.
+    let reasons = upstreams.iter().filter_map(|upstream| {
+        let reason = upstream.reason.as_ref()?;
+        Some(format!(
+            "{}: {}\n",
+            text_of(&upstream.name),
+            text_of(reason)
+        ))
+    });
+    table(header.map(str::to_owned), rows) + &reasons.collect::<String>()
+}
+
+fn tool_table(tools: &[UpstreamToolRow]) -> String {
+    let header = ["TOOL", "EFFECT", "SCOPE", "STATE", "TITLE"];
+    let rows = tools.iter().map(|tool| {
+        let state = if tool.on { "on" } else { "off" };
+        let title = tool.title.as_deref().unwrap_or(NOTHING);
+        [&tool.name, tool.effect.as_str(), &tool.scope, state, title].map(text_of)
     });
     table(header.map(str::to_owned), rows)
 }

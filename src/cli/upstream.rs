@@ -3,7 +3,10 @@
 use clap::{Args, Subcommand, error::ErrorKind};
 
 use crate::{
-    appliance::administration::Command,
+    appliance::{
+        administration::Command,
+        socket::{self, CallError},
+    },
     cli::{
         administer,
         console::Console,
@@ -39,6 +42,19 @@ Examples:
         #[command(flatten)]
         rows: RowFlags,
     },
+    /// List the tools of one as clients find them; starts it
+    #[command(after_help = "\
+Shows whether it runs before a client is connected: what its tools are called at /mcp, which is also
+the name by which --mcp-tools-off switches one off, what each says that it does, and the scope that
+opens it. A tool that does not say what it does counts as one that destroys.
+
+The server of --data must be running, since it starts the program and holds the connection.")]
+    Tools {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        rows: RowFlags,
+    },
     /// Remove one; its scopes open nothing any more
     Remove {
         /// Its name
@@ -71,10 +87,10 @@ pub(super) struct AddArguments {
     #[arg(long, value_name = "DIR")]
     working_directory: Option<String>,
     /// The most memory of the program's own
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = parse_number)]
     memory_bytes_max: Option<u64>,
     /// The most files that the program has open
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = parse_number)]
     open_files_max: Option<u64>,
     /// Let the program read there, and nowhere that is not named; can be repeated
     #[arg(long = "read-path", value_name = "PATH")]
@@ -89,7 +105,7 @@ pub(super) struct AddArguments {
     #[arg(long, value_name = "DURATION")]
     call_timeout: Option<String>,
     /// The longest message that is taken from it [default: 4194304]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = parse_number)]
     answer_bytes_max: Option<u64>,
     /// The program and its arguments
     #[arg(last = true)]
@@ -109,6 +125,13 @@ impl UpstreamCommand {
                 rows.print(&administer(config, command)?, console)
             }
             Self::List { rows } => rows.print(&administer(config, Command::UpstreamList)?, console),
+            Self::Tools { name, rows } => {
+                let asked = socket::call(&config.data_dir, &Command::UpstreamTools { name });
+                match asked {
+                    Err(CallError::NoServer(socket)) => Err(Failure::NoServer(socket)),
+                    answered => rows.print(&answered??, console),
+                }
+            }
             Self::Remove { name } => {
                 let done = format!("{} is removed.", text_of(&name));
                 administer(config, Command::UpstreamRemove { name })?;
@@ -124,6 +147,12 @@ fn reaches_nothing() -> Failure {
     let mut command = AddArguments::augment_args(clap::Command::new("add"));
     command = command.override_usage(ADD_USAGE);
     Failure::Usage(command.error(ErrorKind::MissingRequiredArgument, words))
+}
+
+/// The library shows what was found.
+fn parse_number(text: &str) -> Result<u64, String> {
+    let parsed = text.parse();
+    parsed.map_err(|_| "expected a whole number without a unit, such as 536870912".to_owned())
 }
 
 impl AddArguments {

@@ -147,13 +147,9 @@ const LIKENESS_MIN: f64 = 0.6;
 
 fn nearest(key: &str) -> Option<&'static str> {
     let key = key.replace('-', "_");
-    settings()
-        .map(|setting| {
-            (
-                strsim::normalized_damerau_levenshtein(&key, setting.key),
-                setting.key,
-            )
-        })
+    let keys = settings().map(|setting| setting.key);
+    keys.chain([upstreams::KEY])
+        .map(|known| (strsim::normalized_damerau_levenshtein(&key, known), known))
         .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, key)| key)

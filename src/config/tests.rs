@@ -332,6 +332,11 @@ fn a_key_that_is_no_setting_is_refused() {
         "public-url in /keystead.toml line 1",
         hint,
     );
+    refused_with(
+        "[[upstreams]]",
+        "upstreams in /keystead.toml line 1",
+        "; did you mean upstream?",
+    );
     let key = "token.lifetime in /keystead.toml line 2";
     refused_with("[token]\nlifetime = \"1h\"", key, "");
     refused_with("token = 1", "token in /keystead.toml line 1", "");

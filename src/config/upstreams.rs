@@ -25,10 +25,12 @@ struct Document {
 
 /// The upstreams that `text` names, which stands in the file at `path`.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Upstream>, ConfigError> {
-    let document: Document = toml::from_str(text).map_err(|error| ConfigError::Syntax {
-        path: path.to_owned(),
-        line: line_of(text, error.span().map_or(0, |span| span.start)),
-        message: error.message().to_owned(),
+    let document: Document = toml::from_str(text).map_err(|error| {
+        let line = line_of(text, error.span().map_or(0, |span| span.start));
+        ConfigError::Value {
+            place: format!("{KEY} in {} line {line}", path.display()),
+            complaint: complaint(error.message()),
+        }
     })?;
     let wrong = |words: &Spanned<UpstreamWords>, field: &str, complaint: String| {
         let line = line_of(text, words.span().start);
@@ -53,6 +55,19 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Upstream>, ConfigErro
         upstreams.push(upstream);
     }
     Ok(upstreams)
+}
+
+/// The parser's words, in those of the file.
+fn complaint(message: &str) -> String {
+    match message {
+        "invalid type: map, expected a sequence" => {
+            format!("expected [[{KEY}]] for each of them, found [{KEY}]")
+        }
+        other => other.replace(
+            "expected a sequence",
+            "expected a list such as [\"a\", \"b\"]",
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -121,7 +136,18 @@ mod tests {
                 of(""),
                 "upstream.command in k.toml line 1: expected 1 to 64 words or a url",
             ),
-            (of("name2 = 1\n"), "unknown field `name2`"),
+            (
+                of("name2 = 1\n"),
+                "upstream in k.toml line 3: unknown field `name2`",
+            ),
+            (
+                "[upstream]\nname = \"a\"\n".to_owned(),
+                "upstream in k.toml line 1: expected [[upstream]] for each of them, found [upstream]",
+            ),
+            (
+                of("command = \"x\"\n"),
+                "upstream in k.toml line 3: invalid type: string \"x\", expected a list such as",
+            ),
             (
                 "[[upstream]]\nname = \"A_b\"\ncommand = [\"x\"]\n".to_owned(),
                 "small letters",

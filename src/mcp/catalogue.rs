@@ -77,6 +77,16 @@ impl Catalogue {
         }
     }
 
+    /// The way to the upstream of that name.
+    pub(super) fn upstream(&self, name: &UpstreamName) -> Result<Option<Arc<Link>>, StoreError> {
+        self.upstreams.find(name)
+    }
+
+    /// Whether the owner has switched off the tool that is called `prefixed` among all.
+    pub(super) fn is_off(&self, prefixed: &str) -> bool {
+        self.off.tools.iter().any(|off| off == prefixed)
+    }
+
     /// What is counted of calls of an upstream that did not say what it has.
     pub(super) fn calls_of_upstream(&self, name: &UpstreamName) -> Option<Arc<CallFigures>> {
         let link = self.upstreams.known(name)?;
@@ -94,8 +104,8 @@ impl Catalogue {
     pub(super) async fn list(&self, caller: &Caller) -> Result<Vec<Offer>, Unknowable> {
         let mut offers: Vec<Offer> = self.known_to(caller).map(Offer::Own).collect();
         let links = match &caller.upstream {
+            _ if caller.toolset == Toolset::Search => Vec::new(),
             Some(only) => self.upstreams.find(only)?.into_iter().collect(),
-            None if caller.toolset == Toolset::Search => Vec::new(),
             None => self.upstreams.list()?,
         };
         // Who may use none of its tools does not make an upstream start.
@@ -132,7 +142,8 @@ impl Catalogue {
             let reached = Reached::unknown(link);
             return Ok(Some(Offer::Upstream(reached, name.to_owned())));
         }
-        let reached = Reached::find(link, tool).await?;
+        // It is large, and most calls do not come here.
+        let reached = Box::pin(Reached::find(link, tool)).await?;
         Ok(reached.and_then(|reached| self.offer(caller, reached)))
     }
 
@@ -160,9 +171,9 @@ impl Catalogue {
         let is_in = match caller.toolset {
             Toolset::Standard => true,
             Toolset::Readonly => tool.only_reads(),
-            Toolset::Search => caller.upstream.is_some(),
+            Toolset::Search => false,
         };
-        if !is_in || self.off.tools.contains(&prefixed) {
+        if !is_in || self.is_off(&prefixed) {
             return None;
         }
         let shown = match &caller.upstream {
@@ -254,7 +265,7 @@ fn opens_some(upstream: &UpstreamName, scopes: &ScopeSet) -> bool {
 
 /// What a tool returned, as the protocol has it: for programs, and as text for who reads only text.
 fn answer(output: Value) -> Result<CallToolResult, ToolError> {
-    let text = output.to_string();
+    let text = serde_json::to_string(&output).expect("a value can be JSON");
     if text.len() > ANSWER_BYTES_MAX {
         return Err(ToolError::TooLong { found: text.len() });
     }

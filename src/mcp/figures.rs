@@ -5,11 +5,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rmcp::{ErrorData, model::CallToolResult};
+use rmcp::model::CallToolResult;
 use tokio::time::Instant;
 
 use crate::{
-    mcp::tools::Tool,
+    mcp::{handler::Denied, tools::Tool},
     metrics::{Counter, Gauge, Histogram, counters},
 };
 
@@ -174,7 +174,7 @@ impl Drop for Counting<'_> {
 }
 
 /// What a call comes to for its caller, and for who counts.
-pub(super) type Ended = (Outcome, Result<CallToolResult, ErrorData>);
+pub(super) type Ended = (Outcome, Result<CallToolResult, Denied>);
 
 #[cfg(test)]
 mod tests {

@@ -63,6 +63,11 @@ impl Fixtures {
         Self { product, key }
     }
 
+    /// The product, for a tool of its own: what a fixture sends before its answer needs the library.
+    pub(super) fn direct(&self, tool: &str) -> Option<&Handler> {
+        find(tool).is_none().then_some(&self.product)
+    }
+
     /// What the client keeps for us: how many rounds it has answered, and the proof that we said so.
     fn seal(&self, tool: &str, answered: usize) -> String {
         let count = answered.to_string();

@@ -4,12 +4,14 @@
 //! A message is read here as strictly as its outline allows (a member that stands twice is
 //! refused), so that nobody behind can read another tool's name out of the same bytes.
 
+use std::borrow::Cow;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::BodyExt as _;
-use rmcp::model::ProtocolVersion;
+use rmcp::model::{ProtocolVersion, RequestId};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, error::Category, json};
 
@@ -19,7 +21,7 @@ use crate::{
         request::{Head, Request},
         response::{self, Response},
     },
-    mcp::{catalogue::Offer, handler::PROTOCOL_VERSIONS},
+    mcp::{PROTOCOL_VERSION, catalogue::Offer, handler::PROTOCOL_VERSIONS},
     model::toolset::Toolset,
 };
 
@@ -29,8 +31,6 @@ const PARSE_ERROR: i32 = -32700;
 pub(super) const INVALID_REQUEST: i32 = -32600;
 /// MCP 2026-07-28: the revision is not spoken.
 const UNSUPPORTED_PROTOCOL_VERSION: i32 = -32022;
-
-const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// Why a request goes no further than the front.
 #[derive(Debug, thiserror::Error)]
@@ -107,28 +107,16 @@ pub(super) enum Refusal {
     },
 }
 
-/// What a request wants, as far as the front has to know.
+/// What a message wants, as far as the front has to know.
 pub(super) struct Asked {
-    id: Option<MessageId>,
-    /// The set of tools that it is about.
-    pub(super) toolset: Toolset,
+    /// Of the message.
+    pub(super) id: Option<MessageId>,
     /// The name of the tool, if it calls one.
     pub(super) tool: Option<String>,
 }
 
-impl Asked {
-    /// Why the call goes no further, whose token does not open what it calls.
-    pub(super) fn lacks(self, offer: &Offer) -> Refusal {
-        Refusal::Scope {
-            id: self.id,
-            name: offer.name().to_owned(),
-            scopes: offer.scopes(),
-        }
-    }
-}
-
-/// What `request` wants, if it is one message. `of_path` is the set of tools that its path stands
-/// for, and `on` are those that can be had.
+/// The set of tools that a request is about, if its head is that of a message. `of_path` is the set
+/// that its path stands for, and `on` are those that can be had.
 ///
 /// # Errors
 /// | variant | wire | meaning |
@@ -138,27 +126,33 @@ impl Asked {
 /// | [`Refusal::Accept`] | 406 | it would not read JSON |
 /// | [`Refusal::Query`], [`Refusal::Repeated`], [`Refusal::Toolset`] | 400, -32600 | the query |
 /// | [`Refusal::ToolsetOff`] | 404, -32600 | the owner has switched the path's set off |
-/// | [`Refusal::NotJson`] | 400, -32700 | the body is not JSON |
-/// | [`Refusal::Batch`], [`Refusal::NotAMessage`] | 400, -32600 | the body is no message |
-/// | [`Refusal::Version`] | 400, -32022 | a revision that is not spoken |
-pub(super) fn read(
-    request: &Request,
+pub(super) fn read_head(
+    head: &Head,
     of_path: Option<Toolset>,
     on: &[Toolset],
-) -> Result<Asked, Refusal> {
-    let head = &request.head;
+) -> Result<Toolset, Refusal> {
     if head.method != Method::POST {
         return Err(Refusal::Method(head.method.clone()));
     }
     check_content_type(&head.headers)?;
     check_accept(&head.headers)?;
-    let toolset = toolset(head, of_path, on)?;
+    toolset(head, of_path, on)
+}
+
+/// What `request`, whose head was read, wants, if it is one message.
+///
+/// # Errors
+/// | variant | wire | meaning |
+/// |---|---|---|
+/// | [`Refusal::NotJson`] | 400, -32700 | the body is not JSON |
+/// | [`Refusal::Batch`], [`Refusal::NotAMessage`] | 400, -32600 | the body is no message |
+/// | [`Refusal::Version`] | 400, -32022 | a revision that is not spoken |
+pub(super) fn read(request: &Request) -> Result<Asked, Refusal> {
     let message = Message::parse(&request.body)?;
-    check_version(&head.headers, &message)?;
+    check_version(&request.head.headers, &message)?;
     let tool = message.called_tool().map(str::to_owned);
     Ok(Asked {
         id: message.id,
-        toolset,
         tool,
     })
 }
@@ -181,7 +175,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     if essence(&found).eq_ignore_ascii_case("application/json") {
         Ok(())
     } else {
-        Err(Refusal::ContentType(found))
+        Err(Refusal::ContentType(found.into_owned()))
     }
 }
 
@@ -200,7 +194,7 @@ fn check_accept(headers: &HeaderMap) -> Result<(), Refusal> {
     if found.split(',').any(takes_json) {
         Ok(())
     } else {
-        Err(Refusal::Accept(found))
+        Err(Refusal::Accept(found.into_owned()))
     }
 }
 
@@ -242,7 +236,7 @@ fn check_version(headers: &HeaderMap, message: &Message) -> Result<(), Refusal> 
     {
         return Ok(());
     }
-    let id = message.id.clone();
+    let (id, found) = (message.id.clone(), found.into_owned());
     Err(Refusal::Version { id, found })
 }
 
@@ -255,12 +249,11 @@ fn spoken() -> String {
 }
 
 /// All values of a header, as one list (RFC 9110 §5.3).
-fn text_of(headers: &HeaderMap, name: &HeaderName) -> String {
+fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Cow<'a, str> {
     let values = headers.get_all(name).iter();
-    let texts: Vec<_> = values
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .collect();
-    texts.join(", ")
+    let mut texts = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let first = texts.next().unwrap_or_default();
+    texts.fold(first, |list, text| list + ", " + text)
 }
 
 /// A media type without its parameters.
@@ -339,7 +332,25 @@ impl Message {
     }
 }
 
+impl From<MessageId> for RequestId {
+    fn from(id: MessageId) -> Self {
+        match id {
+            MessageId::Number(number) => Self::Number(number),
+            MessageId::Text(text) => Self::String(text.into()),
+        }
+    }
+}
+
 impl Refusal {
+    /// Why the message with that id goes no further, whose token does not open what it calls.
+    pub(super) fn lacks(id: Option<MessageId>, offer: &Offer) -> Self {
+        Self::Scope {
+            id,
+            name: offer.name().to_owned(),
+            scopes: offer.scopes(),
+        }
+    }
+
     /// What rmcp refused in plain text, after the front had let it through.
     pub(super) async fn of_the_library(response: Response) -> Self {
         let status = response.status();

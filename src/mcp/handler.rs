@@ -118,6 +118,34 @@ impl Caller {
     }
 }
 
+/// Why a call has no result.
+#[derive(Debug)]
+pub(super) enum Denied {
+    /// The caller's token does not open the tool.
+    Closed(Offer),
+    /// An error of the protocol.
+    Error(ErrorData),
+}
+
+impl From<ErrorData> for Denied {
+    fn from(error: ErrorData) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<Denied> for ErrorData {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Closed(offer) => {
+                let needed = offer.scopes();
+                let words = format!("expected a token with the scope {needed}, found less");
+                Self::invalid_params(words, None)
+            }
+            Denied::Error(error) => error,
+        }
+    }
+}
+
 /// Answers one message. Everything that differs between callers comes with the message.
 #[derive(Clone)]
 pub(super) struct Handler {
@@ -140,16 +168,23 @@ impl Handler {
         Ok(result)
     }
 
+    /// The handler of a call of that tool that needs nothing of the library's service.
+    #[cfg(not(feature = "conformance-fixtures"))]
+    #[expect(clippy::unnecessary_wraps, reason = "a fixture has none")]
+    pub(super) const fn direct(&self, _: &str) -> Option<&Self> {
+        Some(self)
+    }
+
     /// Calls the tool of that name for `caller`.
     ///
-    /// The scope is checked here as well, where the tool is run: the front decides early, this
+    /// The scope is checked here as well, where the tool is run: the front may decide early, this
     /// decides (threats 32 and 39).
-    pub(super) async fn call(
+    pub(super) async fn try_call(
         &self,
-        caller: &Caller,
+        caller: Arc<Caller>,
         name: &str,
         arguments: JsonObject,
-    ) -> Result<CallToolResult, ErrorData> {
+    ) -> Result<CallToolResult, Denied> {
         let mut counting = self.catalogue.figures().begin();
         let ended = self.count(&mut counting, caller, name, arguments).await;
         let (outcome, answer) = ended;
@@ -160,22 +195,16 @@ impl Handler {
     async fn count(
         &self,
         counting: &mut Counting<'_>,
-        caller: &Caller,
+        caller: Arc<Caller>,
         name: &str,
         arguments: JsonObject,
     ) -> Ended {
-        let refused = |words: String| {
-            (
-                Outcome::Refused,
-                Err(ErrorData::invalid_params(words, None)),
-            )
-        };
-        let offer = match self.catalogue.find(caller, name).await {
+        let offer = match self.catalogue.find(&caller, name).await {
             Ok(Some(offer)) => offer,
             Ok(None) => {
-                return refused(format!(
-                    "expected a tool that tools/list shows, found {name:?}"
-                ));
+                let words = format!("expected a tool that tools/list shows, found {name:?}");
+                let error = ErrorData::invalid_params(words, None);
+                return (Outcome::Refused, Err(error.into()));
             }
             // Its model reads why, as it would of a call.
             Err(Unknowable::Upstream(error)) => {
@@ -184,14 +213,14 @@ impl Handler {
                 }
                 return (error.outcome(), Ok(failed(error.to_string())));
             }
-            Err(error) => return (Outcome::Fault, Err(unknowable(&error, caller.request_id))),
+            Err(error) => {
+                let error = unknowable(&error, caller.request_id);
+                return (Outcome::Fault, Err(error.into()));
+            }
         };
         counting.is_of(self.catalogue.calls_of(&offer));
         if !offer.is_open_to(&caller.person.scopes) {
-            let needed = offer.scopes();
-            return refused(format!(
-                "expected a token with the scope {needed}, found less"
-            ));
+            return (Outcome::Refused, Err(Denied::Closed(offer)));
         }
         if depth(&arguments) > ARGUMENTS_DEPTH_MAX {
             let words = format!(
@@ -199,17 +228,14 @@ impl Handler {
             );
             return (Outcome::Refused, Ok(failed(words)));
         }
-        let call = Call {
-            desk: self.desk.clone(),
-            person: caller.person.clone(),
-            now: caller.now,
-            by: caller.by.clone(),
-        };
-        match run(&offer, call, arguments).await {
+        let request_id = caller.request_id;
+        let desk = self.desk.clone();
+        match run(&offer, Call { desk, caller }, arguments).await {
             Ok(result) => (Outcome::of(&result), Ok(result)),
             Err(failure) => {
                 let outcome = failure.outcome();
-                (outcome, failure.into_result(&offer, caller.request_id))
+                let answer = failure.into_result(&offer, request_id);
+                (outcome, answer.map_err(Denied::from))
             }
         }
     }
@@ -346,7 +372,7 @@ impl ServerHandler for Handler {
         let caller = caller_of(&context)?;
         let arguments = request.arguments.unwrap_or_default();
         // The library says that nobody waits for the answer any more, and leaves the rest to us.
-        let call = self.call(&caller, &request.name, arguments);
+        let call = self.try_call(caller, &request.name, arguments);
         tokio::select! {
             result = call => Ok(result?.into()),
             () = context.ct.cancelled() => Err(ErrorData::internal_error(GIVEN_UP, None)),

@@ -2,7 +2,8 @@
 //!
 //! The caller's credential is checked before anything here runs. Then `front` decides what the
 //! protocol library leaves to its host, the library (rmcp) speaks the protocol of both eras, and
-//! `handler` answers it from the table [`tools::TOOLS`]. There are no sessions: each request
+//! `handler` answers it from the table [`tools::TOOLS`]; a plain call of a tool, which is most of
+//! what comes, takes the short way to it that `direct` is. There are no sessions: each request
 //! stands for itself, and only its token says who calls (threat 33). A program of this machine
 //! reaches the same handler over a stream, by way of [`local`].
 //!
@@ -11,10 +12,12 @@
 
 pub mod figures;
 pub mod local;
+pub mod shown;
 pub mod tools;
 pub mod upstreams;
 
 mod catalogue;
+mod direct;
 #[cfg(feature = "conformance-fixtures")]
 mod fixtures;
 mod front;
@@ -44,6 +47,7 @@ use crate::{
     http::{request::Request, response::Response},
     mcp::{
         catalogue::Catalogue,
+        direct::DirectCall,
         figures::Figures,
         front::Refusal,
         handler::Caller,
@@ -69,15 +73,18 @@ pub const ARGUMENTS_DEPTH_MAX: usize = 32;
 /// The longest that one call of a tool may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
 /// What rmcp gets to see of a caller's headers, beside [`ARGUMENT`]: no credential is among them,
 /// whatever it is called.
 static FORWARDED: [HeaderName; 6] = [
     HOST,
     ORIGIN,
     CONTENT_TYPE,
-    HeaderName::from_static("mcp-protocol-version"),
-    HeaderName::from_static("mcp-method"),
-    HeaderName::from_static("mcp-name"),
+    PROTOCOL_VERSION,
+    MCP_METHOD,
+    MCP_NAME,
 ];
 /// What the headers begin with in which arguments stand once more; rmcp compares them.
 const ARGUMENT: &str = "mcp-param-";
@@ -104,6 +111,8 @@ pub struct Mcp {
     catalogue: Catalogue,
     provider: Arc<Provider>,
     store: Arc<Store>,
+    /// What `Host` has to be.
+    authority: String,
 }
 
 impl Mcp {
@@ -152,6 +161,7 @@ impl Mcp {
             service,
             answers,
             catalogue,
+            authority: provider.public_url.authority().to_owned(),
             provider,
             store,
         }
@@ -164,7 +174,7 @@ impl Mcp {
 
     /// Answers `request` to `path`, whose credential opened `access`.
     pub async fn answer(&self, request: Request, access: Access, path: &str) -> Response {
-        match self.try_answer(request, access, path).await {
+        match self.try_answer(&request, access, path).await {
             Ok(response) => response,
             Err(refusal) => refusal.response(&self.provider.resource_metadata_url(path)),
         }
@@ -172,20 +182,29 @@ impl Mcp {
 
     async fn try_answer(
         &self,
-        request: Request,
+        request: &Request,
         access: Access,
         path: &str,
     ) -> Result<Response, Refusal> {
         let on = self.catalogue.toolsets();
-        let asked = front::read(&request, toolset_at(path), &on)?;
-        let caller = Caller::new(&request.head, access, asked.toolset, upstream_at(path));
+        let toolset = front::read_head(&request.head, toolset_at(path), &on)?;
+        let caller = Caller::new(&request.head, access, toolset, upstream_at(path));
+        let caller = Arc::new(caller);
+        if let Some(call) = DirectCall::read(request, &self.authority)
+            && let Some(handler) = self.answers.direct(&call.name)
+        {
+            return call.answer(handler, caller).await;
+        }
+        let asked = front::read(request)?;
         if let Some(name) = &asked.tool
             && let Some(offer) = self.catalogue.find_closed(&caller, name).await
         {
             self.catalogue.calls_of(&offer).refused();
-            return Err(asked.lacks(&offer));
+            return Err(Refusal::lacks(asked.id, &offer));
         }
-        let response = self.service.handle(forwarded(request, caller)).await;
+        // It is large, and most calls do not come here.
+        let answered = Box::pin(self.service.handle(forwarded(request, caller)));
+        let response = answered.await;
         let is_json = response.headers().get(CONTENT_TYPE) == Some(&JSON);
         if is_json || !response.status().is_client_error() {
             return Ok(response);
@@ -220,9 +239,9 @@ fn transport(public_url: &PublicUrl) -> StreamableHttpServerConfig {
 }
 
 /// `request` as rmcp gets it: the caller beside it instead of a credential in it.
-fn forwarded(request: Request, caller: Caller) -> http::Request<Full<Bytes>> {
+fn forwarded(request: &Request, caller: Arc<Caller>) -> http::Request<Full<Bytes>> {
     let Request { head, body, .. } = request;
-    let mut forwarded = http::Request::new(Full::new(body));
+    let mut forwarded = http::Request::new(Full::new(body.clone()));
     *forwarded.method_mut() = Method::POST;
     let headers = forwarded.headers_mut();
     let is_forwarded =
@@ -231,6 +250,6 @@ fn forwarded(request: Request, caller: Caller) -> http::Request<Full<Bytes>> {
         headers.append(name, value.clone());
     }
     headers.insert(ACCEPT, BOTH_MEDIA_TYPES);
-    forwarded.extensions_mut().insert(Arc::new(caller));
+    forwarded.extensions_mut().insert(caller);
     forwarded
 }

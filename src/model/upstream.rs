@@ -276,14 +276,15 @@ impl Default for Bounds {
 pub struct UpstreamUrl(String);
 
 /// Why a text is not such a URL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamUrlError {
     /// Longer than any URL may be.
-    #[error("expected at most {TEXT_BYTES_MAX} bytes")]
-    Length,
-    /// Not a URL, or of another scheme.
-    #[error("expected an http or https URL with a host, such as https://box.lan/mcp")]
-    NotHttp,
+    #[error("expected at most {TEXT_BYTES_MAX} bytes, found {0}")]
+    Length(usize),
+    /// Not a URL, or of another scheme. What stands before an at sign can be a password, and is not
+    /// said again.
+    #[error("expected an http or https URL with a host, such as https://box.lan/mcp, found {0:?}")]
+    NotHttp(String),
     /// A user name, a password or a fragment in it.
     #[error("expected no user name, no password and no fragment: a secret belongs in a header")]
     Extra,
@@ -309,16 +310,20 @@ impl FromStr for UpstreamUrl {
 
     fn from_str(text: &str) -> Result<Self, UpstreamUrlError> {
         if text.len() > TEXT_BYTES_MAX {
-            return Err(UpstreamUrlError::Length);
+            return Err(UpstreamUrlError::Length(text.len()));
         }
-        let url = Url::parse(text).map_err(|_| UpstreamUrlError::NotHttp)?;
+        let not_http = || {
+            let shown = text.rsplit('@').next().unwrap_or_default();
+            UpstreamUrlError::NotHttp(shown.to_owned())
+        };
+        let url = Url::parse(text).map_err(|_| not_http())?;
         let has_host = match url.host() {
             Some(Host::Domain(name)) => !name.is_empty(),
             Some(Host::Ipv4(_) | Host::Ipv6(_)) => true,
             None => false,
         };
         if !has_host || !matches!(url.scheme(), "http" | "https") {
-            return Err(UpstreamUrlError::NotHttp);
+            return Err(not_http());
         }
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
             return Err(UpstreamUrlError::Extra);
@@ -372,6 +377,21 @@ mod tests {
             let refused = toolset.as_str().parse::<UpstreamName>();
             assert_eq!(refused, Err(UpstreamNameError::Toolset(toolset)));
         }
+    }
+
+    #[test]
+    fn what_is_no_url_is_shown_without_its_password() {
+        for (text, found) in [
+            ("ftp://box.lan/", "found \"ftp://box.lan/\""),
+            ("10.0.0.5/mcp", "found \"10.0.0.5/mcp\""),
+            ("htps://ada:hunter2@box.lan/", "found \"box.lan/\""),
+        ] {
+            let refused = text.parse::<UpstreamUrl>().expect_err(text).to_string();
+            assert!(refused.ends_with(found), "{refused}");
+        }
+        let long = format!("https://box.lan/{}", "x".repeat(TEXT_BYTES_MAX));
+        let refused = long.parse::<UpstreamUrl>().expect_err("too long");
+        assert_eq!(refused, UpstreamUrlError::Length(TEXT_BYTES_MAX + 16));
     }
 
     proptest! {

@@ -181,9 +181,15 @@ impl UpstreamWords {
 
 /// Arguments and variables end at a zero byte.
 fn check_text(field: &'static str, text: &str) -> Result<(), UpstreamWordsError> {
-    if text.len() > TEXT_BYTES_MAX || text.contains('\0') {
-        let words = format!("expected at most {TEXT_BYTES_MAX} bytes without a zero byte");
+    if text.len() > TEXT_BYTES_MAX {
+        let words = format!(
+            "expected at most {TEXT_BYTES_MAX} bytes, found {}",
+            text.len()
+        );
         return Err(wrong(field, &words));
+    }
+    if text.contains('\0') {
+        return Err(wrong(field, "expected no zero byte, found one"));
     }
     Ok(())
 }

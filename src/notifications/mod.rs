@@ -18,8 +18,8 @@ pub use inbox::{Filter, PAGE_LEN, Page, ReadStatus, list};
 pub use owners::tell_owners;
 pub use plain_text::plain_text;
 pub use push::{
-    ATTEMPTS_MAX, Endpoint, EndpointError, Outcome, PUSH_TTL, due, ensure_vapid, is_on,
-    next_due_at, parts, postpone, regenerate_vapid, retry_after, settle, subscribe, subscription,
+    ATTEMPTS_MAX, Due, Endpoint, EndpointError, LINES_READ_MAX, Outcome, PUSH_TTL, due,
+    ensure_vapid, is_on, parts, regenerate_vapid, retry_after, settle, subscribe, subscription,
     switch_push, unsubscribe, vapid,
 };
 pub use react::react;
@@ -29,5 +29,7 @@ pub use settings::{MUTED_MAX, methods, mute, switch, unmute};
 pub use tasks::{Report, SUMMARY_LEN_MAX, Summary, SummaryError, TaskState, report_task};
 pub use templates::{TEMPLATES, TemplateRow, row};
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

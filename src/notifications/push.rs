@@ -16,9 +16,10 @@ use crate::{
         push::{PushKeys, QueuedPush, Subscription},
         timestamp::Timestamp,
     },
+    notifications::Refused,
     store::{
         Read, StoreError, WriteTx, meta, notifications,
-        pushes::{self, SUBSCRIPTIONS_MAX},
+        pushes::{self, Line, QUEUE_PER_USER_MAX, SUBSCRIPTIONS_MAX},
         users,
     },
 };
@@ -27,6 +28,10 @@ use crate::{
 pub const PUSH_TTL: Duration = Duration::from_hours(24);
 /// How often a message is tried at the most.
 pub const ATTEMPTS_MAX: u32 = 12;
+/// Lines that are read in one go.
+const LINES_STEP: usize = 64;
+/// Lines that a look reads at the most.
+pub const LINES_READ_MAX: usize = 2_048;
 /// The wait before the second try; it doubles with each.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
 /// The longest wait between two tries, whatever the push service asks for.
@@ -122,7 +127,7 @@ pub fn unsubscribe(
 }
 
 fn forget(tx: &mut WriteTx<'_>, by: &Origin, browser: &Subscription) -> Result<(), StoreError> {
-    pushes::remove(tx, browser);
+    pushes::remove(tx, browser)?;
     record(tx, by, Action::PushUnsubscribed, browser)
 }
 
@@ -148,10 +153,21 @@ pub fn switch_push(tx: &mut WriteTx<'_>, push: Switch) {
     meta::put_push(tx, push);
 }
 
-/// Whether a message for `browsers` more browsers has room in the queue.
-pub(super) fn has_room(tx: &dyn Read, browsers: usize) -> Result<bool, StoreError> {
+/// Why a message for so many `browsers` of `user_id` finds no room in the queue, if it finds none.
+pub(super) fn lacks_room(
+    tx: &dyn Read,
+    user_id: Id,
+    browsers: usize,
+) -> Result<Option<Refused>, StoreError> {
+    if browsers == 0 {
+        return Ok(None);
+    }
     let after = pushes::queue_len(tx)?.saturating_add(browsers as u64);
-    Ok(after <= pushes::QUEUE_MAX as u64)
+    if after > pushes::QUEUE_MAX as u64 {
+        return Ok(Some(Refused::QueueFull));
+    }
+    let theirs = pushes::queue_of_user(tx, user_id, QUEUE_PER_USER_MAX)?.len();
+    Ok((theirs + browsers > QUEUE_PER_USER_MAX).then_some(Refused::QueueOfUserFull))
 }
 
 /// Sends `notification` off to each of `browsers`.
@@ -176,19 +192,42 @@ pub(super) fn fan_out(
     Ok(())
 }
 
-/// Up to `limit` messages behind `last` that are due at `now`, those that have waited longest first.
+/// What a look into the queue found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Due {
+    /// What is to be tried now, those first that have waited longest.
+    pub pushes: Vec<QueuedPush>,
+    /// When something else is due.
+    pub next_at: Option<Timestamp>,
+}
+
+/// Up to `limit` messages that are due at `now`, one for a browser, of the lines that `is_wanted`
+/// lets through.
+///
+/// A line is one row, however long it is, so that a look costs as much as there are lines that are
+/// due and not wanted, and what it finds.
 pub fn due(
     tx: &dyn Read,
     now: Timestamp,
-    last: Option<&QueuedPush>,
     limit: usize,
-) -> Result<Vec<QueuedPush>, StoreError> {
-    pushes::list_due(tx, now, last, limit)
-}
-
-/// When the first message is due that is not at `now`.
-pub fn next_due_at(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    pushes::next_due_at(tx, now)
+    mut is_wanted: impl FnMut(&Line) -> bool,
+) -> Result<Due, StoreError> {
+    let mut pushes = Vec::new();
+    let mut last = None;
+    let mut read = 0;
+    while pushes.len() < limit && read < LINES_READ_MAX {
+        let lines = pushes::list_due(tx, now, last.as_ref(), LINES_STEP)?;
+        let Some(end) = lines.last() else { break };
+        last = Some(*end);
+        read += lines.len();
+        for line in lines {
+            if pushes.len() < limit && is_wanted(&line) {
+                pushes.extend(pushes::first(tx, line.user_id, line.subscription_id)?);
+            }
+        }
+    }
+    let next_at = pushes::next_due_at(tx, now)?;
+    Ok(Due { pushes, next_at })
 }
 
 /// To whom `push` goes, and what it says. None if the browser, its person or the notification is
@@ -222,17 +261,20 @@ pub enum Outcome {
 }
 
 /// Writes down what became of a try. When it is tried again, if it is.
+///
+/// Whatever else is for the browser waits as long; after any other outcome it is due now, behind
+/// everybody whose turn it has not been.
 pub fn settle(
     tx: &mut WriteTx<'_>,
     by: &Origin,
     push: &QueuedPush,
     outcome: Outcome,
 ) -> Result<Option<Timestamp>, StoreError> {
-    if !pushes::take(tx, push)? {
-        return Ok(None);
-    }
     match outcome {
-        Outcome::Delivered | Outcome::Refused | Outcome::Nothing => Ok(None),
+        Outcome::Delivered | Outcome::Refused | Outcome::Nothing => {
+            pushes::take(tx, push, by.at)?;
+            Ok(None)
+        }
         Outcome::Gone => {
             if let Some(browser) = pushes::find(tx, push.user_id, push.subscription_id)? {
                 forget(tx, by, &browser)?;
@@ -241,44 +283,15 @@ pub fn settle(
         }
         Outcome::Later(asked) => {
             let attempts = push.attempts.saturating_add(1);
-            if attempts >= ATTEMPTS_MAX {
+            let due_at = by.at.after(retry_after(attempts, asked));
+            if attempts >= ATTEMPTS_MAX || push.expires_at.has_passed(due_at) {
+                pushes::take(tx, push, due_at)?;
                 return Ok(None);
             }
-            let due_at = by.at.after(retry_after(attempts, asked));
-            enqueue_again(tx, push, due_at, attempts)
+            let is_there = pushes::put_off(tx, push, due_at, attempts)?;
+            Ok(is_there.then_some(due_at))
         }
     }
-}
-
-/// Has `push`, which was not tried, wait until `due_at`, because another message to the same browser
-/// has to. When it is tried, if it is.
-pub fn postpone(
-    tx: &mut WriteTx<'_>,
-    push: &QueuedPush,
-    due_at: Timestamp,
-) -> Result<Option<Timestamp>, StoreError> {
-    if !pushes::take(tx, push)? {
-        return Ok(None);
-    }
-    enqueue_again(tx, push, due_at, push.attempts)
-}
-
-fn enqueue_again(
-    tx: &mut WriteTx<'_>,
-    push: &QueuedPush,
-    due_at: Timestamp,
-    attempts: u32,
-) -> Result<Option<Timestamp>, StoreError> {
-    if push.expires_at.has_passed(due_at) {
-        return Ok(None);
-    }
-    let again = QueuedPush {
-        due_at,
-        attempts,
-        ..push.clone()
-    };
-    pushes::enqueue(tx, &again)?;
-    Ok(Some(due_at))
 }
 
 /// How long a message that failed `attempts` times waits: longer each time, at least as long as

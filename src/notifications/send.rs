@@ -87,6 +87,12 @@ pub enum Refused {
     /// As many messages wait for push services as may.
     #[error("so many messages wait for push services that no other is taken: try again later")]
     QueueFull,
+    /// As many messages to this person wait as may.
+    #[error(
+        "so many messages to this person wait for push services that no other is taken: try again \
+         later"
+    )]
+    QueueOfUserFull,
 }
 
 impl Refused {
@@ -97,7 +103,7 @@ impl Refused {
             Self::Content { .. } => Some("content"),
             Self::Actions { .. } | Self::Label { .. } | Self::LabelLine => Some("actions"),
             Self::Targets { .. } => Some("targets"),
-            Self::NoUser | Self::QueueFull => None,
+            Self::NoUser | Self::QueueFull | Self::QueueOfUserFull => None,
         }
     }
 }
@@ -261,9 +267,9 @@ fn deliver(
         Vec::new()
     };
     // Before anything is written: a refusal leaves nothing behind.
-    if !push::has_room(tx, browsers.len())? {
+    if let Some(full) = push::lacks_room(tx, user_id, browsers.len())? {
         if delivery != Delivery::Reported {
-            return Ok(Err(Refused::QueueFull));
+            return Ok(Err(full));
         }
         // What has happened on this box can be told to nobody again, so the inbox has it at least,
         // whatever else they want.

@@ -106,19 +106,19 @@ impl Visit for Pairs<'_> {
     }
 }
 
+/// For tests: what was logged.
 #[cfg(test)]
-mod tests {
+pub(crate) mod testing {
     use std::{
         io,
         sync::{Arc, Mutex},
     };
 
+    use tracing::{Subscriber, level_filters::LevelFilter};
     use tracing_subscriber::fmt::MakeWriter;
 
-    use super::*;
-
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
     impl io::Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -139,17 +139,36 @@ mod tests {
     }
 
     impl Lines {
-        /// What was written, without the time that each line begins with.
-        fn without_times(&self) -> Vec<String> {
+        /// All of it.
+        pub(crate) fn text(&self) -> String {
             let bytes = self.0.lock().expect("not poisoned").clone();
-            let text = String::from_utf8(bytes).expect("text");
-            let lines = text.lines().map(|line| {
-                let (time, rest) = line.split_once(' ').expect("a time");
-                assert!(time.ends_with('Z') && time.contains('T'), "{line}");
-                rest.to_owned()
-            });
-            lines.collect()
+            String::from_utf8(bytes).expect("text")
         }
+
+        /// What writes here, in the library's own words.
+        pub(crate) fn subscriber(&self) -> impl Subscriber + Send + Sync {
+            tracing_subscriber::fmt()
+                .with_ansi(false)
+                .with_max_level(LevelFilter::INFO)
+                .with_writer(self.clone())
+                .finish()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::Lines, *};
+
+    /// Without the time that each line begins with.
+    fn without_times(lines: &Lines) -> Vec<String> {
+        let text = lines.text();
+        let lines = text.lines().map(|line| {
+            let (time, rest) = line.split_once(' ').expect("a time");
+            assert!(time.ends_with('Z') && time.contains('T'), "{line}");
+            rest.to_owned()
+        });
+        lines.collect()
     }
 
     fn write_some() {
@@ -173,12 +192,8 @@ mod tests {
             .with_writer(ours.clone())
             .finish();
         tracing::subscriber::with_default(subscriber, write_some);
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(theirs.clone())
-            .finish();
-        tracing::subscriber::with_default(subscriber, write_some);
-        assert_eq!(ours.without_times().len(), 5);
-        assert_eq!(ours.without_times(), theirs.without_times());
+        tracing::subscriber::with_default(theirs.subscriber(), write_some);
+        assert_eq!(without_times(&ours).len(), 5);
+        assert_eq!(without_times(&ours), without_times(&theirs));
     }
 }

@@ -69,15 +69,17 @@ const WORKER: &str = "rmcp::transport::worker";
 
 /// What of whom is written. The MCP library tells of each message that it begins and ends with it,
 /// in three lines, one of which repeats what the client says of itself; at `info` there is our one
-/// line for each request. Of a transport of an upstream that ends it tells with the innards of the
+/// line for each request. Below, it would write each message whole: the arguments and the answers of
+/// tools, which can be secrets, are in no log at any level. Of a transport of an upstream that ends it tells with the innards of the
 /// program; we say what became of the upstream ourselves.
 fn targets(level: LogLevel) -> Targets {
     let of_library = match level {
         LogLevel::Info => LogLevel::Warn,
+        LogLevel::Debug | LogLevel::Trace => LogLevel::Info,
         other => other,
     };
     let of_transports = match level {
-        LogLevel::Debug | LogLevel::Trace => filter(level),
+        LogLevel::Debug | LogLevel::Trace => filter(of_library),
         LogLevel::Error | LogLevel::Warn | LogLevel::Info => LevelFilter::OFF,
     };
     Targets::new()
@@ -101,6 +103,30 @@ mod tests {
     use tracing::Level;
 
     use super::*;
+
+    #[test]
+    fn what_a_tool_is_given_and_answers_is_in_no_log() {
+        for level in [
+            LogLevel::Error,
+            LogLevel::Warn,
+            LogLevel::Info,
+            LogLevel::Debug,
+            LogLevel::Trace,
+        ] {
+            let targets = targets(level);
+            for target in [
+                "rmcp::service",
+                "rmcp::transport::streamable_http_server",
+                WORKER,
+            ] {
+                for whole in [Level::DEBUG, Level::TRACE] {
+                    assert!(!targets.would_enable(target, &whole), "{level:?} {target}");
+                }
+            }
+        }
+        let ours = targets(LogLevel::Trace).would_enable("keystead::mcp", &Level::TRACE);
+        assert!(ours, "what we say ourselves is written");
+    }
 
     #[test]
     fn the_mcp_library_tells_of_each_message_only_to_who_looks_for_a_fault() {

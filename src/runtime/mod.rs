@@ -1,7 +1,7 @@
 //! Floor 3: what the process takes from the machine: time, randomness, signals, its log, and the
 //! network beyond it.
 
-mod log_lines;
+pub(crate) mod log_lines;
 
 pub mod apart;
 pub mod child;

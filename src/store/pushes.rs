@@ -1,4 +1,7 @@
 //! Browsers that want to be told, and what is on its way to them.
+//!
+//! The messages for one browser are a [`Line`]: they go one after the other, so that only the first
+//! is ever due. What is due is found by lines, whatever stands in them.
 
 use crate::{
     model::{
@@ -20,6 +23,8 @@ pub const SUBSCRIPTIONS_PER_USER_MAX: usize = 32;
 pub const SUBSCRIPTIONS_MAX: usize = 20_000;
 /// Messages on their way at the most, for everybody together.
 pub const QUEUE_MAX: usize = 100_000;
+/// Messages on their way to one user at the most: a hundredth of the queue.
+pub const QUEUE_PER_USER_MAX: usize = 1_000;
 
 impl Record for Subscription {
     const TABLE: Table = Table::Subscriptions;
@@ -29,6 +34,48 @@ impl Record for Subscription {
 impl Record for QueuedPush {
     const TABLE: Table = Table::PushQueue;
     const VERSION: u8 = 1;
+}
+
+/// The messages for one browser that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// When the first of them is to be tried.
+    pub due_at: Timestamp,
+    /// Whose browser.
+    pub user_id: Id,
+    /// Which of theirs.
+    pub subscription_id: Id,
+}
+
+impl Line {
+    /// That of which `first` is the first.
+    pub(super) fn of(first: &QueuedPush) -> Self {
+        Self {
+            due_at: first.due_at,
+            user_id: first.user_id,
+            subscription_id: first.subscription_id,
+        }
+    }
+
+    /// Where it stands among the lines.
+    pub(super) fn key(&self) -> [u8; 40] {
+        let mut key = [0; 40];
+        key[..8].copy_from_slice(&self.due_at.millis().to_be_bytes());
+        key[8..].copy_from_slice(&codec::pair(self.user_id, self.subscription_id));
+        key
+    }
+
+    /// The line that a row of [`Table::PushLines`] stands for.
+    pub(super) fn parse(key: &[u8]) -> Result<Self, StoreError> {
+        let table = Table::PushLines;
+        let (due_at, pair) = key.split_at_checked(8).unwrap_or_default();
+        let (user_id, subscription_id) = pair.split_at_checked(16).unwrap_or_default();
+        Ok(Self {
+            due_at: Timestamp::from_millis(codec::number(table, due_at)?),
+            user_id: codec::id(table, user_id)?,
+            subscription_id: codec::id(table, subscription_id)?,
+        })
+    }
 }
 
 /// The browser `id` of `user_id`.
@@ -58,14 +105,14 @@ pub fn list_of_user(tx: &dyn Read, user_id: Id) -> Result<Vec<Subscription>, Sto
 /// have as many as they may have.
 pub fn add(tx: &mut WriteTx<'_>, subscription: &Subscription) -> Result<(), StoreError> {
     if let Some(before) = find_by_endpoint(tx, &subscription.endpoint)? {
-        remove(tx, &before);
+        remove(tx, &before)?;
     }
     let others = list_of_user(tx, subscription.user_id)?;
     if let Some(oldest) = others
         .first()
         .filter(|_| others.len() >= SUBSCRIPTIONS_PER_USER_MAX)
     {
-        remove(tx, oldest);
+        remove(tx, oldest)?;
     }
     let key = codec::pair(subscription.user_id, subscription.id);
     codec::put(tx, &key, subscription)?;
@@ -78,18 +125,25 @@ pub fn add(tx: &mut WriteTx<'_>, subscription: &Subscription) -> Result<(), Stor
     Ok(())
 }
 
-/// Forgets a browser. What is on its way to it is dropped when it is due.
-pub fn remove(tx: &mut WriteTx<'_>, subscription: &Subscription) {
+/// Forgets a browser, and what is on its way to it.
+pub fn remove(tx: &mut WriteTx<'_>, subscription: &Subscription) -> Result<(), StoreError> {
     let key = codec::pair(subscription.user_id, subscription.id);
     tx.remove(Table::Subscriptions, &key);
     let digest = Subscription::endpoint_digest(&subscription.endpoint);
     tx.remove(Table::SubscriptionsByEndpoint, digest.as_bytes());
+    if let Some(first) = first(tx, subscription.user_id, subscription.id)? {
+        tx.remove(Table::PushLines, &Line::of(&first).key());
+        for (key, _) in tx.scan(Table::PushQueue, &Keys::with_prefix(&key), QUEUE_MAX)? {
+            tx.remove(Table::PushQueue, &key);
+        }
+    }
+    Ok(())
 }
 
 /// Forgets every browser of a user.
 pub fn remove_of_user(tx: &mut WriteTx<'_>, user_id: Id) -> Result<(), StoreError> {
     for subscription in list_of_user(tx, user_id)? {
-        remove(tx, &subscription);
+        remove(tx, &subscription)?;
     }
     Ok(())
 }
@@ -98,7 +152,7 @@ pub fn remove_of_user(tx: &mut WriteTx<'_>, user_id: Id) -> Result<(), StoreErro
 pub fn remove_all(tx: &mut WriteTx<'_>) -> Result<usize, StoreError> {
     let found: Vec<Subscription> = codec::list(tx, &Keys::ALL, SUBSCRIPTIONS_MAX)?;
     for subscription in &found {
-        remove(tx, subscription);
+        remove(tx, subscription)?;
     }
     Ok(found.len())
 }
@@ -108,11 +162,11 @@ pub fn subscriptions_len(tx: &dyn Read) -> Result<u64, StoreError> {
     tx.len(Table::Subscriptions)
 }
 
-/// Where a message stands in the queue.
-pub(super) fn key(push: &QueuedPush) -> [u8; 24] {
-    let mut key = [0; 24];
-    key[..8].copy_from_slice(&push.due_at.millis().to_be_bytes());
-    key[8..].copy_from_slice(push.id.as_bytes());
+/// Where a message stands in the queue: behind those for its browser that were made before it.
+pub(super) fn key(push: &QueuedPush) -> [u8; 48] {
+    let mut key = [0; 48];
+    key[..32].copy_from_slice(&codec::pair(push.user_id, push.subscription_id));
+    key[32..].copy_from_slice(push.id.as_bytes());
     key
 }
 
@@ -127,37 +181,113 @@ pub fn queue_len(tx: &dyn Read) -> Result<u64, StoreError> {
     tx.len(Table::PushQueue)
 }
 
-/// Sends a message off.
-pub fn enqueue(tx: &mut WriteTx<'_>, push: &QueuedPush) -> Result<(), StoreError> {
-    codec::put(tx, &key(push), push)
+/// Up to `limit` of the messages that are on their way to `user_id`.
+pub fn queue_of_user(
+    tx: &dyn Read,
+    user_id: Id,
+    limit: usize,
+) -> Result<Vec<QueuedPush>, StoreError> {
+    codec::list(tx, &Keys::with_prefix(user_id.as_bytes()), limit)
 }
 
-/// Up to `limit` messages behind `last` that are due at `now`, those that have waited longest first.
+/// Sends a message off. Where others wait for the browser, it waits with them.
+pub fn enqueue(tx: &mut WriteTx<'_>, push: &QueuedPush) -> Result<(), StoreError> {
+    let first = first(tx, push.user_id, push.subscription_id)?;
+    if first.is_none() {
+        tx.put(Table::PushLines, &Line::of(push).key(), Vec::new());
+    }
+    let due_at = first.map_or(push.due_at, |first| first.due_at);
+    let push = QueuedPush {
+        due_at,
+        ..push.clone()
+    };
+    codec::put(tx, &key(&push), &push)
+}
+
+/// Up to `limit` lines behind `last` that are due at `now`, those that have waited longest first.
 pub fn list_due(
     tx: &dyn Read,
     now: Timestamp,
-    last: Option<&QueuedPush>,
+    last: Option<&Line>,
     limit: usize,
-) -> Result<Vec<QueuedPush>, StoreError> {
-    let end = now.millis().saturating_add(1).to_be_bytes();
-    let due = Keys::before(&end);
+) -> Result<Vec<Line>, StoreError> {
+    let due = Keys::before(&next_instant(now));
     let keys = match last {
         None => due,
-        Some(last) => due.behind(&key(last)),
+        Some(last) => due.behind(&last.key()),
     };
-    codec::list(tx, &keys, limit)
+    let rows = tx.scan(Table::PushLines, &keys, limit)?;
+    rows.iter().map(|(key, _)| Line::parse(key)).collect()
 }
 
-/// When the first message is due that is not at `now`.
+/// When the first line is due that is not at `now`.
 pub fn next_due_at(tx: &dyn Read, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let begin = now.millis().saturating_add(1).to_be_bytes();
-    let first: Vec<QueuedPush> = codec::list(tx, &Keys::from(&begin), 1)?;
-    Ok(first.first().map(|push| push.due_at))
+    let rows = tx.scan(Table::PushLines, &Keys::from(&next_instant(now)), 1)?;
+    let next = rows.first().map(|(key, _)| Line::parse(key)).transpose()?;
+    Ok(next.map(|line| line.due_at))
 }
 
-/// Takes a message out. `false` if it is not there as it was.
-pub fn take(tx: &mut WriteTx<'_>, push: &QueuedPush) -> Result<bool, StoreError> {
-    let is_there = codec::find::<QueuedPush>(tx, &key(push))?.is_some();
-    tx.remove(Table::PushQueue, &key(push));
-    Ok(is_there)
+fn next_instant(now: Timestamp) -> [u8; 8] {
+    now.millis().saturating_add(1).to_be_bytes()
+}
+
+/// The message of a line that is tried next.
+pub fn first(
+    tx: &dyn Read,
+    user_id: Id,
+    subscription_id: Id,
+) -> Result<Option<QueuedPush>, StoreError> {
+    let keys = Keys::with_prefix(&codec::pair(user_id, subscription_id));
+    Ok(codec::list(tx, &keys, 1)?.pop())
+}
+
+/// Takes a message out; whatever is behind it is due at `due_at`. `false` if it is not there any
+/// more.
+pub fn take(
+    tx: &mut WriteTx<'_>,
+    push: &QueuedPush,
+    due_at: Timestamp,
+) -> Result<bool, StoreError> {
+    change(tx, push, due_at, |tx| {
+        tx.remove(Table::PushQueue, &key(push));
+        Ok(())
+    })
+}
+
+/// Has a message, and whatever is behind it, wait until `due_at`, after so many `attempts`. `false`
+/// if it is not there any more.
+pub fn put_off(
+    tx: &mut WriteTx<'_>,
+    push: &QueuedPush,
+    due_at: Timestamp,
+    attempts: u32,
+) -> Result<bool, StoreError> {
+    change(tx, push, due_at, |tx| {
+        let push = QueuedPush {
+            attempts,
+            ..push.clone()
+        };
+        codec::put(tx, &key(&push), &push)
+    })
+}
+
+/// Changes a message that is there, and has whatever is first in its line then wait until `due_at`.
+fn change(
+    tx: &mut WriteTx<'_>,
+    push: &QueuedPush,
+    due_at: Timestamp,
+    change: impl FnOnce(&mut WriteTx<'_>) -> Result<(), StoreError>,
+) -> Result<bool, StoreError> {
+    let before = first(tx, push.user_id, push.subscription_id)?;
+    let (Some(before), true) = (before, tx.get(Table::PushQueue, &key(push))?.is_some()) else {
+        return Ok(false);
+    };
+    tx.remove(Table::PushLines, &Line::of(&before).key());
+    change(tx)?;
+    if let Some(next) = first(tx, push.user_id, push.subscription_id)? {
+        let next = QueuedPush { due_at, ..next };
+        codec::put(tx, &key(&next), &next)?;
+        tx.put(Table::PushLines, &Line::of(&next).key(), Vec::new());
+    }
+    Ok(true)
 }

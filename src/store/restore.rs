@@ -38,7 +38,7 @@ pub enum Epoch {
 }
 
 /// Tables of an epoch: what is in them is proof of something that can be revoked, or remembers it.
-pub const TABLES_OF_AN_EPOCH: [Table; 12] = [
+pub const TABLES_OF_AN_EPOCH: [Table; 13] = [
     Table::Sessions,
     Table::SessionsByUser,
     Table::Grants,
@@ -51,6 +51,7 @@ pub const TABLES_OF_AN_EPOCH: [Table; 12] = [
     Table::Devices,
     Table::DevicesByUserCode,
     Table::PushQueue,
+    Table::PushLines,
 ];
 
 /// A data file that has no name yet. It is removed unless it is published.

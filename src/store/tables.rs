@@ -64,6 +64,8 @@ pub enum Table {
     SubscriptionsByEndpoint,
     /// What is on its way to them.
     PushQueue,
+    /// The same by when the first message for a browser is due.
+    PushLines,
 }
 
 /// One row of [`TABLES`].
@@ -222,8 +224,14 @@ pub const TABLES: &[TableDefinition] = &[
     row(
         Table::PushQueue,
         "push_queue_v1",
-        "instant, push id",
+        "user id, subscription id, push id",
         "QueuedPush",
+    ),
+    row(
+        Table::PushLines,
+        "push_lines_v1",
+        "instant, user id, subscription id",
+        "empty",
     ),
 ];
 

@@ -113,6 +113,8 @@ export class Server {
   #waiting = [];
   /** What uses the server and closes before it: a page that is open complains of one that goes. */
   guests = [];
+  /** How people's requests get to it, where `fetch` is not the way. */
+  fetch;
   stderr = '';
 
   /**
@@ -305,7 +307,8 @@ export class Person {
     const headers = new Headers(init.headers);
     const cookies = [...this.#cookies].map(([name, value]) => `${name}=${value}`);
     if (cookies.length > 0) headers.set('cookie', cookies.join('; '));
-    const response = await fetch(new URL(url, this.server.url), { ...init, headers, redirect: 'manual' });
+    const ask = this.server.fetch ?? fetch;
+    const response = await ask(new URL(url, this.server.url), { ...init, headers, redirect: 'manual' });
     for (const line of response.headers.getSetCookie()) {
       const [, name, value] = line.match(/^([^=]+)=([^;]*)/);
       if (/;\s*max-age=0/i.test(line) || value === '') this.#cookies.delete(name);

@@ -1,9 +1,12 @@
-// Clients in Python: Authlib with its checks on, and the official MCP SDK.
+// Clients in Python: Authlib with its checks on, the official MCP SDK, and the parsers of
+// Prometheus.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { test } from 'node:test';
-import { keystead, Server } from './harness.mjs';
+import { promisify } from 'node:util';
+import { keystead, freePort, Server } from './harness.mjs';
 import { register } from './oauth.mjs';
 import { runWithPerson } from './scripted.mjs';
 
@@ -49,3 +52,10 @@ for (const [mode, era] of [['auto', '2026-07-28'], ['legacy', '2025-11-25']]) {
     await run('mcp_client.py', [mode, era], await server.person('ada'), { withoutAtFirst: ['grants:write'] });
   });
 }
+
+test('the parsers of Prometheus read the metrics, in both formats', async (t) => {
+  const address = `127.0.0.1:${await freePort()}`;
+  const server = await Server.start(t, { args: ['--metrics-listen', address] });
+  await (await fetch(`${server.url}/healthz`)).text();
+  await promisify(execFile)(python, ['-B', path.join(here, 'python/metrics.py'), `http://${address}/metrics`]);
+});

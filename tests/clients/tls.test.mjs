@@ -9,41 +9,13 @@ import https from 'node:https';
 import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { Server, freePort, soon, temporaryDirectory } from './harness.mjs';
+import { Server, soon, temporaryDirectory } from './harness.mjs';
+import { authority, get, startHttps } from './https.mjs';
 
 /** When what is not answered is a hang. */
 const HANG_MS = 30_000;
 
 const run = promisify(execFile);
-
-async function startHttps(t, args = []) {
-  const port = await freePort();
-  return Server.start(t, { listen: `127.0.0.1:${port}`, args: ['--public-url', `https://localhost:${port}`, ...args] });
-}
-
-/** One GET through `agent`: the answer, and the certificate that was shown. */
-function get(url, options) {
-  return new Promise((resolve, reject) => {
-    const request = https.get(url, { servername: 'localhost', ...options }, (response) => {
-      const pieces = [];
-      const { socket } = response;
-      response.on('data', (piece) => pieces.push(piece));
-      response.on('end', () => {
-        const shown = socket.getPeerCertificate?.();
-        resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(pieces), serial: shown?.serialNumber, socket });
-      });
-      response.on('error', reject);
-    });
-    request.on('error', reject);
-  });
-}
-
-/** The certificate of the built-in authority, as somebody fetches it who does not trust it yet. */
-async function authority(server) {
-  const { status, body } = await get(`${server.url}/ca.crt`, { rejectUnauthorized: false });
-  assert.equal(status, 200);
-  return body.toString();
-}
 
 /** A self-signed certificate for localhost in `directory`, made by openssl. */
 async function certificate(directory) {

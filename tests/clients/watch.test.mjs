@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import WebSocket from 'ws';
 import { Server } from './harness.mjs';
+import { authority, fetchTrusting, startHttps } from './https.mjs';
 import { obtainTokens, register } from './oauth.mjs';
 
 const INBOX = '/api/v2/notifications/inbox';
@@ -136,4 +137,24 @@ test('a server that stops tells its readers', async (t) => {
   for (const stream of streams) await stream.message();
   await server.end();
   for (const stream of streams) assert.equal((await stream.closed)[0], 1001);
+});
+
+test('over TLS it is the same, and is closed in order by either side', async (t) => {
+  const server = await startHttps(t);
+  const ca = await authority(server);
+  server.fetch = fetchTrusting(ca);
+  const ada = await signedIn(server, 'ada');
+  const options = { ca, origin: server.url, headers: { cookie: cookieOf(ada.person) } };
+  const [leaves, stays] = [new Stream(server, options), new Stream(server, options)];
+  for (const stream of [leaves, stays]) assert.equal((await stream.message()).notification, null);
+  assert.equal(new URL(leaves.socket.url).protocol, 'wss:');
+  const id = await ada.tell('The backup is done');
+  for (const stream of [leaves, stays]) assert.equal((await stream.message()).notification.id, id);
+  leaves.socket.close(1000);
+  assert.equal((await leaves.closed)[0], 1000);
+  const told = await ada.tell('Another');
+  assert.equal((await stays.message()).notification.id, told);
+  await server.end();
+  const [code, reason] = await stays.closed;
+  assert.equal(code, 1001, reason);
 });

@@ -55,8 +55,8 @@ impl Own {
     }
 }
 
-async fn get(own: Arc<Own>, _: Request, _: Nobody) -> Response {
-    answer(Arc::clone(&own.app)).await
+async fn get(own: Arc<Own>, request: Request, _: Nobody) -> Response {
+    answer(Arc::clone(&own.app), &request.head).await
 }
 
 impl Application for Own {

@@ -1,9 +1,11 @@
-//! `/metrics`: what the server counts, in the text format of OpenMetrics, which Prometheus reads.
+//! `/metrics`: what the server counts, in the text format of Prometheus, or of OpenMetrics for who
+//! asks for that.
 //!
 //! It is off until it is set: on a listener of its own, which only this machine reaches, or at the
 //! public URL for who shows the token of a file. Each room counts with plain atomics; the table says
 //! what is made of them, and nothing is put together unless somebody asks.
 
+mod format;
 mod listener;
 mod process;
 mod samples;
@@ -20,17 +22,18 @@ use http::StatusCode;
 use prometheus_client::{encoding::text, registry::Registry};
 use tokio::task::spawn_blocking;
 
-pub(super) use listener::{LIMITS, Own};
+pub(super) use self::listener::{LIMITS, Own};
 
+use self::format::Format;
 use crate::{
     appliance::Appliance,
     crypto::digest::Digest,
-    http::response::{Response, bytes, empty},
+    http::{
+        request::Head,
+        response::{Response, bytes, empty},
+    },
     web::headers::never_stored,
 };
-
-/// The format that the library writes.
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Bytes of a token: fewer could be guessed.
 const TOKEN_BYTES_MIN: usize = 32;
@@ -82,11 +85,12 @@ fn is_token(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Everything that is counted, now.
-pub(super) async fn answer(app: Arc<Appliance>) -> Response {
+/// Everything that is counted, now, in the format that `head` asks for.
+pub(super) async fn answer(app: Arc<Appliance>, head: &Head) -> Response {
+    let format = Format::asked(&head.headers);
     // What is asked of the machine and of the file may take a moment.
-    match spawn_blocking(move || written(app)).await {
-        Ok(text) => never_stored(bytes(OPENMETRICS, text.into())),
+    match spawn_blocking(move || format.write(written(app))).await {
+        Ok(text) => never_stored(bytes(format.media_type(), text.into())),
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written");
             empty(StatusCode::INTERNAL_SERVER_ERROR)

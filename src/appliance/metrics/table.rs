@@ -34,6 +34,17 @@ pub(super) enum Kind {
     Info,
 }
 
+impl Kind {
+    /// What the name of its samples ends in.
+    pub(super) const fn suffix(self) -> &'static str {
+        match self {
+            Self::Counter => "_total",
+            Self::Info => "_info",
+            Self::Gauge | Self::Durations | Self::Sizes => "",
+        }
+    }
+}
+
 /// One metric.
 pub(super) struct Metric {
     /// Without the end that its kind adds.
@@ -221,6 +232,17 @@ pub(super) static METRICS: &[Metric] = &[
         |app, to| {
             each(app.upstreams.seen(), |link| {
                 to.value(&[link.name.as_str()], link.figures.restarts.get())
+            })
+        },
+    ),
+    metric(
+        "keystead_upstream_failures",
+        Kind::Counter,
+        &["upstream"],
+        "Times that the upstream did not start, or its connection ended by itself",
+        |app, to| {
+            each(app.upstreams.seen(), |link| {
+                to.value(&[link.name.as_str()], link.figures.failures.get())
             })
         },
     ),
@@ -424,17 +446,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-
-    impl Kind {
-        /// What the name of its samples ends in.
-        const fn suffix(self) -> &'static str {
-            match self {
-                Self::Counter => "_total",
-                Self::Info => "_info",
-                Self::Gauge | Self::Durations | Self::Sizes => "",
-            }
-        }
-    }
 
     impl Metric {
         /// Its line in `docs/metrics.md`.

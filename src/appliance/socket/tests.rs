@@ -344,6 +344,7 @@ fn mcp(user: Option<&str>) -> Command {
     Command::Mcp {
         user: user.map(str::to_owned),
         toolset: None,
+        upstream: None,
     }
 }
 

@@ -312,9 +312,7 @@ async fn a_token_in_the_query_is_refused() {
 async fn a_tool_beyond_the_tokens_scope_asks_for_its_own() {
     let house = House::open();
     let (ada, app) = (house.member("ada").await, ClientApp::public(&house).await);
-    let request = app.request().with("scope", "user:read");
-    let code = ada.allow(&request).await.code();
-    let tokens = Tokens::of(&house.token(&app.exchange(&code)).await);
+    let tokens = ada.connect(&app, "user:read", &app.resource).await;
     let call = serde_json::json!({
         "jsonrpc": "2.0", "id": 1, "method": "tools/call",
         "params": { "name": "revoke_my_grant", "arguments": { "grant_id": "x" } },

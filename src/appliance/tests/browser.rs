@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use http::{Method, header::SET_COOKIE};
 
 use super::{
-    house::House,
+    client_app::ClientApp,
+    house::{House, Tokens},
     wire::{Answer, Ask, Fields},
 };
 use crate::web::pages::markup;
@@ -51,6 +52,14 @@ impl<'house> Browser<'house> {
             ask = ask.header("origin", self.house.public_url);
         }
         ask
+    }
+
+    /// What `app` gets for `scope` at `resource`, everything on its page allowed by this person.
+    pub(super) async fn connect(&self, app: &ClientApp, scope: &str, resource: &str) -> Tokens {
+        let request = app.request().with("scope", scope);
+        let request = request.with("resource", resource);
+        let code = self.allow(&request.with("prompt", "consent")).await.code();
+        Tokens::of(&self.house.token(&app.exchange(&code)).await)
     }
 
     /// Sends without keeping what is set.

@@ -8,7 +8,7 @@ use super::{
     administered,
     browser::Browser,
     client_app::ClientApp,
-    house::{House, LOCAL, Tokens},
+    house::{House, LOCAL},
     wire::{Answer, Ask},
 };
 use crate::{
@@ -18,8 +18,11 @@ use crate::{
         oauth2::client::GrantType,
         user::{Role, User},
     },
-    notifications::{self, Filter},
-    store::StoreError,
+    notifications::{self, Filter, testing},
+    store::{
+        StoreError,
+        pushes::{self, QUEUE_PER_USER_MAX},
+    },
     web::throttle::{Endpoint, LIMITS},
 };
 
@@ -27,13 +30,8 @@ const CUSTOM: &str = "/api/v2/notifications/custom";
 const WRITE: &str = "notifications:write";
 
 /// A token for the API that `browser`'s person allowed `app`.
-async fn token(house: &House, app: &ClientApp, browser: &Browser<'_>) -> String {
-    let request = app.request().with("resource", LOCAL).with("scope", WRITE);
-    let code = browser
-        .allow(&request.with("prompt", "consent"))
-        .await
-        .code();
-    Tokens::of(&house.token(&app.exchange(&code)).await).access
+async fn token(app: &ClientApp, browser: &Browser<'_>) -> String {
+    browser.connect(app, WRITE, LOCAL).await.access
 }
 
 /// A token that a client of an administrator's got for itself.
@@ -80,7 +78,7 @@ async fn what_is_sent_stands_in_the_persons_inbox_and_is_answered() {
     let ada = house.person("ada", Role::Member).await;
     let bob = house.person("bob", Role::Member).await;
     let (browser, app) = (house.signed_in(&ada).await, ClientApp::public(&house).await);
-    let token = token(&house, &app, &browser).await;
+    let token = token(&app, &browser).await;
     let target = ada.id.to_string();
     let body = json!({
         "title": "Backup done", "content": "**3 GB**", "urgency": "low",
@@ -110,8 +108,8 @@ async fn only_an_owner_and_a_client_that_one_allowed_write_to_another_inbox() {
     let root = house.person("root", Role::Owner).await;
     let ada = house.person("ada", Role::Member).await;
     let app = ClientApp::public(&house).await;
-    let of_ada = token(&house, &app, &house.signed_in(&ada).await).await;
-    let of_root = token(&house, &app, &house.signed_in(&root).await).await;
+    let of_ada = token(&app, &house.signed_in(&ada).await).await;
+    let of_root = token(&app, &house.signed_in(&root).await).await;
     let nobody = json!({ "title": "x", "user_id": "0".repeat(Id::TEXT_LEN) });
     // What is not theirs and what is not there look alike.
     let foreign = send(&house, &of_ada, &to(&root)).await.expect(404);
@@ -171,7 +169,7 @@ async fn every_bound_is_kept_and_named() {
     let house = House::open();
     let ada = house.person("ada", Role::Member).await;
     let app = ClientApp::public(&house).await;
-    let token = token(&house, &app, &house.signed_in(&ada).await).await;
+    let token = token(&app, &house.signed_in(&ada).await).await;
     let action = json!({ "label": "Go", "url": "/inbox" });
     let label = |label: &str| json!([{ "label": label, "url": "/inbox" }]);
     let url = |url: &str| json!([{ "label": "Go", "url": url }]);
@@ -219,7 +217,7 @@ async fn what_is_not_wanted_is_answered_alike_and_kept_nowhere() {
     let house = House::open();
     let ada = house.person("ada", Role::Member).await;
     let app = ClientApp::public(&house).await;
-    let token = token(&house, &app, &house.signed_in(&ada).await).await;
+    let token = token(&app, &house.signed_in(&ada).await).await;
     let wanted = send(&house, &token, &hello()).await.expect(201).json();
     let (user, client) = (ada.id, app.id.parse().expect("an id"));
     let muted: Result<bool, StoreError> = house
@@ -254,6 +252,31 @@ async fn what_is_not_wanted_is_answered_alike_and_kept_nowhere() {
     assert_eq!(inbox(&house, &ada).len(), 1);
 }
 
+/// Issue 6: a full queue refuses new sends with 429, and never drops silently.
+#[tokio::test]
+async fn who_has_as_many_messages_on_their_way_as_may_be_is_told_no_more() {
+    let house = House::open();
+    let root = house.person("root", Role::Owner).await;
+    let ada = house.person("ada", Role::Member).await;
+    let app = ClientApp::public(&house).await;
+    let token = token(&app, &house.signed_in(&root).await).await;
+    let user_id = ada.id;
+    let filled: Result<(), StoreError> = house
+        .write(move |tx, moment| testing::fill_queue(tx, moment.act(), user_id))
+        .await;
+    filled.expect("a queue that is full");
+    let refused = send(&house, &token, &to(&ada)).await.expect(429);
+    assert_eq!(refused.header("retry-after"), Some("30"));
+    let detail = refused.text("detail");
+    assert!(detail.contains("messages to this person wait"), "{detail}");
+    assert_eq!(inbox(&house, &ada), []);
+    let queue = house.store.read(|tx| pushes::queue_len(tx));
+    let queue: Result<u64, StoreError> = queue;
+    assert_eq!(queue.expect("a read"), QUEUE_PER_USER_MAX as u64);
+    // Who waits for no push service is told what there is to say.
+    send(&house, &token, &to(&root)).await.expect(201);
+}
+
 #[tokio::test]
 async fn a_client_tells_each_person_so_much_and_no_more() {
     let house = House::with_rate_limits();
@@ -264,8 +287,8 @@ async fn a_client_tells_each_person_so_much_and_no_more() {
         ClientApp::public(&house).await,
     );
     let browser = house.signed_in(&root).await;
-    let busy = token(&house, &app, &browser).await;
-    let quiet = token(&house, &other, &browser).await;
+    let busy = token(&app, &browser).await;
+    let quiet = token(&other, &browser).await;
     let mut limits = LIMITS.iter();
     let limit = limits.find(|limit| limit.endpoint == Endpoint::Notification);
     let limit = limit.expect("a limit");

@@ -99,6 +99,17 @@ impl House {
         Self::made_of(LOCAL, &variables, outbound, Arc::new(Nowhere))
     }
 
+    /// The same, on what is in `store` and without rate limits.
+    pub(super) fn with_push_on(store: Arc<Store>, outbound: Outbound) -> Self {
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(2));
+        let on = [("KEYSTEAD_EXPERIMENTS", "*"), RATE_LIMIT_OFF];
+        let ways = Ways {
+            outbound,
+            upstreams: Arc::new(Nowhere),
+        };
+        Self::on(LOCAL, &on, ways, store, &entropy, NOON)
+    }
+
     /// As these variables of the environment make it, without a way to other servers.
     pub(super) fn with(public_url: &'static str, variables: &[(&str, &str)]) -> Self {
         Self::made_of(public_url, variables, Outbound::off(), Arc::new(Nowhere))

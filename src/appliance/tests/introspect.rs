@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::{
     administered::{self, Credentials, FILES, remove_resource},
-    browser::Browser,
     client_app::ClientApp,
     house::{House, Tokens},
     wire::{Answer, Ask, Fields},
@@ -26,19 +25,6 @@ async fn app(house: &House) -> (ClientApp, Credentials) {
     (app, credentials)
 }
 
-/// What `app` got for `scope` at `resource`, everything on its page allowed.
-async fn connect(
-    house: &House,
-    browser: &Browser<'_>,
-    app: &ClientApp,
-    scope: &str,
-    resource: &str,
-) -> Tokens {
-    let request = app.request().with("scope", scope);
-    let answer = browser.allow(&request.with("resource", resource)).await;
-    Tokens::of(&house.token(&app.exchange(&answer.code())).await)
-}
-
 #[track_caller]
 fn inactive(answer: &Answer) {
     assert_eq!((answer.status, answer.body.as_str()), (200, INACTIVE));
@@ -50,7 +36,7 @@ async fn a_resource_server_learns_what_a_token_for_it_is() {
     let house = House::open();
     let files = administered::resource(&house, FILES, &["files:read", "files:write"]).await;
     let (ada, app) = (house.member("ada").await, ClientApp::public(&house).await);
-    let tokens = connect(&house, &ada, &app, "files:read files:write", FILES).await;
+    let tokens = ada.connect(&app, "files:read files:write", FILES).await;
     let answer = files.introspect(&house, &tokens.access).await.expect(200);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let mut found = answer.json();
@@ -82,16 +68,13 @@ async fn whoever_a_token_does_not_concern_learns_nothing() {
     let other = administered::resource(&house, OTHER, &["files:read"]).await;
     let ada = house.member("ada").await;
     let ((mine, me), (_, stranger)) = (app(&house).await, app(&house).await);
-    let at_files = connect(&house, &ada, &mine, "files:read", FILES).await;
-    let at_mcp = connect(
-        &house,
-        &ada,
-        &mine,
-        "user:read",
-        "http://localhost:8420/mcp",
-    )
-    .await;
-    let at_all = connect(&house, &ada, &mine, "user:read", "http://localhost:8420").await;
+    let at_files = ada.connect(&mine, "files:read", FILES).await;
+    let at_mcp = ada
+        .connect(&mine, "user:read", "http://localhost:8420/mcp")
+        .await;
+    let at_all = ada
+        .connect(&mine, "user:read", "http://localhost:8420")
+        .await;
     for (asker, token, concerns) in [
         (&files, &at_files.access, true),
         (&files, &at_files.refresh, false),
@@ -122,7 +105,7 @@ async fn what_does_not_work_is_not_active() {
     let files = administered::resource(&house, FILES, &["files:read"]).await;
     let ada = house.member("ada").await;
     let (mine, me) = app(&house).await;
-    let tokens = connect(&house, &ada, &mine, "files:read", FILES).await;
+    let tokens = ada.connect(&mine, "files:read", FILES).await;
     for junk in [
         "",
         "x",
@@ -201,10 +184,10 @@ async fn scopes_belong_to_their_resource() {
     }
     let unknown = asked("files:read", "https://nobody.example");
     ada.authorize(&unknown).await.told_error("invalid_target");
-    let unasked = connect(&house, &ada, &app, "", FILES).await;
+    let unasked = ada.connect(&app, "", FILES).await;
     assert_eq!(unasked.scope, "files:read");
     // Hosts add it wherever the server's metadata list it.
-    let offline = connect(&house, &ada, &app, "files:read offline_access", FILES).await;
+    let offline = ada.connect(&app, "files:read offline_access", FILES).await;
     assert_eq!(offline.scope, "files:read offline_access");
     let page = ada.consent(&asked("files:read files:write", FILES)).await;
     let narrowed = page.fields.unticked("scope", "files:write");
@@ -237,8 +220,10 @@ async fn a_refresh_stays_at_its_resource() {
     administered::resource(&house, FILES, &["files:read"]).await;
     administered::resource(&house, OTHER, &["files:read"]).await;
     let (ada, app) = (house.member("ada").await, ClientApp::public(&house).await);
-    let everywhere = connect(&house, &ada, &app, "user:read", "http://localhost:8420").await;
-    let tokens = connect(&house, &ada, &app, "files:read", FILES).await;
+    let everywhere = ada
+        .connect(&app, "user:read", "http://localhost:8420")
+        .await;
+    let tokens = ada.connect(&app, "files:read", FILES).await;
     for (refresh, resource) in [
         (&tokens.refresh, OTHER),
         (&tokens.refresh, "http://localhost:8420/mcp"),
@@ -261,7 +246,7 @@ async fn with_a_resource_server_its_tokens_end() {
     let files = administered::resource(&house, FILES, &["files:read"]).await;
     let ada = house.member("ada").await;
     let (mine, me) = app(&house).await;
-    let tokens = connect(&house, &ada, &mine, "files:read", FILES).await;
+    let tokens = ada.connect(&mine, "files:read", FILES).await;
     let request = mine.request().with("scope", "files:read");
     let request = request.with("resource", FILES);
     let code = ada.authorize(&request).await.code();

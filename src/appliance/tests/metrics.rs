@@ -47,9 +47,13 @@ impl Measured {
     }
 
     async fn scrape(&self) -> Scrape {
-        let answer = self.house.ask(Ask::get("/metrics").bearer(TOKEN)).await;
-        Scrape::read(&answer)
+        Scrape::read(&self.house.ask(strict().bearer(TOKEN)).await)
     }
+}
+
+/// A scrape in the stricter of both formats.
+fn strict() -> Ask {
+    Ask::get("/metrics").header("accept", "application/openmetrics-text")
 }
 
 /// What was read, after it was found to be what OpenMetrics says.
@@ -361,7 +365,7 @@ async fn an_upstream_is_one_tool_and_up_while_it_is_connected() {
     let request = app.request().with("scope", "upstream:files");
     let code = ada.allow(&request).await.code();
     let tokens = Tokens::of(&house.token(&app.exchange(&code)).await);
-    let scraped = || async { Scrape::read(&own(&house, Ask::get("/metrics")).await) };
+    let scraped = || async { Scrape::read(&own(&house, strict()).await) };
     let up = r#"keystead_upstream_up{upstream="files"}"#;
     scraped().await.expect(&[(up, 0)]);
     for tool in ["files__echo", "files__echo", "files__no_such_tool"] {
@@ -375,6 +379,7 @@ async fn an_upstream_is_one_tool_and_up_while_it_is_connected() {
             1,
         ),
         (r#"keystead_upstream_restarts_total{upstream="files"}"#, 0),
+        (r#"keystead_upstream_failures_total{upstream="files"}"#, 0),
         (
             r#"keystead_mcp_tool_calls_total{tool="files__*",outcome="ok"}"#,
             2,
@@ -413,7 +418,7 @@ async fn own(house: &House, ask: Ask) -> Answer {
 #[tokio::test]
 async fn the_listener_of_its_own_serves_metrics_to_this_machine_and_nothing_else() {
     let house = House::open();
-    let scrape = Scrape::read(&own(&house, Ask::get("/metrics")).await);
+    let scrape = Scrape::read(&own(&house, strict()).await);
     assert!(scrape.value("process_start_time_seconds") > 0.0);
     own(&house, Ask::new(Method::HEAD, "/metrics"))
         .await

@@ -354,12 +354,7 @@ async fn no_token_changes_how_a_person_is_told() {
     let house = House::open();
     let ada = house.member("ada").await;
     let app = ClientApp::public(&house).await;
-    let request = app
-        .request()
-        .with("resource", LOCAL)
-        .with("scope", "notifications:write");
-    let code = ada.allow(&request).await.code();
-    let token = Tokens::of(&house.token(&app.exchange(&code)).await).access;
+    let token = ada.connect(&app, "notifications:write", LOCAL).await.access;
     let path = format!("{SETTINGS}/muted/{}", Id::from_bytes([9; 16]));
     for (method, path) in [
         (Method::PUT, SETTINGS),

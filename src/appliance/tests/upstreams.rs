@@ -1,6 +1,6 @@
 //! Other MCP servers behind this one, as a client finds them and a person allows them.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use serde_json::{Value, json};
 
@@ -13,10 +13,16 @@ use super::{
     wire::Ask,
 };
 use crate::{
-    appliance::failing,
+    appliance::{
+        administration::{Command, Reply, UpstreamState},
+        failing,
+        socket::Response,
+        start,
+    },
     mcp::upstreams::{BACKOFF_MAX, FAILING_AFTER, testing},
     model::{
         notification::Template,
+        upstream_words::UpstreamWords,
         user::{Role, User},
     },
     notifications::{self, Filter},
@@ -295,4 +301,85 @@ async fn a_name_that_is_in_use_is_refused_with_the_place_where_it_stands() {
             .await
             .contains("stands in the configuration file")
     );
+}
+
+/// What an administrator is answered by the server that runs.
+async fn commanded(house: &House, command: Command) -> Reply {
+    match start::administer(Arc::clone(&house.app))(command).await {
+        Response::Answer(answer) => answer.expect("it is done"),
+        other => panic!("expected an answer, found {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_administrator_is_told_how_each_of_them_is_doing() {
+    let behind = testing::House::default();
+    let house = House::with_upstreams(Arc::new(behind.clone()));
+    administered::upstream(&house, "files").await;
+    let shown = async || {
+        let Reply::Upstreams(rows) = commanded(&house, Command::UpstreamList).await else {
+            panic!("expected rows");
+        };
+        let [row] = rows.as_slice() else {
+            panic!("expected one row, found {rows:?}");
+        };
+        (row.state, row.since.clone(), row.reason.clone())
+    };
+    assert_eq!(shown().await, (Some(UpstreamState::Idle), None, None));
+    let (ada, app) = (house.member("ada").await, ClientApp::public(&house).await);
+    let request = app.request().with("scope", ALL);
+    let code = ada.allow(&request).await.code();
+    let tokens = Tokens::of(&house.token(&app.exchange(&code)).await);
+    behind.failing.store(1, Ordering::SeqCst);
+    let now = || Some(house.app.clock.now().to_string());
+    house.mcp(&tokens.access).await.expect(200);
+    let why = Some("it fails as the test wants it".to_owned());
+    assert_eq!(shown().await, (Some(UpstreamState::Failing), now(), why));
+    house.mcp(&tokens.access).await.expect(200);
+    assert_eq!(shown().await, (Some(UpstreamState::Connected), now(), None));
+    let words = UpstreamWords {
+        name: "wiki".to_owned(),
+        command: vec!["mcp-wiki".to_owned()],
+        ..UpstreamWords::default()
+    };
+    let added = commanded(&house, Command::UpstreamAdd(Box::new(words))).await;
+    assert!(
+        matches!(&added, Reply::Upstream(row) if row.state == Some(UpstreamState::Idle)),
+        "{added:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_administrator_is_shown_its_tools_as_clients_find_them() {
+    let behind = testing::House::default();
+    let house = House::with_upstreams(Arc::new(behind.clone()));
+    administered::upstream(&house, "files").await;
+    let asked = |name: &str| Command::UpstreamTools {
+        name: name.to_owned(),
+    };
+    let Reply::UpstreamTools(rows) = commanded(&house, asked("files")).await else {
+        panic!("expected rows");
+    };
+    let row = |name: &str| rows.iter().find(|row| row.name == name).expect("a tool");
+    let (echo, ask) = (row("files__echo"), row("files__ask"));
+    assert_eq!((echo.effect.as_str(), echo.scope.as_str()), ("reads", READ));
+    assert_eq!((ask.effect.as_str(), ask.scope.as_str()), ("destroys", ALL));
+    assert!(echo.on && ask.on);
+    let refused = async |name: &str| {
+        let command = asked(name);
+        match start::administer(Arc::clone(&house.app))(command).await {
+            Response::Answer(answer) => answer.expect_err("there is none").message,
+            other => panic!("expected an answer, found {other:?}"),
+        }
+    };
+    assert!(
+        refused("notes")
+            .await
+            .starts_with("there is no upstream notes")
+    );
+    assert!(refused("No").await.starts_with("name: expected 1 to 32"));
+    administered::upstream(&house, "wiki").await;
+    behind.failing.store(1, Ordering::SeqCst);
+    let why = "expected wiki to start, but it did not: it fails as the test wants it";
+    assert_eq!(refused("wiki").await, why);
 }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::{
     browser::Browser,
     client_app::ClientApp,
-    house::{House, LOCAL, Tokens},
+    house::{House, LOCAL},
     notifications::{ask, id_of, listed, told},
     wire::Ask,
 };
@@ -239,11 +239,7 @@ async fn what_a_credential_opened_ends_with_it() {
     let root = house.person("root", Role::Owner).await;
     let (owner, mut browser) = (house.signed_in(&root).await, house.signed_in(&root).await);
     let app = ClientApp::public(&house).await;
-    let token = async |scope: &str| {
-        let request = app.request().with("resource", LOCAL).with("scope", scope);
-        let code = owner.allow(&request.with("prompt", "consent")).await.code();
-        Tokens::of(&house.token(&app.exchange(&code)).await).access
-    };
+    let token = async |scope: &str| owner.connect(&app, scope, LOCAL).await.access;
     let read = token("notifications:read user:read").await;
     let without = token("user:read").await;
     house.ask(events("").bearer(&without)).await.expect(403);
@@ -311,12 +307,7 @@ async fn a_web_socket_with_a_cookie_is_of_our_own_page() {
     let house = House::open();
     let ada = house.member("ada").await;
     let app = ClientApp::public(&house).await;
-    let request = app
-        .request()
-        .with("resource", LOCAL)
-        .with("scope", "notifications:read");
-    let code = ada.allow(&request).await.code();
-    let token = Tokens::of(&house.token(&app.exchange(&code)).await).access;
+    let token = ada.connect(&app, "notifications:read", LOCAL).await.access;
     let socket = || {
         let ask = Ask::get(WATCH)
             .header("upgrade", "websocket")

@@ -28,10 +28,12 @@ use crate::{
     },
     cli::{console::Console, failure::Failure, rows::text_of},
     config::{Config, environment::Environment, serving::PublicSource},
-    model::{public_url::PublicUrl, toolset::Toolset},
-    oauth2provider::MCP_PATH,
+    model::{public_url::PublicUrl, toolset::Toolset, upstream::UpstreamName},
+    oauth2provider::{MCP_PATH, upstream_path},
 };
 
+/// What the server is called where nobody says otherwise.
+const NAME: &str = "keystead";
 /// Characters of a server's name.
 const NAME_LEN_MAX: usize = 64;
 
@@ -51,6 +53,7 @@ Examples:
   keystead connect codex --write
   keystead connect claude-desktop --user ada --write
   keystead connect vscode --project --toolset readonly
+  keystead connect gemini --upstream files
   keystead connect cursor --url https://box.lan")]
 pub(super) struct Connect {
     /// Which program: see below
@@ -65,9 +68,12 @@ pub(super) struct Connect {
     /// Offer these tools only: standard, readonly or search
     #[arg(long, value_name = "SET")]
     toolset: Option<Toolset>,
-    /// What the server is called there
-    #[arg(long, value_name = "NAME", default_value = "keystead", value_parser = parse_name)]
-    name: String,
+    /// Offer the tools of this other server behind the box only, by their own names
+    #[arg(long, value_name = "NAME", conflicts_with = "toolset")]
+    upstream: Option<UpstreamName>,
+    /// What the server is called there [default: keystead, or the name of --upstream]
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    name: Option<String>,
     /// The public URL of the box [default: that of the server of --data]
     #[arg(long)]
     url: Option<PublicUrl>,
@@ -94,6 +100,9 @@ pub(super) enum ConnectError {
     /// There is no home directory.
     #[error("expected HOME to name an absolute path")]
     NoHome,
+    /// Clients would find nothing there.
+    #[error("there is no upstream {0}: `keystead upstream list` shows those that there are")]
+    NoSuchUpstream(UpstreamName),
     /// The port is chosen at the start.
     #[error("no server runs on this data directory: start it, or name its address with --url")]
     NoAddress,
@@ -135,7 +144,7 @@ impl Connect {
         let transport = self.transport(config, console)?;
         let path = self.path(environment)?;
         let shown = text_of(path.to_string_lossy());
-        let printed = self.host.merge("", &self.name, &transport);
+        let printed = self.host.merge("", self.name(), &transport);
         let printed = printed.map_err(|cause| merge_failed(&path, &cause))?;
         if !self.write {
             console.print(&printed)?;
@@ -146,7 +155,7 @@ impl Connect {
             cause,
         };
         let file = HostFile::open(&path).map_err(failed)?;
-        let merged = match self.host.merge(file.text(), &self.name, &transport) {
+        let merged = match self.host.merge(file.text(), self.name(), &transport) {
             Ok(merged) => merged,
             Err(cause) => {
                 console.print(&printed)?;
@@ -164,8 +173,14 @@ impl Connect {
                 text_of(copy.to_string_lossy())
             )
         });
-        let then = self.host.then(&self.name, &transport);
+        let then = self.host.then(self.name(), &transport);
         console.note(&format!("{shown} is written.{before}\n{then}"))
+    }
+
+    /// What the server is called there. One upstream stands beside the box, and not in its place.
+    fn name(&self) -> &str {
+        let of_upstream = self.upstream.as_ref().map(UpstreamName::as_str);
+        self.name.as_deref().or(of_upstream).unwrap_or(NAME)
     }
 
     fn transport(&self, config: &Config, console: &mut Console<'_>) -> Result<Transport, Failure> {
@@ -180,14 +195,36 @@ impl Connect {
         if self.user.is_some() {
             return Err(ConnectError::UserWithoutStdio.into());
         }
-        let url = match &self.url {
-            Some(url) => url.clone(),
-            None => public_url(config, console)?,
+        let url = if let Some(url) = &self.url {
+            url.clone()
+        } else {
+            self.check_upstream(&config.data_dir)?;
+            public_url(config, console)?
         };
         // A path, and not a query: some hosts compare the URL with the resource byte by byte.
-        let toolset = self.toolset.map(|set| format!("/{set}"));
-        let path = format!("{MCP_PATH}{}", toolset.unwrap_or_default());
+        let path = match (&self.upstream, self.toolset) {
+            (Some(name), _) => upstream_path(name),
+            (None, Some(set)) => format!("{MCP_PATH}/{set}"),
+            (None, None) => MCP_PATH.to_owned(),
+        };
         Ok(Transport::Http(url.join(&path)))
+    }
+
+    /// A server that does not run cannot be asked.
+    fn check_upstream(&self, data_dir: &Path) -> Result<(), Failure> {
+        let Some(name) = &self.upstream else {
+            return Ok(());
+        };
+        let reply = match socket::call(data_dir, &Command::UpstreamList) {
+            Err(CallError::NoServer(_)) => return Ok(()),
+            answered => answered??,
+        };
+        match reply {
+            Reply::Upstreams(rows) if rows.iter().all(|row| row.name != name.as_str()) => {
+                Err(ConnectError::NoSuchUpstream(name.clone()).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What `mcp` would refuse is refused here, where somebody reads why. A server that does not run
@@ -196,6 +233,7 @@ impl Connect {
         let command = Command::Mcp {
             user: self.user.clone(),
             toolset: self.toolset.map(|set| set.to_string()),
+            upstream: self.upstream.as_ref().map(ToString::to_string),
         };
         match socket::open_talk(data_dir, &command) {
             Err(CallError::NoServer(_)) => Ok(()),
@@ -212,6 +250,9 @@ impl Connect {
         }
         if let Some(toolset) = self.toolset {
             words.extend(["--toolset".to_owned(), toolset.to_string()]);
+        }
+        if let Some(upstream) = &self.upstream {
+            words.extend(["--upstream".to_owned(), upstream.to_string()]);
         }
         Ok(Transport::Stdio(utf8(program)?, words))
     }
@@ -232,7 +273,7 @@ impl Connect {
 
     fn where_it_goes(&self, path: &str, transport: &Transport) -> String {
         let Host { title, places, .. } = self.host;
-        let then = self.host.then(&self.name, transport);
+        let then = self.host.then(self.name(), transport);
         let everywhere = if self.project {
             String::new()
         } else {

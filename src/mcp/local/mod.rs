@@ -28,9 +28,10 @@ use crate::{
     model::{
         id::Id,
         toolset::Toolset,
+        upstream::UpstreamName,
         user::{User, UserName},
     },
-    oauth2provider::{Provider, access},
+    oauth2provider::{Provider, access, upstreams},
     runtime::clock::Clock,
     store::{Read, Store, StoreError, users},
 };
@@ -58,6 +59,9 @@ pub enum LocalError {
     /// They may not sign in.
     #[error("the user {0} is disabled")]
     Disabled(UserName),
+    /// There is no other server of that name, or not any more.
+    #[error("there is no upstream {0}: `keystead upstream list` shows those that there are")]
+    NoSuchUpstream(UpstreamName),
     /// The set of tools is off.
     #[error("toolset: expected one that is switched on, found {0}, which is off")]
     ToolsetOff(Toolset),
@@ -86,6 +90,7 @@ pub struct LocalCaller {
     /// The name to sign in with, as it was when the stream was opened.
     pub name: UserName,
     toolset: Toolset,
+    upstream: Option<UpstreamName>,
 }
 
 /// What a stream has of the machine.
@@ -99,11 +104,12 @@ pub struct Machine {
 
 impl Mcp {
     /// The caller that acts as the user of that name, or as the only one that there is; with the
-    /// first set of tools that is on, if none is named.
+    /// first set of tools that is on, if none is named; of one upstream alone, if that is named.
     pub fn find_local(
         &self,
         name: Option<&str>,
         toolset: Option<Toolset>,
+        upstream: Option<UpstreamName>,
     ) -> Result<LocalCaller, LocalError> {
         let on = self.catalogue.toolsets();
         let first = *on.first().ok_or(LocalError::NoToolsets)?;
@@ -111,14 +117,18 @@ impl Mcp {
         if !on.contains(&toolset) {
             return Err(LocalError::ToolsetOff(toolset));
         }
-        let user = self.store.read(|tx| match name {
-            Some(name) => find_named(tx, name),
-            None => find_only(tx),
+        let user = self.store.read(|tx| {
+            check_upstream(tx, &self.provider, upstream.as_ref())?;
+            match name {
+                Some(name) => find_named(tx, name),
+                None => find_only(tx),
+            }
         })?;
         Ok(LocalCaller {
             user_id: user.id,
             name: user.name,
             toolset,
+            upstream,
         })
     }
 
@@ -181,7 +191,9 @@ impl Door {
     /// Who sends the message that has just come.
     fn caller(&self) -> Result<Caller, LocalError> {
         let now = self.machine.clock.now();
+        let only = self.caller.upstream.as_ref();
         let person = self.store.read(|tx| {
+            check_upstream(tx, &self.provider, only)?;
             let user = users::find(tx, self.caller.user_id)?;
             let user = user.ok_or_else(|| LocalError::NoSuchUser(self.caller.name.to_string()))?;
             let user = enabled(user)?;
@@ -193,7 +205,23 @@ impl Door {
             })
         })?;
         let id = RequestId::generate(now, &*self.machine.entropy);
-        Ok(Caller::local(person, self.caller.toolset, now, id))
+        let mut caller = Caller::local(person, self.caller.toolset, now, id);
+        caller.upstream = only.cloned();
+        Ok(caller)
+    }
+}
+
+/// Whether the upstream that was named, if one was, is there.
+fn check_upstream(
+    tx: &dyn Read,
+    provider: &Provider,
+    only: Option<&UpstreamName>,
+) -> Result<(), LocalError> {
+    match only {
+        Some(name) if upstreams::find(tx, provider, name)?.is_none() => {
+            Err(LocalError::NoSuchUpstream(name.clone()))
+        }
+        _ => Ok(()),
     }
 }
 

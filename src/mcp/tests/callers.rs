@@ -106,8 +106,7 @@ async fn a_tool_is_listed_and_callable_if_scopes_and_role_are_there_and_only_the
     }
 }
 
-/// The front refuses such a call first; were it ever to read a message otherwise than rmcp does,
-/// this is what holds.
+/// Whoever looks at a call before it gets here: this is what holds.
 #[tokio::test]
 async fn a_call_is_checked_where_the_tool_is_run() {
     let deployment = Deployment::new();
@@ -121,7 +120,9 @@ async fn a_call_is_checked_where_the_tool_is_run() {
                 let open = expected(tool, &access) == Outcome::Runs;
                 let caller = Caller::new(&post("").head, access, Toolset::Standard, None);
                 let arguments = rmcp::model::object(arguments(tool));
-                let outcome = handler.call(&caller, tool.name, arguments).await;
+                let outcome = handler
+                    .try_call(Arc::new(caller), tool.name, arguments)
+                    .await;
                 assert_eq!(outcome.is_ok(), open, "{} {scopes}", tool.name);
             }
         }

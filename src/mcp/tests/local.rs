@@ -164,7 +164,7 @@ impl Deployment {
     }
 
     fn find(&self, name: &str) -> LocalCaller {
-        self.mcp.find_local(Some(name), None).expect("a user")
+        self.mcp.find_local(Some(name), None, None).expect("a user")
     }
 }
 
@@ -183,7 +183,7 @@ async fn a_stream_has_the_tools_that_a_token_for_everything_opens() {
             let deployment = Deployment::new().at(path);
             deployment.settle(&person).await;
             let over_http = deployment.listed(Era::Modern, &person).await;
-            let caller = deployment.mcp.find_local(None, Some(toolset));
+            let caller = deployment.mcp.find_local(None, Some(toolset), None);
             let caller = caller.expect("the only user");
             let connected = deployment.connect(era, caller, async |mut program| {
                 program.begin().await;
@@ -269,7 +269,9 @@ async fn what_is_switched_off_is_off_here_as_well() {
     };
     let deployment = Deployment::of(PUBLIC_URL, &TOOLS, off);
     deployment.settle(&access("ada", &all_scopes())).await;
-    let refused = deployment.mcp.find_local(None, Some(Toolset::Standard));
+    let refused = deployment
+        .mcp
+        .find_local(None, Some(Toolset::Standard), None);
     assert!(matches!(
         refused,
         Err(LocalError::ToolsetOff(Toolset::Standard))
@@ -294,7 +296,7 @@ async fn what_is_switched_off_is_off_here_as_well() {
         toolsets: Toolset::ALL.to_vec(),
     };
     let deployment = Deployment::of(PUBLIC_URL, &TOOLS, off);
-    let refused = deployment.mcp.find_local(None, None);
+    let refused = deployment.mcp.find_local(None, None, None);
     assert!(
         matches!(refused, Err(LocalError::NoToolsets)),
         "{refused:?}"
@@ -304,7 +306,7 @@ async fn what_is_switched_off_is_off_here_as_well() {
 #[tokio::test]
 async fn nobody_is_guessed() {
     let deployment = Deployment::new();
-    let find = |name| deployment.mcp.find_local(name, None);
+    let find = |name| deployment.mcp.find_local(name, None, None);
     assert!(matches!(find(None), Err(LocalError::Nobody)));
     let mut ada = access("ada", &all_scopes());
     deployment.settle(&ada).await;
@@ -541,4 +543,44 @@ async fn the_tools_of_upstreams_are_there_too() {
         connected.await;
         assert_eq!(house.starts(), 1);
     }
+}
+
+/// As `/mcp/NAME` has them: by their own names, and nothing else.
+#[tokio::test]
+async fn a_stream_can_have_the_tools_of_one_upstream_alone() {
+    let house = House::default();
+    let deployment = upstreams::deployment(&["files", "wiki"], &house, McpOff::default());
+    deployment.settle(&access("ada", &all_scopes())).await;
+    let find = |toolset, name: &str| {
+        let name = name.parse().expect("a name");
+        deployment.mcp.find_local(None, toolset, Some(name))
+    };
+    let missing = find(None, "notes").expect_err("there is none").to_string();
+    let expected =
+        "there is no upstream notes: `keystead upstream list` shows those that there are";
+    assert_eq!(missing, expected);
+    let caller = find(None, "files").expect("the only user");
+    let connected = deployment.connect(Era::Modern, caller, async |mut program| {
+        program.begin().await;
+        let listed = program.listed().await;
+        let has = |name: &str| listed.iter().any(|listed| listed == name);
+        assert!(has("echo") && has("ask"), "{listed:?}");
+        for other in ["get_authenticated_user", "files__echo", "wiki__echo"] {
+            assert!(!has(other), "{listed:?}");
+            let answer = program.call(other, json!({})).await;
+            let code = &answer["error"]["code"];
+            assert_eq!(code, -32602, "{answer}");
+        }
+        let answer = program.call("echo", json!({ "text": "hello" })).await;
+        let text = &answer["result"]["content"][0]["text"];
+        assert_eq!(text, "\"hello\"", "{answer}");
+        program.close().await;
+    });
+    connected.await;
+    let reader = find(Some(Toolset::Readonly), "files").expect("the only user");
+    let connected = deployment.connect(Era::Modern, reader, async |mut program| {
+        assert_eq!(program.listed().await, ["echo"]);
+        program.close().await;
+    });
+    connected.await;
 }

@@ -1,6 +1,7 @@
 //! Calls of [`Mcp::answer`] in one process, as the dispatcher makes them.
 
 mod callers;
+mod direct;
 mod eras;
 mod figures;
 mod local;

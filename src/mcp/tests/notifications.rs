@@ -2,8 +2,12 @@
 
 use super::*;
 use crate::{
-    model::notification::Sender,
-    notifications::{self, Filter},
+    audit::Act,
+    model::{
+        audit::{Actor, Origin},
+        notification::Sender,
+    },
+    notifications::{self, Filter, testing},
     store::{notifications::InboxEntry, users},
 };
 
@@ -99,6 +103,39 @@ async fn anothers_inbox_is_neither_seen_nor_touched() {
     assert!(fetched.tool_error().starts_with("no such document"));
     let kept = inbox(&deployment, &grace);
     assert_eq!((kept.len(), kept[0].read_at), (1, None));
+}
+
+/// Issue 6: a full queue refuses new sends, and never drops silently.
+#[tokio::test]
+async fn who_has_as_many_messages_on_their_way_as_may_be_is_told_no_more() {
+    let ada = access("ada", &all_scopes());
+    let deployment = inhabited(&[&ada]).await;
+    let user_id = ada.user.id;
+    let filled = deployment.store.write(move |tx| {
+        let by = Origin::local(NOW, Actor::Keystead);
+        let act = Act {
+            now: NOW,
+            entropy: &OsEntropy,
+            by: &by,
+        };
+        testing::fill_queue(tx, act, user_id)
+    });
+    filled.await.expect("a queue that is full");
+    let report = |state| json!({ "summary": "tidying", "state": state });
+    for (tool, arguments) in [
+        ("notify_me", json!({ "title": "Hello" })),
+        ("report_task", report("complete")),
+    ] {
+        let refused = deployment.call(Era::Modern, &ada, tool, arguments).await;
+        let said = refused.tool_error();
+        assert!(said.contains("messages to this person wait"), "{said}");
+        assert!(said.ends_with("try again later"), "{said}");
+    }
+    assert_eq!(inbox(&deployment, &ada), []);
+    // How far a task is calls nobody.
+    let working = report("working");
+    deployment.output(&ada, "report_task", working).await;
+    assert_eq!(inbox(&deployment, &ada).len(), 1);
 }
 
 #[tokio::test]

@@ -322,7 +322,7 @@ fn no_credential_goes_past_the_front() {
         Toolset::Standard,
         None,
     );
-    let forwarded = forwarded(request, caller);
+    let forwarded = forwarded(&request, Arc::new(caller));
     assert!(!format!("{:?}", forwarded.headers()).contains("hush"));
     assert_eq!(forwarded.headers()["host"], "box.lan");
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     experiments::Experiments,
     mcp::upstreams::testing::{House, upstream},
+    model::toolset::Toolset,
 };
 
 /// A deployment with the upstreams of these names behind it.
@@ -187,6 +188,26 @@ async fn a_tool_that_is_off_is_neither_listed_nor_called_under_any_name() {
         );
         let answer = deployment.call(Era::Modern, &caller, name, json!({})).await;
         assert_eq!(answer.error_code(), -32602);
+    }
+}
+
+/// A set that is on for `search` and `fetch` opens nothing else: not what stands at a path of its own
+/// either, whose other sets are off.
+#[tokio::test]
+async fn the_set_for_searching_has_no_tool_of_an_upstream() {
+    let house = House::default();
+    let off = McpOff {
+        tools: Vec::new(),
+        toolsets: vec![Toolset::Standard, Toolset::Readonly],
+    };
+    let deployment = deployment(&["files"], &house, off).at("/mcp/files");
+    let caller = ada(&[ALL]);
+    for era in ERAS {
+        assert_eq!(deployment.listed(era, &caller).await, [""; 0]);
+        for tool in ["echo", "ask"] {
+            let answer = deployment.call(era, &caller, tool, json!({})).await;
+            assert_eq!(answer.error_code(), -32602, "{tool}");
+        }
     }
 }
 

@@ -93,7 +93,7 @@ impl Typed for ListClients {
         let found = call
             .desk
             .store
-            .read(|tx| apps::search(tx, call.now, &search, page));
+            .read(|tx| apps::search(tx, call.caller.now, &search, page));
         let (found, count) = found?;
         let clients = found.into_iter().map(Into::into).collect();
         Ok(Clients { clients, count })

@@ -163,7 +163,7 @@ fn words(query: &str) -> Vec<String> {
 }
 
 fn person(call: &Call) -> Vec<Document> {
-    let user = &call.person.user;
+    let user = &call.caller.person.user;
     let (name, role) = (user.name.to_string(), user.role.as_str().to_owned());
     vec![Document {
         key: user.id.to_string(),
@@ -175,7 +175,7 @@ fn person(call: &Call) -> Vec<Document> {
 
 fn my_grants(call: &Call) -> Result<Vec<Document>, StoreError> {
     call.desk.store.read(|tx| {
-        let given = revoke::list_grants(tx, call.now, call.person.user.id)?;
+        let given = revoke::list_grants(tx, call.caller.now, call.caller.person.user.id)?;
         given.iter().map(|grant| of_grant(tx, grant)).collect()
     })
 }
@@ -206,7 +206,7 @@ fn my_sessions(call: &Call) -> Result<Vec<Document>, StoreError> {
     let open = call
         .desk
         .store
-        .read(|tx| sessions::list(tx, call.now, call.person.user.id))?;
+        .read(|tx| sessions::list(tx, call.caller.now, call.caller.person.user.id))?;
     Ok(open.into_iter().map(of_session).collect())
 }
 
@@ -226,7 +226,7 @@ fn of_session(session: Session) -> Document {
 }
 
 fn search_notifications(call: &Call, query: &str, max: usize) -> Result<Vec<Document>, StoreError> {
-    let (user_id, words) = (call.person.user.id, words(query));
+    let (user_id, words) = (call.caller.person.user.id, words(query));
     call.desk.store.read(|tx| {
         let mut found = Vec::new();
         for row in notifications::rows_before(tx, user_id, None, NOTIFICATIONS_SEARCHED_MAX)? {
@@ -245,7 +245,7 @@ fn find_notification(call: &Call, key: &str) -> Result<Option<Document>, StoreEr
     let Ok(id) = key.parse() else {
         return Ok(None);
     };
-    let user_id = call.person.user.id;
+    let user_id = call.caller.person.user.id;
     let found = call
         .desk
         .store
@@ -309,7 +309,7 @@ fn search_clients(call: &Call, query: &str, max: usize) -> Result<Vec<Document>,
     let found = call
         .desk
         .store
-        .read(|tx| apps::search(tx, call.now, &search, page));
+        .read(|tx| apps::search(tx, call.caller.now, &search, page));
     let (found, _) = found?;
     Ok(found.iter().map(of_client).collect())
 }

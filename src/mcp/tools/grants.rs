@@ -56,12 +56,10 @@ impl Typed for ListMyGrants {
     type Output = Grants;
 
     async fn run(call: Call, NoArguments {}: NoArguments) -> Result<Grants, ToolError> {
-        let Call {
-            desk, person, now, ..
-        } = call;
-        desk.store.read(|tx| {
-            let given = revoke::list_grants(tx, now, person.user.id)?;
-            let listed = given.iter().map(|grant| listed(tx, &person, grant));
+        let person = &call.caller.person;
+        call.desk.store.read(|tx| {
+            let given = revoke::list_grants(tx, call.caller.now, person.user.id)?;
+            let listed = given.iter().map(|grant| listed(tx, person, grant));
             let grants = listed.collect::<Result<_, StoreError>>()?;
             Ok(Grants { grants })
         })
@@ -113,11 +111,11 @@ impl Typed for RevokeMyGrant {
     async fn run(call: Call, arguments: RevokeArguments) -> Result<Revoked, ToolError> {
         let RevokeArguments { grant_id: text } = arguments;
         let grant_id = id_of("grant_id", &text)?;
-        let (user_id, by) = (call.person.user.id, call.by);
+        let user_id = call.caller.person.user.id;
         let revoked = call
             .desk
             .store
-            .write(move |tx| revoke::revoke_grant(tx, &by, user_id, grant_id))
+            .write(move |tx| revoke::revoke_grant(tx, &call.caller.by, user_id, grant_id))
             .await?;
         // A grant of somebody else and one that never was are answered alike.
         if revoked {

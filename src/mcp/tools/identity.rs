@@ -39,8 +39,8 @@ impl Typed for GetAuthenticatedUser {
     type Output = AuthenticatedUser;
 
     async fn run(call: Call, NoArguments {}: NoArguments) -> Result<AuthenticatedUser, ToolError> {
-        let user = &call.person.user;
-        let client_id = match call.person.through {
+        let user = &call.caller.person.user;
+        let client_id = match call.caller.person.through {
             Through::Client { client_id: id, .. } => {
                 let client = call.desk.store.read(|tx| clients::find(tx, id))?;
                 Some(client_id_of(id, client.as_ref()))
@@ -52,7 +52,13 @@ impl Typed for GetAuthenticatedUser {
             name: user.name.to_string(),
             role: user.role.as_str(),
             client_id,
-            scopes: call.person.scopes.iter().map(str::to_owned).collect(),
+            scopes: call
+                .caller
+                .person
+                .scopes
+                .iter()
+                .map(str::to_owned)
+                .collect(),
         })
     }
 }

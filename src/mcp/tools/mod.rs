@@ -30,9 +30,8 @@ use crate::{
     config::McpOff,
     crypto::entropy::Entropy,
     experiments::Experiments,
-    mcp::{ANSWER_BYTES_MAX, person::Person, upstreams::UpstreamError},
+    mcp::{ANSWER_BYTES_MAX, handler::Caller, person::Person, upstreams::UpstreamError},
     model::{
-        audit::Origin,
         effect::Effect,
         id::{Id, NotAnId},
         oauth2::{
@@ -315,15 +314,14 @@ pub(super) struct Desk {
 /// Who calls a tool, and what it may use.
 pub(super) struct Call {
     pub(super) desk: Desk,
-    pub(super) person: Person,
-    pub(super) now: Timestamp,
-    pub(super) by: Origin,
+    pub(super) caller: Arc<Caller>,
 }
 
 impl Call {
     /// Whether who calls could have called `tool` as well.
     fn may_use(&self, tool: &Tool) -> bool {
-        tool.is_for(&self.person, &self.desk.off) && tool.is_open_to(&self.person.scopes)
+        tool.is_for(&self.caller.person, &self.desk.off)
+            && tool.is_open_to(&self.caller.person.scopes)
     }
 }
 

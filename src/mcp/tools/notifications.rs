@@ -44,7 +44,7 @@ pub(super) struct Teller {
 
 impl Call {
     pub(super) fn teller(&self) -> Teller {
-        match self.person.through {
+        match self.caller.person.through {
             Through::Client {
                 client_id,
                 grant_id,
@@ -62,7 +62,7 @@ impl Call {
     }
 
     fn reader(&self) -> Id {
-        self.person.user.id
+        self.caller.person.user.id
     }
 
     /// Has `work` tell the person something, if the client has not used up what it may.
@@ -76,13 +76,13 @@ impl Call {
         + Send
         + 'static,
     ) -> Result<Told, ToolError> {
-        let (reader, Call { desk, now, by, .. }) = (self.reader(), self);
+        let (reader, Self { desk, caller }) = (self.reader(), self);
         let entropy = desk.entropy;
         let told = desk.store.write(move |tx| {
             let act = Act {
-                now,
+                now: caller.now,
                 entropy: &*entropy,
-                by: &by,
+                by: &caller.by,
             };
             work(tx, act, reader)
         });
@@ -94,7 +94,7 @@ impl Call {
 
     /// Takes one of the client's allowance.
     pub(super) fn take_allowance(&self) -> Result<(), ToolError> {
-        let taken = (self.desk.allowance)(self.now, self.teller().id, self.reader());
+        let taken = (self.desk.allowance)(self.caller.now, self.teller().id, self.reader());
         taken.map_err(|seconds| {
             let words = "this person has been told as much as may be";
             ToolError::Later(format!("{words}: try again in {seconds} s"))
@@ -334,7 +334,7 @@ impl Typed for MarkNotificationRead {
 
     async fn run(call: Call, arguments: MarkArguments) -> Result<Marked, ToolError> {
         let id = id_of("notification_id", &arguments.notification_id)?;
-        let (reader, read_at) = (call.reader(), arguments.is_read.then_some(call.now));
+        let (reader, read_at) = (call.reader(), arguments.is_read.then_some(call.caller.now));
         let marked = call
             .desk
             .store

@@ -59,11 +59,11 @@ impl Typed for ListMySessions {
     type Output = Sessions;
 
     async fn run(call: Call, NoArguments {}: NoArguments) -> Result<Sessions, ToolError> {
-        let user_id = call.person.user.id;
+        let user_id = call.caller.person.user.id;
         let open = call
             .desk
             .store
-            .read(|tx| sessions::list(tx, call.now, user_id))?;
+            .read(|tx| sessions::list(tx, call.caller.now, user_id))?;
         let sessions = open.into_iter().map(Into::into).collect();
         Ok(Sessions { sessions })
     }
@@ -96,11 +96,11 @@ impl Typed for RevokeMySession {
     async fn run(call: Call, arguments: RevokeArguments) -> Result<Revoked, ToolError> {
         let RevokeArguments { session_id: text } = arguments;
         let session_id = id_of("session_id", &text)?;
-        let (user_id, by) = (call.person.user.id, call.by);
+        let user_id = call.caller.person.user.id;
         let revoked = call
             .desk
             .store
-            .write(move |tx| sessions::close(tx, &by, user_id, session_id))
+            .write(move |tx| sessions::close(tx, &call.caller.by, user_id, session_id))
             .await?;
         // A session of somebody else and one that never was are answered alike.
         if revoked {

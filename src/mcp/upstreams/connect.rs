@@ -3,8 +3,9 @@
 use std::{
     error::Error,
     fs,
-    io::{self, Read},
+    io::{self, ErrorKind, Read},
     pin::Pin,
+    process::ExitStatus,
     sync::Arc,
     time::Duration,
 };
@@ -18,6 +19,7 @@ use rmcp::{
 use tokio::time::timeout;
 
 use super::{
+    START_TIMEOUT,
     client::{Client, ListChanged},
     guard::{Cause, Guarded},
     http,
@@ -27,7 +29,7 @@ use crate::{
     config::environment::Environment,
     model::upstream::{Child, Reach, SecretHeader, Source, Upstream, UpstreamUrl, Variable},
     runtime::{
-        child::{Launcher, Leash, Program},
+        child::{Launcher, Leash, Program, Running},
         outbound::NamedServers,
     },
 };
@@ -38,6 +40,11 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// What every child's environment has, if ours has it.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "LANG"];
+/// By which systemd tells the process of a unit that it is one (systemd.exec(5)).
+const UNIT_PROCESS: &str = "SYSTEMD_EXEC_PID";
+/// What to do about a program that does not start, where a unit is what may keep it from it.
+const UNDER_SYSTEMD: &str = "what the systemd unit forbids this server it forbids its programs: \
+     docs/upstreams.md says how to allow it";
 
 /// A connection, or the words why there is none.
 pub type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Connection, String>> + Send + 'a>>;
@@ -57,15 +64,18 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Speaks the protocol's first words over `transport`.
+    /// Speaks the protocol's first words over `transport`, and waits for an answer.
     pub(super) async fn open(
         transport: impl Transport<RoleClient> + 'static,
         cause: Cause,
         list_changed: ListChanged,
-        leash: Option<Leash>,
     ) -> Result<Self, String> {
         let guarded = Guarded::new(transport, cause.clone());
-        let service = Client { list_changed }.serve(guarded).await;
+        let service = timeout(START_TIMEOUT, Client { list_changed }.serve(guarded));
+        let seconds = START_TIMEOUT.as_secs();
+        let service = service
+            .await
+            .map_err(|_| format!("it did not answer within {seconds} s"))?;
         let service = service.map_err(|error| {
             tracing::debug!(%error, "no connection to an upstream");
             why_not_opened(error, &cause)
@@ -73,7 +83,7 @@ impl Connection {
         Ok(Self {
             service,
             cause,
-            leash,
+            leash: None,
         })
     }
 
@@ -127,7 +137,36 @@ fn why_not_opened(error: ClientInitializeError, cause: &Cause) -> String {
 /// Why a message did not go out, without the types through which it went.
 pub(super) fn why_not_sent(error: &DynamicTransportError) -> String {
     let error: &(dyn Error + 'static) = &*error.error;
+    let is_closed = |error: &io::Error| error.kind() == ErrorKind::BrokenPipe;
+    if error.downcast_ref().is_some_and(is_closed) {
+        return "it closed its standard input".to_owned();
+    }
     http::why_not_sent(error).unwrap_or_else(|| error.to_string())
+}
+
+/// What is known, as one sentence.
+fn joined(parts: [Option<String>; 3]) -> String {
+    let known: Vec<String> = parts.into_iter().flatten().collect();
+    known.join("; ")
+}
+
+/// How a program ended that ended by itself.
+fn how_ended(status: ExitStatus) -> String {
+    match status.code() {
+        Some(code) => format!("it ended with exit code {code}"),
+        None => format!("it was ended, {status}"),
+    }
+}
+
+/// Where the system looked for a program that it did not find.
+fn why_not_launched(program: &str, error: &io::Error) -> String {
+    let is_looked_for = error.kind() == ErrorKind::NotFound && !program.contains('/');
+    let hint = if is_looked_for {
+        ": expected it on the PATH of the server; name its whole path"
+    } else {
+        ""
+    };
+    format!("cannot run {program}: {error}{hint}")
 }
 
 /// Connections as the machine has them.
@@ -162,19 +201,40 @@ impl SystemConnect {
         };
         let running = self.launcher.launch(&program).map_err(|error| {
             let name = child.command.first().map_or("", String::as_str);
-            format!("cannot run {name}: {error}")
+            let why = why_not_launched(name, &error);
+            joined([Some(why), self.hint(), None])
         })?;
+        let Running {
+            stdout,
+            stdin,
+            last_words,
+            own_end,
+            leash,
+        } = running;
         let cause = Cause::default();
-        let line_bytes_max = bytes_max(upstream);
-        let lines = Lines::new(running.stdout, running.stdin, line_bytes_max, cause.clone());
-        let opened = Connection::open(lines, cause, list_changed, Some(running.leash)).await;
-        match opened {
-            Ok(connection) => Ok(connection),
-            Err(why) => Err(match running.last_words.hear().await {
-                Some(line) => format!("{why}; the last that it said is: {line}"),
-                None => why,
-            }),
-        }
+        let lines = Lines::new(stdout, stdin, bytes_max(upstream), cause.clone());
+        let why = match Connection::open(lines, cause, list_changed).await {
+            Ok(mut connection) => {
+                connection.leash = Some(leash);
+                return Ok(connection);
+            }
+            Err(why) => why,
+        };
+        // One that ends well was told to, by the end of its input.
+        let ended = own_end.hear().await.filter(|status| !status.success());
+        let why = joined([Some(why), ended.map(how_ended), self.hint()]);
+        // Only now: what is told to end says nothing of why it would have.
+        drop(leash);
+        let last = last_words.hear().await;
+        let last = last.map(|line| format!("the last that it said is: {line}"));
+        Err(joined([Some(why), last, None]))
+    }
+
+    /// What to do about a program that does not start, if this is the process of a systemd unit.
+    fn hint(&self) -> Option<String> {
+        let unit_process = self.environment.find(UNIT_PROCESS)?;
+        let is_it = *unit_process == *std::process::id().to_string();
+        is_it.then(|| UNDER_SYSTEMD.to_owned())
     }
 
     async fn connect_server(
@@ -187,7 +247,7 @@ impl SystemConnect {
         let header = header.map(|header| self.header(header)).transpose()?;
         let servers = Arc::clone(&self.servers);
         let transport = http::transport(servers, url, header, bytes_max(upstream));
-        Connection::open(transport, Cause::default(), list_changed, None).await
+        Connection::open(transport, Cause::default(), list_changed).await
     }
 
     fn environment_of(&self, child: &Child) -> Result<Vec<(String, String)>, String> {

@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{
     BACKOFF_MAX, CALLS_MAX, FAILING_AFTER, LIST_TIMEOUT, LinkFigures, PAGES_MAX, STABLE_AFTER,
-    START_TIMEOUT, Seen, UpstreamError, UpstreamTool, WAITING_MAX,
+    Seen, Standing, UpstreamError, UpstreamTool, WAITING_MAX,
     client::ListChanged,
     connect::{Connect, Connection, why_not_sent},
     tools,
@@ -58,6 +58,8 @@ struct State {
     rests_until: Instant,
     /// Why it failed the last time; empty if it never did.
     last_failure: String,
+    /// Since when it has done nothing but fail, if it does.
+    failing_since: Instant,
     /// Whether somebody was told of these failures.
     is_told: bool,
     /// Whether the next connection is made in the place of one that failed.
@@ -86,6 +88,7 @@ impl Link {
                 failures: 0,
                 rests_until: now,
                 last_failure: String::new(),
+                failing_since: now,
                 is_told: false,
                 is_restart: false,
                 tools: None,
@@ -112,8 +115,27 @@ impl Link {
         }
     }
 
+    /// How it is doing. Nothing is begun for that.
+    pub(super) fn standing(&self) -> Standing {
+        if self.living().is_some() {
+            let lasted = self.state().opened_at.elapsed();
+            return Standing::Connected { lasted };
+        }
+        if self.starting.try_lock().is_err() {
+            return Standing::Starting;
+        }
+        let state = self.state();
+        if !state.is_restart {
+            return Standing::Idle;
+        }
+        Standing::Failing {
+            lasted: state.failing_since.elapsed(),
+            why: state.last_failure.clone(),
+        }
+    }
+
     /// Its tools, as it said them last; it is asked if it never did, or said that they changed.
-    pub(super) async fn tools(self: &Arc<Self>) -> Result<Tools, UpstreamError> {
+    pub(in crate::mcp) async fn tools(self: &Arc<Self>) -> Result<Tools, UpstreamError> {
         if let Some(tools) = self.known_tools().filter(|_| !self.list_changed.is_set()) {
             return Ok(tools);
         }
@@ -210,33 +232,31 @@ impl Link {
         if let Some(living) = self.living() {
             return Ok(living);
         }
-        let wait = self
-            .state()
-            .rests_until
-            .saturating_duration_since(Instant::now());
-        if !wait.is_zero() {
-            let name = self.upstream.name.clone();
-            return Err(UpstreamError::Resting { name, wait });
-        }
-        let connecting = self
-            .connect
-            .connect(&self.upstream, self.list_changed.clone());
-        let connected = match timeout(START_TIMEOUT, connecting).await {
-            Ok(connected) => connected,
-            Err(_) => Err(format!(
-                "it said nothing within {} s",
-                START_TIMEOUT.as_secs()
-            )),
-        };
-        match connected {
+        self.check_rested()?;
+        let list_changed = self.list_changed.clone();
+        match self.connect.connect(&self.upstream, list_changed).await {
             Ok(connection) => Ok(self.opened(connection)),
             Err(why) => {
                 tracing::warn!(upstream = %self.upstream.name, why, "it did not start");
                 let why = shown(&why);
-                self.state().fail(why.clone());
+                self.fail(&mut self.state(), why.clone());
                 Err(self.unavailable(why))
             }
         }
+    }
+
+    /// Whether it may be tried now.
+    fn check_rested(&self) -> Result<(), UpstreamError> {
+        let state = self.state();
+        let wait = state.rests_until.saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            return Ok(());
+        }
+        Err(UpstreamError::Resting {
+            name: self.upstream.name.clone(),
+            wait,
+            why: state.last_failure.clone(),
+        })
     }
 
     fn opened(&self, connection: Connection) -> Arc<Connection> {
@@ -273,8 +293,13 @@ impl Link {
             let why = connection.cause();
             tracing::warn!(upstream = %self.upstream.name, why, "the connection ended");
             state.forgive();
-            state.fail(shown(&why));
+            self.fail(&mut state, shown(&why));
         }
+    }
+
+    fn fail(&self, state: &mut State, why: String) {
+        self.figures.failures.add_one();
+        state.fail(why);
     }
 
     /// Whether it keeps failing and nobody was told.
@@ -379,6 +404,9 @@ impl State {
                 .min(BACKOFF_MAX)
         });
         self.failures = self.failures.saturating_add(1);
+        if !self.is_restart {
+            self.failing_since = Instant::now();
+        }
         self.is_restart = true;
         self.rests_until = Instant::now() + pause;
     }

@@ -76,12 +76,17 @@ pub(super) enum UpstreamError {
         why: String,
     },
     /// It was tried just now.
-    #[error("expected {name} to run, but it keeps ending; it is tried again in {} s", wait.as_secs() + 1)]
+    #[error(
+        "expected {name} to run, but it keeps failing; it is tried again in {} s; the last time: {why}",
+        wait.as_secs() + 1
+    )]
     Resting {
         /// Which.
         name: UpstreamName,
         /// Until it is tried again.
         wait: Duration,
+        /// Why it failed the last time.
+        why: String,
     },
     /// More calls than it is given.
     #[error("expected fewer than {WAITING_MAX} calls that wait for {0}: try again later")]
@@ -155,6 +160,8 @@ pub struct LinkFigures {
     pub connections: Counter,
     /// Those that were made because the one before had ended by itself, or had not come about.
     pub restarts: Counter,
+    /// Times that a connection did not come about, or ended by itself.
+    pub failures: Counter,
 }
 
 /// An upstream as who measures sees it.
@@ -166,6 +173,27 @@ pub struct Seen {
     pub is_up: bool,
     /// What is counted of it.
     pub figures: Arc<LinkFigures>,
+}
+
+/// How an upstream is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// There is no connection, since nobody uses it: the next call makes one.
+    Idle,
+    /// A connection is being made.
+    Starting,
+    /// There is a connection.
+    Connected {
+        /// For how long.
+        lasted: Duration,
+    },
+    /// It did not start, or its connection broke off.
+    Failing {
+        /// For how long it has not worked.
+        lasted: Duration,
+        /// Why, the last time.
+        why: String,
+    },
 }
 
 /// Every upstream, and the connections to those that are in use.
@@ -275,6 +303,15 @@ impl Upstreams {
                 Vec::new()
             }
         }
+    }
+
+    /// How each of them is doing; none is made to start.
+    pub fn standings(&self) -> Result<HashMap<UpstreamName, Standing>, StoreError> {
+        let links = self.list()?;
+        let standings = links
+            .iter()
+            .map(|link| (link.upstream().name.clone(), link.standing()));
+        Ok(standings.collect())
     }
 
     /// One that was removed and added again under its name is another.

@@ -55,7 +55,7 @@ impl Connect for House {
             let (read, write) = tokio::io::split(ours);
             let cause = Cause::default();
             let lines = lines::Lines::new(read, write, bytes_max(upstream), cause.clone());
-            Connection::open(lines, cause, list_changed, None).await
+            Connection::open(lines, cause, list_changed).await
         })
     }
 }

@@ -184,7 +184,9 @@ async fn one_that_keeps_failing_rests_longer_and_longer() {
                 .expect_err("the first is tried again at once");
         }
         let resting = call(&link, "echo").await.expect_err("it rests");
-        assert!(resting.contains("keeps ending"), "{resting}");
+        assert!(resting.contains("keeps failing"), "{resting}");
+        let why = "the last time: it fails as the test wants it";
+        assert!(resting.ends_with(why), "{resting}");
         tokio::time::advance(Duration::from_secs(expected)).await;
     }
     house.failing.store(0, std::sync::atomic::Ordering::SeqCst);
@@ -355,6 +357,42 @@ async fn tools_are_shown_within_bounds_and_with_every_hint() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn how_one_is_doing_can_be_asked_without_beginning_it() {
+    let house = House::default();
+    let link = link(&house);
+    let fails = |times: usize| {
+        house
+            .failing
+            .store(times, std::sync::atomic::Ordering::SeqCst);
+    };
+    let failing = |seconds: u64, why: &str| Standing::Failing {
+        lasted: Duration::from_secs(seconds),
+        why: why.to_owned(),
+    };
+    assert_eq!(link.standing(), Standing::Idle);
+    fails(2);
+    for _ in 0..2 {
+        call(&link, "echo").await.expect_err("it does not start");
+        tokio::time::advance(Duration::from_secs(2)).await;
+    }
+    assert_eq!(link.standing(), failing(4, "it fails as the test wants it"));
+    call(&link, "echo").await.expect("it runs");
+    tokio::time::advance(Duration::from_secs(3)).await;
+    let lasted = Duration::from_secs(3);
+    assert_eq!(link.standing(), Standing::Connected { lasted });
+    assert_eq!((house.starts(), link.figures().failures.get()), (3, 2));
+    call(&link, "die").await.expect_err("it ends");
+    assert_eq!(link.figures().failures.get(), 3);
+    assert_eq!(link.standing(), failing(0, "it closed its standard output"));
+    tokio::time::advance(BACKOFF_MAX).await;
+    call(&link, "echo").await.expect("it runs again");
+    tokio::time::advance(Duration::from_mins(5)).await;
+    link.close_if_idle();
+    assert_eq!(link.standing(), Standing::Idle);
+    assert_eq!(house.starts(), 4);
+}
+
 #[tokio::test]
 async fn a_connection_in_the_place_of_one_that_failed_is_a_restart() {
     let house = House::default();
@@ -376,18 +414,22 @@ async fn a_connection_in_the_place_of_one_that_failed_is_a_restart() {
     assert_eq!(counts(), (3, 1));
 }
 
-fn system() -> SystemConnect {
+fn system(environment: Environment) -> SystemConnect {
     let launcher = Launcher::of_this_binary().expect("a binary");
     let servers = NamedServers::new(None, SystemDialer, RootCertStore::empty());
-    SystemConnect::new(launcher, Environment::default(), servers)
+    SystemConnect::new(launcher, environment, servers)
 }
 
 async fn why_not(reach: Reach) -> String {
+    why_not_in(Environment::default(), reach).await
+}
+
+async fn why_not_in(environment: Environment, reach: Reach) -> String {
     let upstream = Upstream {
         reach,
         ..upstream("house")
     };
-    let link = Arc::new(Link::new(upstream, Arc::new(system())));
+    let link = Arc::new(Link::new(upstream, Arc::new(system(environment))));
     call(&link, "echo").await.expect_err("it does not start")
 }
 
@@ -419,16 +461,67 @@ async fn a_server_that_cannot_be_reached_is_told_of_by_the_innermost_cause() {
     }
 }
 
-#[tokio::test]
-async fn a_program_that_ends_at_once_is_told_of_by_what_it_said_last() {
-    let script = "echo first >&2; echo 'no such thing' >&2; echo >&2; exit 1";
-    let child = Child {
-        command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+fn shell(script: &str) -> Reach {
+    let words = ["/bin/sh", "-c", script];
+    program(&words)
+}
+
+fn program(words: &[&str]) -> Reach {
+    Reach::Child(Box::new(Child {
+        command: words.iter().map(ToString::to_string).collect(),
         environment: Vec::new(),
         sandbox: Sandbox::default(),
-    };
-    let why = why_not(Reach::Child(Box::new(child))).await;
-    let last = "; the last that it said is: no such thing";
-    assert!(why.ends_with(last), "{why}");
-    assert!(!why.contains("rmcp"), "{why}");
+    }))
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_start_is_told_of_by_its_end_and_by_what_it_said_last() {
+    for (script, expected) in [
+        (
+            "echo first >&2; echo 'no such thing' >&2; echo >&2; exit 3",
+            "; it ended with exit code 3; the last that it said is: no such thing",
+        ),
+        ("kill -TRAP $$", "; it was ended, signal: 5 (SIGTRAP)"),
+        (
+            "echo 'Proceed? (y)' >&2; exec >&-; sleep 1000",
+            "it closed its standard output; the last that it said is: Proceed? (y)",
+        ),
+    ] {
+        let why = why_not(shell(script)).await;
+        let why = why.replace(" (core dumped)", "");
+        assert!(why.ends_with(expected), "{why}");
+        assert!(!why.contains("rmcp") && !why.contains("os error"), "{why}");
+    }
+    let why = why_not(program(&["no-such-program"])).await;
+    let expected = "cannot run no-such-program: No such file or directory (os error 2): expected it \
+                    on the PATH of the server; name its whole path";
+    assert!(why.ends_with(expected), "{why}");
+}
+
+/// The words stand where somebody meets the fault: a unit keeps node, say, from what it needs.
+#[tokio::test]
+async fn under_systemd_a_program_that_does_not_start_is_told_of_with_what_to_do() {
+    let own = std::process::id();
+    for (pid, is_unit) in [(own, true), (own + 1, false)] {
+        let environment = [("SYSTEMD_EXEC_PID", pid.to_string())].into_iter();
+        let environment: Environment = environment.collect();
+        let long = "printf '%02000d\\n' 7 >&2; kill -TRAP $$";
+        for program in [shell(long), program(&["no-such-program"])] {
+            let why = why_not_in(environment.clone(), program).await;
+            // However much it said.
+            let hint = "; what the systemd unit forbids this server it forbids its programs: \
+                        docs/upstreams.md says how to allow it";
+            assert_eq!(why.contains(hint), is_unit, "{why}");
+        }
+    }
+    let page = include_str!("../../../docs/upstreams.md");
+    assert!(page.contains("systemctl edit keystead"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_says_nothing_is_not_waited_for_for_ever() {
+    let begun = Instant::now();
+    let why = why_not(shell("echo 'Proceed? (y)' >&2; cat >/dev/null")).await;
+    assert!(why.contains("it did not answer within 20 s"), "{why}");
+    assert!(begun.elapsed() >= START_TIMEOUT);
 }

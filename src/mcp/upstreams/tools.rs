@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use serde_json::Value;
 
-use crate::model::upstream::UpstreamName;
+use crate::model::{effect::Effect, upstream::UpstreamName};
 
 /// Tools of one upstream at the most; the rest is left out.
 pub(super) const TOOLS_MAX: usize = 128;
@@ -39,6 +39,22 @@ impl UpstreamTool {
     /// What the upstream calls it.
     pub(in crate::mcp) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What it is called for people, if it says.
+    pub(in crate::mcp) fn title(&self) -> Option<&str> {
+        self.title.as_deref()
+    }
+
+    /// What it does, by its own word.
+    pub(in crate::mcp) fn effect(&self) -> Effect {
+        if self.only_reads() {
+            Effect::Reads
+        } else if self.annotations.destructive_hint == Some(false) {
+            Effect::Adds
+        } else {
+            Effect::Destroys
+        }
     }
 
     /// Whether the upstream says that it only reads.

@@ -4,7 +4,12 @@
 mod confine;
 mod log;
 
-use std::{io, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
 use rustix::{
     io::Errno,
@@ -26,6 +31,9 @@ pub const GRACE: Duration = Duration::from_secs(3);
 
 /// How long the end of a program's standard error is waited for, once its leash is let go.
 pub const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the end of a program is waited for that has let go of its streams.
+pub const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A program to run.
 #[derive(Clone, Debug)]
@@ -56,6 +64,8 @@ pub struct Running {
     pub stdout: ChildStdout,
     /// The last line that it says on its standard error.
     pub last_words: LastWords,
+    /// Its end, if that comes by itself.
+    pub own_end: OwnEnd,
     /// By which it is ended.
     pub leash: Leash,
 }
@@ -76,6 +86,18 @@ impl LastWords {
             }
             Err(_) => None,
         }
+    }
+}
+
+/// The end of a program that nobody told to end.
+#[derive(Debug)]
+pub struct OwnEnd(oneshot::Receiver<ExitStatus>);
+
+impl OwnEnd {
+    /// How it ended, of at most [`END_TIMEOUT`] from now; none if it has not. Its leash is held
+    /// meanwhile: without it the program ends because it was told to.
+    pub async fn hear(self) -> Option<ExitStatus> {
+        timeout(END_TIMEOUT, self.0).await.ok()?.ok()
     }
 }
 
@@ -142,7 +164,8 @@ impl Launcher {
         };
         let last_words = LastWords(tokio::spawn(log::follow(program.name.clone(), stderr)));
         let (held, dropped) = oneshot::channel();
-        let ended = tokio::spawn(keep(program.name.clone(), child, dropped));
+        let (says_so, own_end) = oneshot::channel();
+        let ended = tokio::spawn(keep(program.name.clone(), child, dropped, says_so));
         let leash = Leash {
             _held: held,
             ended: Some(ended),
@@ -151,6 +174,7 @@ impl Launcher {
             stdin,
             stdout,
             last_words,
+            own_end: OwnEnd(own_end),
             leash,
         })
     }
@@ -176,14 +200,23 @@ impl Launcher {
 
 /// Sees a program to its end: its own, or that of its leash. Its group goes with it, whatever it
 /// began.
-async fn keep(name: String, mut child: tokio::process::Child, dropped: oneshot::Receiver<()>) {
+async fn keep(
+    name: String,
+    mut child: tokio::process::Child,
+    dropped: oneshot::Receiver<()>,
+    says_so: oneshot::Sender<ExitStatus>,
+) {
     let Some(group) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else {
         return;
     };
     tokio::select! {
         ended = child.wait() => {
             match ended {
-                Ok(status) => tracing::info!(upstream = name, %status, "a program ended"),
+                Ok(status) => {
+                    tracing::info!(upstream = name, %status, "a program ended");
+                    // Who asks no more had its answers, and does not need to know why they end.
+                    let _unheard = says_so.send(status);
+                }
                 Err(error) => tracing::error!(upstream = name, %error, "a program was lost"),
             }
         }

@@ -289,7 +289,8 @@ fn shown(table: Table, key: &[u8]) -> String {
         | Table::InboxCounts
         | Table::NotificationSettings
         | Table::Subscriptions
-        | Table::PushQueue => hex(key),
+        | Table::PushQueue
+        | Table::PushLines => hex(key),
     }
 }
 

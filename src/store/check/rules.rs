@@ -15,7 +15,7 @@ use crate::{
             resource_server::ResourceServer,
             token::{AccessToken, TokenFamily},
         },
-        push::Subscription,
+        push::{QueuedPush, Subscription},
         session::Session,
         upstream::AddedUpstream,
         user::User,
@@ -27,7 +27,8 @@ use crate::{
         codec::{self, Record},
         devices, grants, meta,
         notifications::{self, InboxCounts, NOTIFICATIONS_PER_USER_MAX},
-        pushes, resource_servers, sessions,
+        pushes::{self, Line},
+        resource_servers, sessions,
         sweep::{self, Swept},
         users,
     },
@@ -122,10 +123,8 @@ pub(super) fn check(checker: &mut Checker<'_>, table: Table, key: &[u8], value: 
         }
         Table::Subscriptions => check_subscription(tx, key, value),
         Table::SubscriptionsByEndpoint => check_endpoint(tx, key, value),
-        Table::PushQueue => holds!(
-            pushes::key(&decode(value)?) == key,
-            "stands at another instant or id than its own",
-        ),
+        Table::PushQueue => check_push(tx, key, value),
+        Table::PushLines => check_line(tx, key, value),
     }
 }
 
@@ -341,6 +340,35 @@ fn check_endpoint(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
     holds!(
         digest.is_some_and(|digest| digest.as_bytes() == key),
         "names no browser that is told there",
+    )
+}
+
+fn check_push(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
+    let push: QueuedPush = decode(value)?;
+    let (user_id, browser) = (push.user_id, push.subscription_id);
+    holds!(
+        pushes::key(&push) == key,
+        "stands at another browser or id than its own",
+    )?;
+    holds!(
+        pushes::find(tx, user_id, browser)?.is_some(),
+        "is for a browser that is gone",
+    )?;
+    let first = pushes::first(tx, user_id, browser)?.unwrap_or(push);
+    let line = Line::of(&first).key();
+    holds!(
+        tx.get(Table::PushLines, &line)?.is_some(),
+        "is not found when it is due",
+    )
+}
+
+fn check_line(tx: &dyn Read, key: &[u8], value: &[u8]) -> Outcome {
+    is_empty(value)?;
+    let line = Line::parse(key)?;
+    let first = pushes::first(tx, line.user_id, line.subscription_id)?;
+    holds!(
+        first.is_some_and(|first| Line::of(&first) == line),
+        "is no browser's for which something is due then",
     )
 }
 

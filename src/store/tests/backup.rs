@@ -339,7 +339,8 @@ fn stays(table: Table) -> bool {
         | Table::AccessTokens
         | Table::Devices
         | Table::DevicesByUserCode
-        | Table::PushQueue => false,
+        | Table::PushQueue
+        | Table::PushLines => false,
     }
 }
 

@@ -10,7 +10,8 @@ use crate::{
     crypto::{digest::Digest, web_push::VapidKey},
     model::{
         audit::{Action, Actor, AuditEntry, Object},
-        push::Subscription,
+        push::{QueuedPush, Subscription},
+        timestamp::Timestamp,
     },
     store::{
         Keys, Read, Store, StoreError, TABLES, Table, WriteTx, audit,
@@ -20,7 +21,8 @@ use crate::{
         codes, devices, grants,
         meta::{self, Claim, Settings},
         notifications::{self, InboxCounts},
-        pushes, resource_servers, sessions, tokens, upstreams, users,
+        pushes::{self, Line},
+        resource_servers, sessions, tokens, upstreams, users,
     },
 };
 
@@ -68,9 +70,8 @@ pub(super) fn fill(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     notifications::set_read(tx, id(at(1), 1), id(at(1), 12), Some(at(2)))?;
     let settings = notification_settings(id(at(1), 2));
     notifications::put_settings(tx, id(at(1), 1), &settings)?;
-    let browser = subscription(id(at(1), 14), id(at(1), 1));
-    pushes::add(tx, &browser)?;
-    pushes::enqueue(tx, &queued_push(id(at(1), 15), &browser, id(at(1), 12)))?;
+    pushes::add(tx, &subscription(id(at(1), 14), id(at(1), 1)))?;
+    pushes::enqueue(tx, &on_its_way())?;
     meta::put_vapid(tx, VapidKey::generate().expect("a pair"));
     meta::put_claim(
         tx,
@@ -87,6 +88,11 @@ pub(super) fn fill(tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
     )?;
     meta::put_probe(tx, at(1));
     tokens::add_family(tx, &family(id(at(1), 6), id(at(1), 5), at(50)))
+}
+
+fn on_its_way() -> QueuedPush {
+    let browser = subscription(id(at(1), 14), id(at(1), 1));
+    queued_push(id(at(1), 15), &browser, id(at(1), 12))
 }
 
 fn entry(number: u64) -> AuditEntry {
@@ -179,15 +185,41 @@ const DAMAGES: &[(&str, Damage)] = &[
         |tx| tx.put(Table::SubscriptionsByEndpoint, &[7; 32], vec![7; 32]),
     ),
     (
-        "push_queue_v1 ffff: stands at another instant or id than its own",
+        "push_queue_v1 ffff: stands at another browser or id than its own",
         |tx| {
-            let browser = subscription(id(at(1), 14), id(at(1), 1));
-            let push = queued_push(id(at(1), 15), &browser, id(at(1), 12));
-            tx.put(
-                Table::PushQueue,
-                &[0xff, 0xff],
-                codec::encode(&push).expect("a record"),
-            );
+            let push = codec::encode(&on_its_way()).expect("a record");
+            tx.put(Table::PushQueue, &[0xff, 0xff], push);
+        },
+    ),
+    (
+        "push_queue_v1 0000000003e8010101010101010101010000000003e80e0e0e0e0e0e0e0e0e0e0000000003e8\
+         0f0f0f0f0f0f0f0f0f0f: is for a browser that is gone",
+        |tx| {
+            let browser = codec::pair(id(at(1), 1), id(at(1), 14));
+            tx.remove(Table::Subscriptions, &browser);
+        },
+    ),
+    (
+        "push_queue_v1 0000000003e8010101010101010101010000000003e80e0e0e0e0e0e0e0e0e0e0000000003e8\
+         0f0f0f0f0f0f0f0f0f0f: is not found when it is due",
+        |tx| {
+            let line = Line::of(&on_its_way()).key();
+            tx.remove(Table::PushLines, &line);
+        },
+    ),
+    (
+        "push_lines_v1 73686f7274: expected a number of 8 bytes, found 0",
+        |tx| tx.put(Table::PushLines, b"short", Vec::new()),
+    ),
+    (
+        "push_lines_v1 00000000000000070000000003e8010101010101010101010000000003e80e0e0e0e0e0e0e0e\
+         0e0e: is no browser's for which something is due then",
+        |tx| {
+            let line = Line {
+                due_at: Timestamp::from_millis(7),
+                ..Line::of(&on_its_way())
+            };
+            tx.put(Table::PushLines, &line.key(), Vec::new());
         },
     ),
     ("meta_v1 other: no such fact is known", |tx| {

@@ -1,7 +1,7 @@
 //! What people are told, and what is on its way to their browsers, beside the store and done to
 //! plain maps; the rest of the model is in [`super::plain`].
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     invariants::records,
@@ -22,6 +22,9 @@ use crate::{
     },
 };
 
+/// How long a message waits that was put off.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// What a service does.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum InboxOperation {
@@ -35,6 +38,7 @@ pub(super) enum InboxOperation {
     Unsubscribe { browser: u8 },
     Enqueue { push: u8, browser: u8 },
     Take,
+    PutOff,
 }
 
 impl InboxOperation {
@@ -54,6 +58,7 @@ impl InboxOperation {
                 push: c,
                 browser: a,
             },
+            Self::PutOff,
             Self::Take,
             Self::Unsubscribe { browser: a },
             Self::Forget { entry: a, user: b },
@@ -100,7 +105,7 @@ impl InboxOperation {
                 let Some(found) = pushes::find_by_endpoint(tx, &endpoint)? else {
                     return Ok(false);
                 };
-                pushes::remove(tx, &found);
+                pushes::remove(tx, &found)?;
             }
             Self::Enqueue { push, browser } => {
                 let endpoint = made_browser(browser, 0).endpoint;
@@ -110,15 +115,29 @@ impl InboxOperation {
                 pushes::enqueue(tx, &made_push(push, &found, now))?;
             }
             Self::Take => {
-                let due = pushes::list_due(tx, now, None, 1)?;
-                let Some(first) = due.first() else {
+                let Some(first) = first_due(tx, now)? else {
                     return Ok(false);
                 };
-                return pushes::take(tx, first);
+                return pushes::take(tx, &first, now);
+            }
+            Self::PutOff => {
+                let Some(first) = first_due(tx, now)? else {
+                    return Ok(false);
+                };
+                let attempts = first.attempts + 1;
+                return pushes::put_off(tx, &first, now.after(PAUSE), attempts);
             }
             other => unreachable!("{other:?}"),
         }
         Ok(true)
+    }
+}
+
+/// The message that is tried next.
+fn first_due(tx: &dyn Read, now: Timestamp) -> Result<Option<QueuedPush>, StoreError> {
+    match pushes::list_due(tx, now, None, 1)?.first() {
+        None => Ok(None),
+        Some(line) => pushes::first(tx, line.user_id, line.subscription_id),
     }
 }
 
@@ -149,6 +168,10 @@ fn made_push(number: u8, to: &Subscription, now: Timestamp) -> QueuedPush {
     }
 }
 
+fn place(push: &QueuedPush) -> (Id, Id, Id) {
+    (push.user_id, push.subscription_id, push.id)
+}
+
 /// The same in plain maps.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Inboxes {
@@ -157,7 +180,8 @@ pub(super) struct Inboxes {
     counts: BTreeMap<Id, InboxCounts>,
     settings: BTreeMap<Id, NotificationSettings>,
     browsers: BTreeMap<(Id, Id), Subscription>,
-    queue: BTreeMap<(Timestamp, Id), QueuedPush>,
+    /// By browser, oldest first.
+    queue: BTreeMap<(Id, Id, Id), QueuedPush>,
 }
 
 impl Inboxes {
@@ -166,7 +190,7 @@ impl Inboxes {
         let mut found = Self {
             entries: keyed(tx, |entry: &Notification| entry.id)?,
             browsers: keyed(tx, |browser: &Subscription| (browser.user_id, browser.id))?,
-            queue: keyed(tx, |push: &QueuedPush| (push.due_at, push.id))?,
+            queue: keyed(tx, place)?,
             ..Self::default()
         };
         for (key, value) in tx.scan(Table::NotificationsByUser, &Keys::ALL, usize::MAX)? {
@@ -229,21 +253,55 @@ impl Inboxes {
                     .browsers
                     .values()
                     .find(|found| found.id == name(14, browser));
-                let made = to.map(|to| made_push(push, to, now));
-                let key = made.as_ref().map(|made| (made.due_at, made.id));
-                key.zip(made)
-                    .map(|(key, made)| self.queue.insert(key, made))
-                    .is_some()
+                let Some(mut made) = to.map(|to| made_push(push, to, now)) else {
+                    return false;
+                };
+                if let Some(first) = self.first_for(made.subscription_id) {
+                    made.due_at = first.due_at;
+                }
+                self.queue.insert(place(&made), made);
+                true
             }
             Op::Take => {
-                let first = self.queue.first_entry();
-                let due = first.filter(|first| first.key().0 <= now);
-                due.map(std::collections::btree_map::OccupiedEntry::remove)
-                    .is_some()
+                let Some(due) = self.first_due(now) else {
+                    return false;
+                };
+                self.queue.remove(&place(&due));
+                self.wait(due.subscription_id, now);
+                true
+            }
+            Op::PutOff => {
+                let Some(due) = self.first_due(now) else {
+                    return false;
+                };
+                let kept = self.queue.get_mut(&place(&due));
+                kept.expect("it is there").attempts += 1;
+                self.wait(due.subscription_id, now.after(PAUSE));
+                true
             }
         };
         self.count();
         done
+    }
+
+    /// The oldest message for a browser, which alone is ever due.
+    fn first_for(&mut self, browser: Id) -> Option<&mut QueuedPush> {
+        let mut all = self.queue.values_mut();
+        all.find(|push| push.subscription_id == browser)
+    }
+
+    fn first_due(&self, now: Timestamp) -> Option<QueuedPush> {
+        let mut firsts: Vec<&QueuedPush> = self.queue.values().collect();
+        firsts.dedup_by_key(|push| push.subscription_id);
+        firsts.retain(|push| push.due_at <= now);
+        let longest = |push: &&&QueuedPush| (push.due_at, push.user_id, push.subscription_id);
+        firsts.iter().min_by_key(longest).copied().cloned()
+    }
+
+    fn wait(&mut self, browser: Id, due_at: Timestamp) {
+        if let Some(first) = self.first_for(browser) {
+            first.due_at = due_at;
+        }
     }
 
     fn set_read(&mut self, entry: u8, user: u8, at: Option<Timestamp>) -> Done {
@@ -268,6 +326,7 @@ impl Inboxes {
     fn unsubscribe(&mut self, browser: u8) -> Done {
         let before = self.browsers.len();
         self.browsers.retain(|(_, id), _| *id != name(14, browser));
+        self.drop_lines();
         self.browsers.len() < before
     }
 
@@ -275,6 +334,14 @@ impl Inboxes {
     pub(super) fn remove_user(&mut self, user: Id) {
         self.settings.remove(&user);
         self.browsers.retain(|(of, _), _| *of != user);
+        self.drop_lines();
+    }
+
+    /// What is on its way to a browser goes with it.
+    fn drop_lines(&mut self) {
+        let left = &self.browsers;
+        self.queue
+            .retain(|(user, browser, _), _| left.contains_key(&(*user, *browser)));
     }
 
     /// What goes with the sweeper of a user who was removed.

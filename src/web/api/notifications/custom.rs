@@ -195,7 +195,9 @@ impl From<Refused> for ApiRefusal {
     fn from(refused: Refused) -> Self {
         match (refused, refused.field()) {
             (_, Some(field)) => Self::invalid(field, refused.to_string()),
-            (Refused::QueueFull, _) => Self::too_often(QUEUE_WAIT.as_secs(), refused.to_string()),
+            (Refused::QueueFull | Refused::QueueOfUserFull, _) => {
+                Self::too_often(QUEUE_WAIT.as_secs(), refused.to_string())
+            }
             _ => Self::not_found(),
         }
     }
