@@ -164,6 +164,13 @@ describe('the inbox', () => {
     assert.equal(await entry(page, 'Desk').count(), 0);
   });
 
+  test('shows which filter is chosen where the device has colours of its own', async (t) => {
+    const { page } = await atInbox(t, '/inbox', { forcedColors: 'active' });
+    const filters = page.getByRole('navigation', { name: 'Which entries' });
+    const ink = (name) => filters.getByRole('link', { name }).evaluate((link) => getComputedStyle(link).color);
+    assert.notEqual(await ink('All'), await ink('Unread'));
+  });
+
   for (const [name, options] of [
     ['light', {}],
     ['phone', { viewport: PHONE }],
