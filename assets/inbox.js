@@ -206,6 +206,8 @@ function looked(fresh) {
 /** Does what a button of the list does without the page being loaded again. */
 async function submit(event) {
   const { target: form, submitter } = event;
+  // The icon belongs to nobody then.
+  if (form.getAttribute('action') === '/sign-out') badge(0);
   if (!form.closest(IN_PLACE)) return;
   event.preventDefault();
   const fields = new FormData(form);
@@ -229,6 +231,13 @@ function markFollowed({ target, button }) {
 }
 
 // This device
+
+/** Whom this browser tells what it is pushed, in words. */
+const TOLD = {
+  mine: 'This device is told, even while no page of this box is open.',
+  nobodys: 'This device is not told. You see what is new when you open the inbox.',
+  others: 'This browser shows what somebody else is told, or nothing any more. Have it notify you instead, or stop it.',
+};
 
 /** Why this browser cannot be told, in words; nothing if it can. */
 function obstacle() {
@@ -259,13 +268,11 @@ async function device(part) {
   const [on, test, off] = ['push-on', 'push-test', 'push-off'].map((id) => document.getElementById(id));
   const say = (text) => (words.textContent = text);
 
-  const offer = (isOn) => {
-    on.hidden = isOn;
-    test.hidden = off.hidden = !isOn;
-  };
-  const state = (subscription) => {
-    offer(Boolean(subscription));
-    say(subscription ? 'This device is told, even while no page of this box is open.' : 'This device is not told. You see what is new when you open the inbox.');
+  const state = (whose) => {
+    on.hidden = whose === 'mine';
+    test.hidden = whose !== 'mine';
+    off.hidden = whose === 'nobodys';
+    say(TOLD[whose]);
   };
   /** Does what a button says, once at a time, and says what went wrong. */
   const when = (button, work) =>
@@ -284,13 +291,16 @@ async function device(part) {
   const why = obstacle() ?? (await working.then(() => undefined, unregistered));
   if (why) return say(why);
   const { pushManager } = await navigator.serviceWorker.ready;
-  state(await ours(pushManager, key));
-  when(on, async () => state(await subscribe(pushManager, key)));
+  state(await whoseIs(await ours(pushManager, key), part.dataset.told.split(' ')));
+  when(on, async () => {
+    await subscribe(pushManager, key);
+    state('mine');
+  });
   when(off, async () => {
     const subscription = await pushManager.getSubscription();
     // The browser forgets it in any case: then nothing can reach it, whatever the box knows.
     await subscription?.unsubscribe();
-    state(null);
+    state('nobodys');
     // 404: the box had forgotten it before.
     if (subscription) await done(call('DELETE', '/users/me/webpush/subscription', told(subscription)), 404);
   });
@@ -308,6 +318,15 @@ async function ours(pushManager, key) {
   return null;
 }
 
+/** Whom `subscription` is for; the box gives the page a digest of each of this person's. */
+async function whoseIs(subscription, digests) {
+  if (!subscription) return 'nobodys';
+  const endpoint = new TextEncoder().encode(told(subscription).endpoint);
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', endpoint));
+  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return digests.includes(hex) ? 'mine' : 'others';
+}
+
 /** Asks the person, then the browser's push service, then the box, which sends a test first. */
 async function subscribe(pushManager, key) {
   const answer = await Notification.requestPermission();
@@ -321,7 +340,6 @@ async function subscribe(pushManager, key) {
     await subscription.unsubscribe();
     throw fault;
   }
-  return subscription;
 }
 
 /** What the box is told of a subscription (W3C Push API, `PushSubscriptionJSON`). */
