@@ -133,9 +133,9 @@ async function pageOf(answer) {
 const tokenOf = (page) => page.querySelector('input[name=csrf_token]')?.value;
 
 /** Of which release a page is: the address of this script has its content in it. */
-const scriptOf = (page) => page.querySelector('script').getAttribute('src');
+const scriptOf = (page) => page.querySelector('script')?.getAttribute('src');
 
-/** Says the times of `page` in the zone of this device, in the order that they have without a script. */
+/** Says the times of `page` in the zone of this device, in the form that they have without a script. */
 function tellTimes(page) {
   for (const time of page.querySelectorAll('time')) {
     time.title = time.textContent;
@@ -173,19 +173,22 @@ function merge(entries, wanted) {
 const entriesOf = (page) => [...page.querySelectorAll('.entry')];
 
 /**
- * Focuses again what has the focus now: the same button where its entry is another now, and where
- * the entry is gone the one that has its place.
+ * Focuses again what has the focus now: the same button where its entry is another now, the entry
+ * where that has other buttons (whoever presses again must not press "Delete"), and where it is gone
+ * the one that has its place.
  */
 function focused() {
   const element = document.activeElement;
   const part = element?.closest(`.entry, ${LIVE.map((id) => `#${id}`)}`);
   const inside = (now) => [...now.querySelectorAll('a, button')];
-  const [number, place] = part ? [inside(part).indexOf(element), entriesOf(document).indexOf(part)] : [];
+  const controls = part ? inside(part) : [];
+  const place = entriesOf(document).indexOf(part);
   return () => {
     if (!part || element.isConnected) return;
     const same = document.getElementById(part.id);
     const entries = entriesOf(document);
-    const control = same && inside(same)[number];
+    const now = same ? inside(same) : [];
+    const control = now.length === controls.length && now[controls.indexOf(element)];
     const entry = place >= 0 && (same ?? entries[place] ?? entries.at(-1));
     (control || entry || document.querySelector('.sieve a')).focus({ preventScroll: true });
   };

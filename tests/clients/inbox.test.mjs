@@ -284,6 +284,10 @@ describe('with JavaScript', () => {
     await page.getByText('The entry is deleted.').waitFor();
     assert.ok(await hasFocus(entry(page, 'Job 2')), 'the focus is at the entry that took its place');
     assert.equal(new URL(page.url()).search, '');
+    await button(page, 'Job 2', /Mute this app/).focus();
+    await page.keyboard.press('Enter');
+    await page.getByText('The app is muted').waitFor();
+    assert.ok(await hasFocus(entry(page, 'Job 2')), 'the focus is at no button that does something else');
     await page.getByRole('button', { name: 'Mark all as read' }).click();
     await page.getByText('Everything is marked as read.').waitFor();
     assert.ok(await hasFocus(page.getByRole('link', { name: 'All', exact: true })));
