@@ -133,9 +133,9 @@ async function pageOf(answer) {
 const tokenOf = (page) => page.querySelector('input[name=csrf_token]')?.value;
 
 /** Of which release a page is: the address of this script has its content in it. */
-const scriptOf = (page) => page.querySelector('script').getAttribute('src');
+const scriptOf = (page) => page.querySelector('script')?.getAttribute('src');
 
-/** Says the times of `page` in the zone of this device, in the order that they have without a script. */
+/** Says the times of `page` in the zone of this device, in the form that they have without a script. */
 function tellTimes(page) {
   for (const time of page.querySelectorAll('time')) {
     time.title = time.textContent;
@@ -173,19 +173,22 @@ function merge(entries, wanted) {
 const entriesOf = (page) => [...page.querySelectorAll('.entry')];
 
 /**
- * Focuses again what has the focus now: the same button where its entry is another now, and where
- * the entry is gone the one that has its place.
+ * Focuses again what has the focus now: the same button where its entry is another now, the entry
+ * where that has other buttons (whoever presses again must not press "Delete"), and where it is gone
+ * the one that has its place.
  */
 function focused() {
   const element = document.activeElement;
   const part = element?.closest(`.entry, ${LIVE.map((id) => `#${id}`)}`);
   const inside = (now) => [...now.querySelectorAll('a, button')];
-  const [number, place] = part ? [inside(part).indexOf(element), entriesOf(document).indexOf(part)] : [];
+  const controls = part ? inside(part) : [];
+  const place = entriesOf(document).indexOf(part);
   return () => {
     if (!part || element.isConnected) return;
     const same = document.getElementById(part.id);
     const entries = entriesOf(document);
-    const control = same && inside(same)[number];
+    const now = same ? inside(same) : [];
+    const control = now.length === controls.length && now[controls.indexOf(element)];
     const entry = place >= 0 && (same ?? entries[place] ?? entries.at(-1));
     (control || entry || document.querySelector('.sieve a')).focus({ preventScroll: true });
   };
@@ -206,6 +209,8 @@ function looked(fresh) {
 /** Does what a button of the list does without the page being loaded again. */
 async function submit(event) {
   const { target: form, submitter } = event;
+  // The icon belongs to nobody then.
+  if (form.getAttribute('action') === '/sign-out') badge(0);
   if (!form.closest(IN_PLACE)) return;
   event.preventDefault();
   const fields = new FormData(form);
@@ -229,6 +234,13 @@ function markFollowed({ target, button }) {
 }
 
 // This device
+
+/** Whom this browser tells what it is pushed, in words. */
+const TOLD = {
+  mine: 'This device is told, even while no page of this box is open.',
+  nobodys: 'This device is not told. You see what is new when you open the inbox.',
+  others: 'This browser shows what somebody else is told, or nothing any more. Have it notify you instead, or stop it.',
+};
 
 /** Why this browser cannot be told, in words; nothing if it can. */
 function obstacle() {
@@ -259,13 +271,11 @@ async function device(part) {
   const [on, test, off] = ['push-on', 'push-test', 'push-off'].map((id) => document.getElementById(id));
   const say = (text) => (words.textContent = text);
 
-  const offer = (isOn) => {
-    on.hidden = isOn;
-    test.hidden = off.hidden = !isOn;
-  };
-  const state = (subscription) => {
-    offer(Boolean(subscription));
-    say(subscription ? 'This device is told, even while no page of this box is open.' : 'This device is not told. You see what is new when you open the inbox.');
+  const state = (whose) => {
+    on.hidden = whose === 'mine';
+    test.hidden = whose !== 'mine';
+    off.hidden = whose === 'nobodys';
+    say(TOLD[whose]);
   };
   /** Does what a button says, once at a time, and says what went wrong. */
   const when = (button, work) =>
@@ -284,13 +294,16 @@ async function device(part) {
   const why = obstacle() ?? (await working.then(() => undefined, unregistered));
   if (why) return say(why);
   const { pushManager } = await navigator.serviceWorker.ready;
-  state(await ours(pushManager, key));
-  when(on, async () => state(await subscribe(pushManager, key)));
+  state(await whoseIs(await ours(pushManager, key), part.dataset.told.split(' ')));
+  when(on, async () => {
+    await subscribe(pushManager, key);
+    state('mine');
+  });
   when(off, async () => {
     const subscription = await pushManager.getSubscription();
     // The browser forgets it in any case: then nothing can reach it, whatever the box knows.
     await subscription?.unsubscribe();
-    state(null);
+    state('nobodys');
     // 404: the box had forgotten it before.
     if (subscription) await done(call('DELETE', '/users/me/webpush/subscription', told(subscription)), 404);
   });
@@ -308,6 +321,15 @@ async function ours(pushManager, key) {
   return null;
 }
 
+/** Whom `subscription` is for; the box gives the page a digest of each of this person's. */
+async function whoseIs(subscription, digests) {
+  if (!subscription) return 'nobodys';
+  const endpoint = new TextEncoder().encode(told(subscription).endpoint);
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', endpoint));
+  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return digests.includes(hex) ? 'mine' : 'others';
+}
+
 /** Asks the person, then the browser's push service, then the box, which sends a test first. */
 async function subscribe(pushManager, key) {
   const answer = await Notification.requestPermission();
@@ -321,7 +343,6 @@ async function subscribe(pushManager, key) {
     await subscription.unsubscribe();
     throw fault;
   }
-  return subscription;
 }
 
 /** What the box is told of a subscription (W3C Push API, `PushSubscriptionJSON`). */

@@ -22,10 +22,15 @@ pub(super) struct Notify {
     /// The user's name
     user: String,
     /// What it is, in one line
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     title: String,
     /// More about it: text, or Markdown with emphasis, code, lists and links
-    #[arg(long, default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
     body: String,
     /// Where there is more: an https URL, or a path on this box
     #[arg(long, value_name = "URL")]

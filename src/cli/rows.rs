@@ -53,6 +53,15 @@ impl RowFlags {
             | Reply::ResourceCreated { .. } => {
                 console.note("Keep the secret now: it is not shown again.")
             }
+            // Where a server runs.
+            Reply::Upstream(UpstreamRow {
+                name,
+                state: Some(_),
+                ..
+            }) => console.note(&format!(
+                "`keystead upstream tools {}` starts it, and shows what clients will find.",
+                text_of(name)
+            )),
             Reply::Upstreams(rows) if rows.iter().any(|row| row.state.is_none()) => {
                 console.note("No server runs on this data directory: how they are is not known.")
             }

@@ -23,7 +23,7 @@ pub fn person_name(tx: &dyn Read, id: Id) -> Result<Option<String>, StoreError> 
 pub fn said_by(tx: &dyn Read, sender: Sender) -> Result<Option<String>, StoreError> {
     Ok(match sender {
         Sender::Keystead => None,
-        Sender::Administrator => Some("A program of this machine".to_owned()),
+        Sender::Administrator => Some("A program on this box".to_owned()),
         Sender::Client(id) => Some(format!("The app {}", app_name(tx, id)?)),
         Sender::Person(id) => Some(match person_name(tx, id)? {
             Some(name) => format!("The person {name}"),

@@ -65,7 +65,7 @@ pub static TEMPLATES: [TemplateRow; 9] = [
     TemplateRow {
         template: Template::NewBrowser,
         name: "Sign-in from a new browser",
-        title: "You signed in from a new browser",
+        title: "Sign-in from a new browser",
         body: "Somebody signed in with your password: {}. If that was not you, sign that browser \
                out and change your password.",
         default: BOTH,

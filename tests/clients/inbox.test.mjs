@@ -164,6 +164,13 @@ describe('the inbox', () => {
     assert.equal(await entry(page, 'Desk').count(), 0);
   });
 
+  test('shows which filter is chosen where the device has colours of its own', async (t) => {
+    const { page } = await atInbox(t, '/inbox', { forcedColors: 'active' });
+    const filters = page.getByRole('navigation', { name: 'Which entries' });
+    const ink = (name) => filters.getByRole('link', { name }).evaluate((link) => getComputedStyle(link).color);
+    assert.notEqual(await ink('All'), await ink('Unread'));
+  });
+
   for (const [name, options] of [
     ['light', {}],
     ['phone', { viewport: PHONE }],
@@ -277,6 +284,10 @@ describe('with JavaScript', () => {
     await page.getByText('The entry is deleted.').waitFor();
     assert.ok(await hasFocus(entry(page, 'Job 2')), 'the focus is at the entry that took its place');
     assert.equal(new URL(page.url()).search, '');
+    await button(page, 'Job 2', /Mute this app/).focus();
+    await page.keyboard.press('Enter');
+    await page.getByText('The app is muted').waitFor();
+    assert.ok(await hasFocus(entry(page, 'Job 2')), 'the focus is at no button that does something else');
     await page.getByRole('button', { name: 'Mark all as read' }).click();
     await page.getByText('Everything is marked as read.').waitFor();
     assert.ok(await hasFocus(page.getByRole('link', { name: 'All', exact: true })));
@@ -378,6 +389,30 @@ describe('with JavaScript', () => {
     assert.equal(await entry(page, 'For ada').count(), 0);
   });
 
+  test('who signs out takes the number off the icon, and who was signed out is asked to sign in by any button', async (t) => {
+    const { ada, page } = await atInbox(t);
+    const tell = await speaker(ada);
+    await tell('Desk');
+    await page.addInitScript(() => {
+      const numbers = (number) => sessionStorage.setItem('numbers', `${sessionStorage.getItem('numbers') ?? ''} ${number}`);
+      navigator.setAppBadge = async (number) => numbers(number);
+      navigator.clearAppBadge = async () => numbers('none');
+    });
+    await page.goto('/inbox');
+    const numbers = () => page.evaluate(() => sessionStorage.getItem('numbers') ?? '');
+    await soon(async () => /\d$/.test(await numbers()), 'a number on the icon');
+    const session = await page.context().cookies();
+    await page.context().clearCookies();
+    await button(page, 'Desk', /Delete/).click();
+    await page.waitForURL('**/sign-in?**');
+    await page.context().addCookies(session);
+    await page.goto('/inbox');
+    await soon(async () => /\d$/.test(await numbers()), 'the number again');
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.waitForURL((url) => url.pathname !== '/inbox');
+    assert.match(await numbers(), / none$/);
+  });
+
   test('somebody who is signed out meanwhile is asked to sign in', async (t) => {
     const { page } = await atInbox(t);
     const other = await page.context().newPage();
@@ -399,9 +434,22 @@ describe('this device', () => {
     await devtools.send('ServiceWorker.enable');
     await page.evaluate(() => navigator.serviceWorker.ready);
     const { registrationId, scopeURL } = await registered;
-    const deliver = (data) =>
-      devtools.send('ServiceWorker.deliverPushMessage', { origin: new URL(scopeURL).origin, registrationId, data });
-    return { scopeURL, deliver };
+    const [worker] = page.context().serviceWorkers();
+    await worker.evaluate(() => {
+      const { showNotification } = ServiceWorkerRegistration.prototype;
+      self.shows = 0;
+      ServiceWorkerRegistration.prototype.showNotification = async function (...about) {
+        await showNotification.apply(this, about);
+        self.shows += 1;
+      };
+    });
+    // Chromium forgets a notification about which it is asked while it puts it up, so nobody asks before.
+    const deliver = async (data) => {
+      const before = await worker.evaluate(() => self.shows);
+      await devtools.send('ServiceWorker.deliverPushMessage', { origin: new URL(scopeURL).origin, registrationId, data });
+      await soon(async () => (await worker.evaluate(() => self.shows)) > before, 'a notification');
+    };
+    return { worker, scopeURL, deliver };
   }
 
   const shown = (page) =>
@@ -416,9 +464,8 @@ describe('this device', () => {
     await page.context().grantPermissions(['notifications'], { origin: server.url });
     const tell = await speaker(ada);
     const id = await tell('Desk');
-    const { scopeURL, deliver } = await registration(page);
+    const { worker, scopeURL, deliver } = await registration(page);
     assert.equal(scopeURL, `${server.url}/`);
-    const [worker] = page.context().serviceWorkers();
     // Where Chromium runs without a desktop, no icon shows a number.
     await worker.evaluate(() => {
       self.numbers = [];
@@ -533,6 +580,24 @@ describe('this device', () => {
     await page.getByRole('button', { name: 'Stop on this device' }).click();
     await page.getByText('This device is not told.').waitFor();
     await page.getByRole('button', { name: 'Notify me on this device' }).waitFor();
+  });
+
+  test('that another person signs in on tells them that it is not theirs, and can be', async (t) => {
+    const { server, page } = await atSettings(t);
+    await server.person('bob', { owner: false });
+    await page.getByRole('button', { name: 'Notify me on this device' }).click();
+    await page.getByText('This device is told').waitFor();
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.goto('/inbox/settings');
+    await signIn(page, 'bob');
+    await page.getByText('This browser shows what somebody else is told').waitFor();
+    assert.equal(await page.getByRole('button', { name: 'Send a test' }).count(), 0);
+    await page.getByRole('button', { name: 'Stop on this device' }).waitFor();
+    await whole(page, 'inbox-settings-of-another');
+    await page.getByRole('button', { name: 'Notify me on this device' }).click();
+    await page.getByText('This device is told').waitFor();
+    await page.reload();
+    await page.getByText('This device is told').waitFor();
   });
 
   test('says what the box says when it is refused', async (t) => {

@@ -149,6 +149,12 @@ test('an upstream is added, used and removed while the box runs', async (t) => {
   const pid = Number(textOf(await call(client, 'test__pid')));
   assert.ok(runs(pid));
   assert.match(server.stderr, /an upstream of the tests begins/);
+  const shown = async (...words) => JSON.parse((await keystead(['upstream', ...words, ...data, '--json'])).stdout);
+  const { upstreams: [row] } = await shown('list');
+  assert.equal(row.state, 'connected', JSON.stringify(row));
+  assert.ok(Date.parse(row.since) <= Date.now(), row.since);
+  const { upstream_tools: tools } = await shown('tools', 'test');
+  assert.equal(tools.find(({ name }) => name === 'test__pid')?.scope, 'upstream:test:read', JSON.stringify(tools));
 
   const { code } = await keystead(['upstream', 'remove', 'test', ...data]);
   assert.equal(code, 0);

@@ -229,10 +229,7 @@ async fn what_others_say_and_offer_is_set_apart_from_our_own() {
     let (before, after) = quoted
         .split_once("<div class=\"quoted\">")
         .expect("a frame");
-    assert!(
-        before.contains(">A program of this machine</span>"),
-        "{before}"
-    );
+    assert!(before.contains(">A program on this box</span>"), "{before}");
     assert!(after.contains("<p>Now.</p>"), "{after}");
     assert!(after.contains("<bdi>Delete moc.knab</bdi>"), "{after}");
     for not_quoted in ["Ours", "No more than this"] {

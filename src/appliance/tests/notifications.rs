@@ -406,7 +406,7 @@ async fn a_consent_and_a_new_browser_are_reported() {
     other.visit(ask).await.expect(303);
     assert_eq!(
         listed(&ada, "templates=new-browser").await.0,
-        ["You signed in from a new browser"]
+        ["Sign-in from a new browser"]
     );
 }
 

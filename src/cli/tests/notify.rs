@@ -19,8 +19,15 @@ fn notify_asks_for_what_it_says() {
         urgency: Some("high".to_owned()),
         ..plain.clone()
     };
+    // A list in Markdown, or a temperature.
+    let with_a_dash = Notice {
+        title: "-12°".to_owned(),
+        body: "-one".to_owned(),
+        ..plain.clone()
+    };
     for (words, expected) in [
         ("notify ada --title Hello", plain),
+        ("notify ada --title -12° --body -one", with_a_dash),
         (
             "notify --title Hello --body **sda** ada --link /inbox --urgency high",
             full,

@@ -6,7 +6,7 @@ use std::{
     io::{self, ErrorKind, Read},
     pin::Pin,
     process::ExitStatus,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use rmcp::{
     service::{ClientInitializeError, Peer, RunningService},
     transport::{DynamicTransportError, Transport},
 };
-use tokio::time::timeout;
+use tokio::{sync::OnceCell, time::timeout};
 
 use super::{
     START_TIMEOUT,
@@ -29,7 +29,7 @@ use crate::{
     config::environment::Environment,
     model::upstream::{Child, Reach, SecretHeader, Source, Upstream, UpstreamUrl, Variable},
     runtime::{
-        child::{Launcher, Leash, Program, Running},
+        child::{LastWords, Launcher, Leash, OwnEnd, Program, Running},
         outbound::NamedServers,
     },
 };
@@ -61,6 +61,9 @@ pub struct Connection {
     service: RunningService<RoleClient, Client>,
     cause: Cause,
     leash: Option<Leash>,
+    /// By which the end of its child is heard, until somebody has.
+    end: Mutex<Option<(OwnEnd, LastWords)>>,
+    why_ended: OnceCell<String>,
 }
 
 impl Connection {
@@ -84,6 +87,8 @@ impl Connection {
             service,
             cause,
             leash: None,
+            end: Mutex::default(),
+            why_ended: OnceCell::new(),
         })
     }
 
@@ -100,6 +105,30 @@ impl Connection {
     /// Why it ended, as far as it is known.
     pub(super) fn cause(&self) -> String {
         self.cause.words()
+    }
+
+    /// The same, with how its child ended if it did: what is beyond a limit is ended by a signal,
+    /// and says nothing.
+    pub(super) async fn why_ended(&self) -> String {
+        let heard = self.why_ended.get_or_init(async || {
+            let end = self
+                .end
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            let Some((own_end, last_words)) = end else {
+                return self.cause();
+            };
+            match own_end.hear().await {
+                Some(status) if !status.success() => {
+                    let said = last_words.hear().await;
+                    let last = said.last.as_deref().map(last_line);
+                    joined([Some(self.cause()), Some(how_ended(status)), last])
+                }
+                _ => self.cause(),
+            }
+        });
+        heard.await.clone()
     }
 
     /// Ends it, and waits until its child is gone.
@@ -148,6 +177,10 @@ pub(super) fn why_not_sent(error: &DynamicTransportError) -> String {
 fn joined(parts: [Option<String>; 3]) -> String {
     let known: Vec<String> = parts.into_iter().flatten().collect();
     known.join("; ")
+}
+
+fn last_line(line: &str) -> String {
+    format!("the last that it said is: {line}")
 }
 
 /// How a program ended that ended by itself.
@@ -216,6 +249,7 @@ impl SystemConnect {
         let why = match Connection::open(lines, cause, list_changed).await {
             Ok(mut connection) => {
                 connection.leash = Some(leash);
+                connection.end = Mutex::new(Some((own_end, last_words)));
                 return Ok(connection);
             }
             Err(why) => why,
@@ -225,9 +259,13 @@ impl SystemConnect {
         let why = joined([Some(why), ended.map(how_ended), self.hint()]);
         // Only now: what is told to end says nothing of why it would have.
         drop(leash);
-        let last = last_words.hear().await;
-        let last = last.map(|line| format!("the last that it said is: {line}"));
-        Err(joined([Some(why), last, None]))
+        let said = last_words.hear().await;
+        let error = said.error.map(|line| format!("it said: {line}"));
+        Err(joined([
+            Some(why),
+            error,
+            said.last.as_deref().map(last_line),
+        ]))
     }
 
     /// What to do about a program that does not start, if this is the process of a systemd unit.
@@ -278,7 +316,11 @@ impl SystemConnect {
             Source::Text(text) => Ok(text.clone()),
             Source::Environment(name) => {
                 let value = self.environment.find(name).and_then(|value| value.to_str());
-                let missing = || format!("expected the variable {name}, found none");
+                let missing = || {
+                    format!(
+                        "expected the variable {name} in the environment of the server, found none"
+                    )
+                };
                 value.map(str::to_owned).ok_or_else(missing)
             }
             Source::File(path) => {

@@ -165,7 +165,7 @@ impl Link {
         let listed = timeout(LIST_TIMEOUT, list(&connection)).await;
         let listed = match listed {
             Ok(Ok(listed)) => Ok(listed),
-            Ok(Err(error)) => Err(self.failed(&connection, error)),
+            Ok(Err(error)) => Err(self.failed(&connection, error).await),
             Err(_) => Err(self.too_slow(LIST_TIMEOUT)),
         };
         let listed = listed.inspect_err(|_| self.list_changed.set())?;
@@ -189,7 +189,7 @@ impl Link {
         self.state().used_at = Instant::now();
         match answered {
             Err(_) => Err(self.too_slow(limit)),
-            Ok(Err(error)) => Err(self.failed(&connection, error)),
+            Ok(Err(error)) => Err(self.failed(&connection, error).await),
             Ok(Ok(CallToolResponse::Complete(mut result))) => {
                 result.meta = None;
                 Ok(result)
@@ -340,7 +340,7 @@ impl Link {
         }
     }
 
-    fn failed(&self, connection: &Arc<Connection>, error: ServiceError) -> UpstreamError {
+    async fn failed(&self, connection: &Arc<Connection>, error: ServiceError) -> UpstreamError {
         let name = self.upstream.name.clone();
         match error {
             ServiceError::McpError(said) => UpstreamError::Said {
@@ -357,8 +357,10 @@ impl Link {
                 UpstreamError::Ended { name, why }
             }
             _ => {
+                // First: whoever calls next does not wait for what is to be heard of this one.
                 self.bury(connection);
-                let why = connection.cause();
+                let why = shown(&connection.why_ended().await);
+                self.state().last_failure.clone_from(&why);
                 UpstreamError::Ended { name, why }
             }
         }

@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Duration};
 use rmcp::model::{CallToolResult, JsonObject};
 use rustls::RootCertStore;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinSet, time::Instant};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    task::JoinSet,
+    time::Instant,
+};
 
 use super::{
     testing::{House, tool, upstream},
@@ -14,7 +19,7 @@ use super::{
 };
 use crate::{
     config::environment::Environment,
-    model::upstream::{Bounds, Child, Reach, Sandbox},
+    model::upstream::{Bounds, Child, Reach, Sandbox, SecretHeader, Source},
     runtime::{
         child::Launcher,
         outbound::{NamedServers, SystemDialer},
@@ -481,6 +486,14 @@ async fn a_program_that_does_not_start_is_told_of_by_its_end_and_by_what_it_said
             "echo first >&2; echo 'no such thing' >&2; echo >&2; exit 3",
             "; it ended with exit code 3; the last that it said is: no such thing",
         ),
+        (
+            "printf '%s\\n' source 'Error: no module' '    at Error (x)' 'v20' >&2; exit 1",
+            "; it ended with exit code 1; it said: Error: no module; the last that it said is: v20",
+        ),
+        (
+            "echo 'error: no key' >&2; exit 1",
+            "; it ended with exit code 1; the last that it said is: error: no key",
+        ),
         ("kill -TRAP $$", "; it was ended, signal: 5 (SIGTRAP)"),
         (
             "echo 'Proceed? (y)' >&2; exec >&-; sleep 1000",
@@ -524,4 +537,91 @@ async fn one_that_says_nothing_is_not_waited_for_for_ever() {
     let why = why_not(shell("echo 'Proceed? (y)' >&2; cat >/dev/null")).await;
     assert!(why.contains("it did not answer within 20 s"), "{why}");
     assert!(begun.elapsed() >= START_TIMEOUT);
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_is_told_of_with_what_to_check() {
+    for (status, expected) in [
+        (
+            "404 Not Found",
+            "found 404 Not Found: the owner of this box has to check the path of its URL",
+        ),
+        (
+            "401 Unauthorized",
+            "has to check the header that proves who it is",
+        ),
+        (
+            "302 Found",
+            "found 302 Found: a redirect, which is not followed",
+        ),
+        (
+            "500 Internal Server Error",
+            "expected an answer, found 500 Internal Server Error",
+        ),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/mcp", listener.local_addr().expect("an address"));
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut request = [0; 64];
+            stream.read_exact(&mut request).await.expect("a request");
+            stream.write_all(answer.as_bytes()).await.expect("a reader");
+            stream.shutdown().await.expect("a stream");
+            stream
+        });
+        let why = why_not(Reach::Server {
+            url: url.parse().expect("a URL"),
+            header: None,
+        });
+        let why = why.await;
+        assert!(why.ends_with(expected), "{why}");
+        drop(server.await.expect("no panic"));
+    }
+}
+
+/// Whose environment it is, is not to be guessed.
+#[tokio::test]
+async fn a_secret_that_is_not_there_is_told_of_with_where_it_was_looked_for() {
+    let why = why_not(Reach::Server {
+        url: "http://127.0.0.1:1/mcp".parse().expect("a URL"),
+        header: Some(SecretHeader {
+            name: "authorization".to_owned(),
+            value: Source::Environment("WIKI_AUTH".to_owned()),
+        }),
+    });
+    let expected = "expected the variable WIKI_AUTH in the environment of the server, found none";
+    let why = why.await;
+    assert!(why.ends_with(expected), "{why}");
+}
+
+/// One that uses more memory than it may, say.
+#[tokio::test]
+async fn a_program_that_is_ended_during_a_call_is_told_of_by_its_end() {
+    let script = r#"
+        read line
+        id=$(printf %s "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
+        info='"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"x","version":"1"}'
+        echo "{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{$info}}"
+        read initialized
+        read call
+        echo 'out of memory' >&2
+        kill -KILL $$"#;
+    let upstream = Upstream {
+        reach: program(&["/bin/sh", "-c", script]),
+        ..upstream("house")
+    };
+    let environment = [("PATH", "/usr/bin:/bin")].into_iter().collect();
+    let link = Arc::new(Link::new(upstream, Arc::new(system(environment))));
+    let why = call(&link, "echo").await.expect_err("it ends");
+    let expected = "it closed its standard output; it was ended, signal: 9 (SIGKILL); the last that \
+                    it said is: out of memory";
+    assert!(
+        why.starts_with("house ended during the call: ") && why.contains(expected),
+        "{why}"
+    );
+    let Standing::Failing { why, .. } = link.standing() else {
+        panic!("expected one that fails, found {:?}", link.standing());
+    };
+    assert_eq!(why, expected);
 }

@@ -87,7 +87,7 @@ fn whoever_speaks_for_somebody_else_is_named() {
     let gone = format!("The app {}", id(9));
     for (sender, words) in [
         (Sender::Keystead, None),
-        (Sender::Administrator, Some("A program of this machine")),
+        (Sender::Administrator, Some("A program on this box")),
         (Sender::Person(id(BOB)), Some("The person bob")),
         (Sender::Person(id(7)), Some("Somebody who is gone")),
         (Sender::Client(id(9)), Some(gone.as_str())),

@@ -15,12 +15,41 @@ pub(super) const LINES_MAX: usize = 20;
 /// The time over which lines are counted.
 pub(super) const WINDOW: Duration = Duration::from_secs(1);
 
-/// Reads `stderr` to its end, and returns the last line that says something; none if there is none.
-/// It is always read, so that a program never waits for us.
-pub(super) async fn follow(name: String, stderr: impl AsyncRead + Unpin) -> Option<String> {
+/// What a program said that may tell why it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The first line that speaks of an error, if it is not the last: below it many a program says
+    /// where it was, and which version it is.
+    pub error: Option<String>,
+    /// The last line that says something.
+    pub last: Option<String>,
+}
+
+impl Said {
+    fn hear(&mut self, line: String) {
+        // What is indented belongs to a line above.
+        let is_error =
+            !line.starts_with(char::is_whitespace) && line.to_ascii_lowercase().contains("error");
+        if is_error && self.error.is_none() {
+            self.error = Some(line.clone());
+        }
+        if !line.trim().is_empty() {
+            self.last = Some(line);
+        }
+    }
+
+    fn each_line_once(mut self) -> Self {
+        self.error = self.error.filter(|error| self.last.as_ref() != Some(error));
+        self
+    }
+}
+
+/// Reads `stderr` to its end, and returns what stands out. It is always read, so that a program
+/// never waits for us.
+pub(super) async fn follow(name: String, stderr: impl AsyncRead + Unpin) -> Said {
     let mut lines = Lines::new(BufReader::new(stderr));
     let mut rate = Rate::new();
-    let mut last = None;
+    let mut said = Said::default();
     while let Some(line) = lines.next().await {
         let left_out = rate.left_out_before();
         if left_out > 0 {
@@ -29,11 +58,9 @@ pub(super) async fn follow(name: String, stderr: impl AsyncRead + Unpin) -> Opti
         if rate.allows() {
             tracing::info!(upstream = name, "{line}");
         }
-        if !line.trim().is_empty() {
-            last = Some(line);
-        }
+        said.hear(line);
     }
-    last
+    said.each_line_once()
 }
 
 /// The lines of a stream, each cut to what is logged.

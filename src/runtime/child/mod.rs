@@ -23,6 +23,7 @@ use tokio::{
 };
 
 pub use confine::{ConfineError, become_confined};
+pub use log::Said;
 
 use crate::model::upstream::Sandbox;
 
@@ -62,7 +63,7 @@ pub struct Running {
     pub stdin: ChildStdin,
     /// What it writes.
     pub stdout: ChildStdout,
-    /// The last line that it says on its standard error.
+    /// What it says on its standard error that may tell why it ended.
     pub last_words: LastWords,
     /// Its end, if that comes by itself.
     pub own_end: OwnEnd,
@@ -70,21 +71,21 @@ pub struct Running {
     pub leash: Leash,
 }
 
-/// The last line that a program says, once it has ended.
+/// What a program says that may tell why it ended, once it has.
 #[derive(Debug)]
-pub struct LastWords(JoinHandle<Option<String>>);
+pub struct LastWords(JoinHandle<Said>);
 
 impl LastWords {
-    /// The line, of at most [`LAST_WORDS_TIMEOUT`] from now; none if it said nothing, or still
-    /// could say something then.
-    pub async fn hear(self) -> Option<String> {
+    /// The lines, of at most [`LAST_WORDS_TIMEOUT`] from now; none if it still could say something
+    /// then.
+    pub async fn hear(self) -> Said {
         match timeout(LAST_WORDS_TIMEOUT, self.0).await {
-            Ok(Ok(line)) => line,
+            Ok(Ok(said)) => said,
             Ok(Err(error)) => {
                 tracing::error!(%error, "a program was not heard to its end");
-                None
+                Said::default()
             }
-            Err(_) => None,
+            Err(_) => Said::default(),
         }
     }
 }

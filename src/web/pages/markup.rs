@@ -53,7 +53,7 @@ const ELEMENTS: &str = "!doctype a bdi body br button code dd div dl dt em form 
 
 const ATTRIBUTES: &str = "action alt aria-current aria-describedby aria-hidden aria-invalid aria-label \
                           aria-labelledby autocapitalize autocomplete autofocus charset checked class \
-                          content data-key datetime defer for height hidden href html id lang media \
+                          content data-key data-told datetime defer for height hidden href html id lang media \
                           method name readonly rel required role rows scope selected spellcheck src \
                           tabindex type value width";
 

@@ -76,6 +76,7 @@ fn why_no_way(error: &OutboundError) -> String {
 pub(super) fn why_not_sent(error: &(dyn Error + 'static)) -> Option<String> {
     Some(match error.downcast_ref::<Failure>()? {
         Failure::Client(failure) => failure.to_string(),
+        Failure::UnexpectedServerResponse(words) => format!("expected an answer, found {words}"),
         other => other.to_string(),
     })
 }
@@ -177,6 +178,9 @@ fn refused(status: StatusCode) -> Failure {
     let words = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Cow::Owned(format!(
             "{status}: the owner of this box has to check the header that proves who it is"
+        )),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Cow::Owned(format!(
+            "{status}: the owner of this box has to check the path of its URL"
         )),
         status if status.is_redirection() => {
             Cow::Owned(format!("{status}: a redirect, which is not followed"))

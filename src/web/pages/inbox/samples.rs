@@ -135,7 +135,10 @@ fn settings(theirs: &str) -> InboxSettingsPage {
     InboxSettingsPage {
         frame: signed_in(),
         csrf_token: "csrf".into(),
-        push: PushView::On { key: "BKey".into() },
+        push: PushView::On {
+            key: "BKey".into(),
+            told: "0a 0b".into(),
+        },
         switches: vec![
             SwitchRow {
                 template: "new-browser",

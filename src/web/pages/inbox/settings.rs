@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    crypto::digest::Digest,
     http::{
         params::Params,
         request::Request,
@@ -13,7 +14,7 @@ use crate::{
         notification::{Methods, NotificationSettings, Template},
     },
     notifications::{self, TEMPLATES},
-    store::{Read, StoreError, notifications as kept},
+    store::{Read, StoreError, notifications as kept, pushes},
     web::{
         Web,
         credentials::Caller,
@@ -48,7 +49,7 @@ pub async fn get(web: Arc<Web>, request: Request, caller: Caller) -> Response {
         Ok::<_, StoreError>((
             switches(&settings),
             muted(tx, &settings)?,
-            push_view(&web, tx)?,
+            push_view(&web, tx, live.user.id)?,
         ))
     });
     match found {
@@ -88,7 +89,7 @@ fn muted(tx: &dyn Read, settings: &NotificationSettings) -> Result<Vec<MutedRow>
 }
 
 /// Whether devices are told at all, and why not.
-fn push_view(web: &Web, tx: &dyn Read) -> Result<PushView, StoreError> {
+fn push_view(web: &Web, tx: &dyn Read, user_id: Id) -> Result<PushView, StoreError> {
     Ok(match web.push_off() {
         Some(PushOff::Egress) => PushView::Off(
             "This box calls no other server (--egress off), so it reaches devices only while a \
@@ -98,11 +99,23 @@ fn push_view(web: &Web, tx: &dyn Read) -> Result<PushView, StoreError> {
             "Telling devices is an experiment that is off here. An owner of the box turns it on by \
              starting Keystead with --experiments web-push.",
         ),
-        None => web.vouchers.public_key(tx)?.map_or(
-            PushView::Off("This box has no key yet by which push services know it."),
-            |key| PushView::On { key },
-        ),
+        None => match web.vouchers.public_key(tx)? {
+            None => PushView::Off("This box has no key yet by which push services know it."),
+            Some(key) => PushView::On {
+                key,
+                told: told(tx, user_id)?,
+            },
+        },
     })
+}
+
+/// The browsers in which the person is told: by digests, since whoever has an endpoint can send to
+/// it. By them the page knows whether its browser is one: it may be somebody else's who signed in
+/// with it, or one that a restored data file knows nothing of.
+fn told(tx: &dyn Read, user_id: Id) -> Result<String, StoreError> {
+    let browsers = pushes::list_of_user(tx, user_id)?.into_iter();
+    let digests = browsers.map(|one| Digest::of(one.endpoint.as_str().as_bytes()).to_hex());
+    Ok(digests.collect::<Vec<_>>().join(" "))
 }
 
 /// `POST /inbox/settings`: how the person is told about each template that the form has.

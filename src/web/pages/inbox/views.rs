@@ -159,6 +159,9 @@ pub(in crate::web::pages) enum PushView {
     On {
         /// The key.
         key: String,
+        /// A digest of the endpoint of each browser in which the person is told, with spaces
+        /// between them.
+        told: String,
     },
     /// It does not, in words.
     Off(&'static str),
