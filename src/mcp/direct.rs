@@ -6,7 +6,7 @@
 //! a call about which there is nothing left to decide is taken here. Whatever is foreign, malformed
 //! or merely unusual goes to rmcp, and these are answered as rmcp would answer them.
 
-use std::sync::Arc;
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 use http::{
     HeaderMap, HeaderName, StatusCode,
@@ -16,7 +16,10 @@ use rmcp::model::{
     CallToolRequestMethod, CallToolRequestParams, ConstString as _, JsonObject, JsonRpcError,
     JsonRpcResponse, JsonRpcVersion2_0, ProtocolVersion, RequestMetaObject, ServerResult,
 };
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use crate::{
     http::{
@@ -41,7 +44,27 @@ struct Message<'body> {
     jsonrpc: &'body str,
     id: MessageId,
     method: &'body str,
+    #[serde(deserialize_with = "by_name")]
     params: CallToolRequestParams,
+}
+
+/// Reads what is an object. A list as well would be read by the places of its members.
+fn by_name<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<T, D::Error> {
+    struct ByName<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for ByName<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(members))
+        }
+    }
+
+    value.deserialize_map(ByName(PhantomData))
 }
 
 /// A call of a tool about which nothing is left to decide but whether it is allowed.
@@ -61,7 +84,9 @@ impl DirectCall {
         if headers.get(HOST)? != authority || headers.contains_key(ORIGIN) {
             return None;
         }
-        let message: Message<'_> = serde_json::from_slice(&request.body).ok()?;
+        let mut body = serde_json::Deserializer::from_slice(&request.body);
+        let message: Message<'_> = by_name(&mut body).ok()?;
+        body.end().ok()?;
         if message.jsonrpc != JsonRpcVersion2_0::VALUE
             || message.method != CallToolRequestMethod::VALUE
         {
