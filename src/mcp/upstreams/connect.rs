@@ -6,7 +6,7 @@ use std::{
     io::{self, ErrorKind, Read},
     pin::Pin,
     process::ExitStatus,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,7 +16,10 @@ use rmcp::{
     service::{ClientInitializeError, Peer, RunningService},
     transport::{DynamicTransportError, Transport},
 };
-use tokio::{sync::OnceCell, time::timeout};
+use tokio::{
+    sync::{Mutex, OnceCell},
+    time::timeout,
+};
 
 use super::{
     START_TIMEOUT,
@@ -29,7 +32,7 @@ use crate::{
     config::environment::Environment,
     model::upstream::{Child, Reach, SecretHeader, Source, Upstream, UpstreamUrl, Variable},
     runtime::{
-        child::{LastWords, Launcher, Leash, OwnEnd, Program, Running},
+        child::{Launcher, Leash, OwnEnd, Program, Running},
         outbound::NamedServers,
     },
 };
@@ -61,8 +64,8 @@ pub struct Connection {
     service: RunningService<RoleClient, Client>,
     cause: Cause,
     leash: Option<Leash>,
-    /// By which the end of its child is heard, until somebody has.
-    end: Mutex<Option<(OwnEnd, LastWords)>>,
+    /// By which the end of its child is heard.
+    end: Mutex<Option<OwnEnd>>,
     why_ended: OnceCell<String>,
 }
 
@@ -108,25 +111,17 @@ impl Connection {
     }
 
     /// The same, with how its child ended if it did: what is beyond a limit is ended by a signal,
-    /// and says nothing.
+    /// and says nothing. What the child said last stays in the log: it may be of another's call
+    /// (threat 33).
     pub(super) async fn why_ended(&self) -> String {
         let heard = self.why_ended.get_or_init(async || {
-            let end = self
-                .end
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
-            let Some((own_end, last_words)) = end else {
-                return self.cause();
+            let mut end = self.end.lock().await;
+            let ended = match &mut *end {
+                Some(own_end) => own_end.hear().await,
+                None => None,
             };
-            match own_end.hear().await {
-                Some(status) if !status.success() => {
-                    let said = last_words.hear().await;
-                    let last = said.last.as_deref().map(last_line);
-                    joined([Some(self.cause()), Some(how_ended(status)), last])
-                }
-                _ => self.cause(),
-            }
+            let failed = ended.filter(|status| !status.success());
+            joined([Some(self.cause()), failed.map(how_ended), None])
         });
         heard.await.clone()
     }
@@ -241,7 +236,7 @@ impl SystemConnect {
             stdout,
             stdin,
             last_words,
-            own_end,
+            mut own_end,
             leash,
         } = running;
         let cause = Cause::default();
@@ -249,7 +244,7 @@ impl SystemConnect {
         let why = match Connection::open(lines, cause, list_changed).await {
             Ok(mut connection) => {
                 connection.leash = Some(leash);
-                connection.end = Mutex::new(Some((own_end, last_words)));
+                connection.end = Mutex::new(Some(own_end));
                 return Ok(connection);
             }
             Err(why) => why,

@@ -605,7 +605,7 @@ async fn a_program_that_is_ended_during_a_call_is_told_of_by_its_end() {
         echo "{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{$info}}"
         read initialized
         read call
-        echo 'out of memory' >&2
+        echo 'no such file: /home/bob/secret' >&2
         kill -KILL $$"#;
     let upstream = Upstream {
         reach: program(&["/bin/sh", "-c", script]),
@@ -614,11 +614,14 @@ async fn a_program_that_is_ended_during_a_call_is_told_of_by_its_end() {
     let environment = [("PATH", "/usr/bin:/bin")].into_iter().collect();
     let link = Arc::new(Link::new(upstream, Arc::new(system(environment))));
     let why = call(&link, "echo").await.expect_err("it ends");
-    let expected = "it closed its standard output; it was ended, signal: 9 (SIGKILL); the last that \
-                    it said is: out of memory";
+    let expected = "it closed its standard output; it was ended, signal: 9 (SIGKILL)";
     assert!(
         why.starts_with("house ended during the call: ") && why.contains(expected),
         "{why}"
+    );
+    assert!(
+        !why.contains("/home/bob"),
+        "what it says may be of another's call: {why}"
     );
     let Standing::Failing { why, .. } = link.standing() else {
         panic!("expected one that fails, found {:?}", link.standing());

@@ -31,10 +31,10 @@ use crate::model::upstream::Sandbox;
 pub const GRACE: Duration = Duration::from_secs(3);
 
 /// How long the end of a program's standard error is waited for, once its leash is let go.
-pub const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
+pub const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long the end of a program is waited for that has let go of its streams.
-pub const END_TIMEOUT: Duration = Duration::from_secs(2);
+pub const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A program to run.
 #[derive(Clone, Debug)]
@@ -97,8 +97,8 @@ pub struct OwnEnd(oneshot::Receiver<ExitStatus>);
 impl OwnEnd {
     /// How it ended, of at most [`END_TIMEOUT`] from now; none if it has not. Its leash is held
     /// meanwhile: without it the program ends because it was told to.
-    pub async fn hear(self) -> Option<ExitStatus> {
-        timeout(END_TIMEOUT, self.0).await.ok()?.ok()
+    pub async fn hear(&mut self) -> Option<ExitStatus> {
+        timeout(END_TIMEOUT, &mut self.0).await.ok()?.ok()
     }
 }
 
@@ -210,6 +210,7 @@ async fn keep(
     let Some(group) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else {
         return;
     };
+    let _rest = Rest(group);
     tokio::select! {
         ended = child.wait() => {
             match ended {
@@ -232,8 +233,16 @@ async fn keep(
             }
         }
     }
-    // What the program began may have outlived it.
-    signal(group, Signal::KILL);
+}
+
+/// A group of which nobody is left once this is dropped: what a program began may outlive it, and
+/// the server may stop before it has seen the program to its end.
+struct Rest(Pid);
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        signal(self.0, Signal::KILL);
+    }
 }
 
 fn signal(group: Pid, signal: Signal) {
