@@ -71,6 +71,9 @@ const SERVED: [&str; 5] = [
 /// Those of them that ended with the revision of 2026-07-28.
 const ENDED: [&str; 2] = ["initialize", "ping"];
 
+/// Characters of a method that is told back as unknown.
+const METHOD_LEN_MAX: usize = 128;
+
 /// Who calls, and when: what stands beside every message.
 #[derive(Debug)]
 pub(super) struct Caller {
@@ -391,7 +394,9 @@ impl ServerHandler for Handler {
             let words = format!("expected the parameters that {method} has, found others");
             return Err(ErrorData::invalid_params(words, None));
         }
-        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None))
+        // As rmcp answers it, but for what no method is called: at `debug` it writes it into the log.
+        let found: String = method.chars().take(METHOD_LEN_MAX).collect();
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, found, None))
     }
 
     // What follows is not offered, and rmcp would answer it with an empty list, which says that it

@@ -68,15 +68,15 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 const WORKER: &str = "rmcp::transport::worker";
 
 /// What of whom is written. The MCP library tells of each message that it begins and ends with it,
-/// in three lines, one of which repeats what the client says of itself; at `info` there is our one
-/// line for each request. Below, it would write each message whole: the arguments and the answers of
-/// tools, which can be secrets, are in no log at any level. Of a transport of an upstream that ends it tells with the innards of the
-/// program; we say what became of the upstream ourselves.
+/// in three lines, one of which repeats what the client says of itself, and warns of what clients
+/// and upstreams do with their words whole; at `info` there is our one line for each request. Below,
+/// it would write each message whole: the arguments and the answers of tools, which can be secrets,
+/// are in no log at any level. Of a transport of an upstream that ends it tells with the innards of
+/// the program; we say what became of the upstream ourselves.
 fn targets(level: LogLevel) -> Targets {
     let of_library = match level {
-        LogLevel::Info => LogLevel::Warn,
+        LogLevel::Error | LogLevel::Warn | LogLevel::Info => LogLevel::Error,
         LogLevel::Debug | LogLevel::Trace => LogLevel::Info,
-        other => other,
     };
     let of_transports = match level {
         LogLevel::Debug | LogLevel::Trace => filter(of_library),
@@ -140,8 +140,11 @@ mod tests {
             assert_eq!(is_written("keystead::http::log_line"), ours, "{level:?}");
             assert_eq!(is_written("rmcp::service"), theirs, "{level:?}");
         }
-        let warned = targets(LogLevel::Info).would_enable("rmcp::service", &Level::WARN);
-        assert!(warned, "what it warns of is written");
+        // What it warns of is what clients and upstreams say, at its whole length.
+        for (level, is_written) in [(Level::WARN, false), (Level::ERROR, true)] {
+            let theirs = targets(LogLevel::Info).would_enable("rmcp::service", &level);
+            assert_eq!(theirs, is_written, "{level}");
+        }
         for (level, is_written) in [(LogLevel::Info, false), (LogLevel::Debug, true)] {
             let of_transports = targets(level).would_enable(WORKER, &Level::ERROR);
             assert_eq!(of_transports, is_written, "{level:?}");
