@@ -28,7 +28,7 @@ use crate::{
     },
     mcp::{
         MCP_METHOD, MCP_NAME, PROTOCOL_VERSION,
-        front::{MessageId, Refusal},
+        front::{self, MessageId, Refusal},
         handler::{Caller, Denied, Handler, PROTOCOL_VERSIONS},
     },
 };
@@ -94,6 +94,10 @@ impl DirectCall {
         }
         let Message { id, params, .. } = message;
         let is_legacy = is_legacy(headers, &params)?;
+        if !is_legacy {
+            // A revision that stands twice is refused, which the library's map of it does not show.
+            front::Message::parse(&request.body).ok()?;
+        }
         Some(Self {
             id,
             name: params.name.into_owned(),

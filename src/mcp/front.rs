@@ -266,7 +266,7 @@ fn essence(media_type: &str) -> &str {
 
 /// The outline of a message: what the front decides by, and what makes it a message at all.
 #[derive(Deserialize)]
-struct Message {
+pub(super) struct Message {
     jsonrpc: String,
     method: String,
     #[serde(default, deserialize_with = "some")]
@@ -304,7 +304,8 @@ fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Opti
 }
 
 impl Message {
-    fn parse(body: &[u8]) -> Result<Self, Refusal> {
+    /// The message that `body` is.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
         if body.trim_ascii_start().starts_with(b"[") {
             return Err(Refusal::Batch);
         }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::mcp::{ARGUMENTS_DEPTH_MAX, direct::DirectCall, tools::testing::TEST_TOOLS};
 
-fn is_direct(request: &Request) -> bool {
+pub(super) fn is_direct(request: &Request) -> bool {
     DirectCall::read(request, "box.lan").is_some()
 }
 
@@ -81,6 +81,12 @@ fn what_is_not_plain_is_for_the_library() {
     let body = String::from_utf8_lossy(&request.body).replace("Capabilities", "Nothing");
     request.body = body.into();
     assert!(!is_direct(&request), "no capabilities");
+    let mut request = self::request(Era::Modern, "tools/call", json!({ "name": "x" }));
+    let revision = r#""io.modelcontextprotocol/protocolVersion":"#;
+    let body = String::from_utf8_lossy(&request.body);
+    let body = body.replace(revision, &format!(r#"{revision}"2025-11-25",{revision}"#));
+    request.body = body.into();
+    assert!(!is_direct(&request), "two revisions");
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,6 +15,72 @@ const MESSAGES: &str = concat!(
     r#""arguments":(\{\}|\[\]|\{"grant_id":"\PC{0,30}"\}|1)\}|\[\]|null|"x"))?\}?"#,
 );
 
+const NAMES: [&str; 3] = ["get_authenticated_user", "revoke_my_grant", "no_such_tool"];
+/// Headers of a call that say otherwise than its message, or no more.
+const SLIPS: [(&str, &str); 6] = [
+    ("mcp-name", "revoke_my_grant"),
+    ("mcp-method", "ping"),
+    ("mcp-protocol-version", "2025-06-18"),
+    ("mcp-protocol-version", "2026-07-28"),
+    ("host", "BOX.lan"),
+    ("accept", "*/*"),
+];
+
+/// Whole calls, most of which go without the library's service.
+#[test]
+fn a_call_is_answered_alike_whichever_way_it_takes() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let deployment = Deployment::new();
+    let callers = [
+        access("ada", &all_scopes()),
+        access("ada", &"user:read".parse().expect("a scope")),
+    ];
+    let arguments = prop::option::of(prop_oneof![
+        Just(json!({})),
+        "\\PC{0,30}".prop_map(|id| json!({ "grant_id": id })),
+        "[a-z]{0,4}".prop_map(|name| json!({ name: null })),
+    ]);
+    let calls = (
+        prop::sample::select(&ERAS[..]),
+        prop::sample::select(&NAMES[..]),
+        arguments,
+        prop::option::weighted(0.2, prop::sample::select(&SLIPS[..])),
+        prop::sample::select(callers.to_vec()),
+    );
+    let direct = RefCell::new(BTreeSet::new());
+    let config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    TestRunner::new(config)
+        .run(&calls, |(era, name, arguments, slip, caller)| {
+            let mut params = json!({ "name": name });
+            if let Some(arguments) = arguments {
+                params["arguments"] = arguments;
+            }
+            let mut request = request(era, "tools/call", params);
+            if let Some((name, value)) = slip {
+                let value = HeaderValue::from_static(value);
+                request.head.headers.insert(name, value);
+            }
+            if direct::is_direct(&request) {
+                direct.borrow_mut().insert(format!("{era:?} {name}"));
+            }
+            let of_the_library = direct::for_the_library(request.clone());
+            let of_the_library = runtime.block_on(deployment.answer(of_the_library, &caller));
+            let answer = runtime.block_on(deployment.answer(request, &caller));
+            prop_assert_eq!(answer.status, of_the_library.status);
+            prop_assert_eq!(&answer.body, &of_the_library.body);
+            Ok(())
+        })
+        .expect("the same answers");
+    let tried = direct.into_inner();
+    assert_eq!(tried.len(), ERAS.len() * NAMES.len(), "{tried:?}");
+}
+
 /// Issue 2: malformed input is answered, and never by a fault of ours; whichever way a message
 /// takes, the answer is the same.
 #[test]
