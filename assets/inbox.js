@@ -106,7 +106,7 @@ async function refresh() {
       const fresh = answer.ok && (await pageOf(answer));
       // Signed out, or somebody else is signed in: the page itself leads to where one signs in, and back.
       // Of another release: the page needs its own script.
-      if (answer.redirected || (fresh && [tokenOf, scriptOf].some((of) => of(fresh) !== of(document)))) {
+      if (answer.redirected || (fresh && !isAlike(fresh))) {
         badge(0);
         location.reload();
         return false;
@@ -134,6 +134,9 @@ const tokenOf = (page) => page.querySelector('input[name=csrf_token]')?.value;
 
 /** Of which release a page is: the address of this script has its content in it. */
 const scriptOf = (page) => page.querySelector('script')?.getAttribute('src');
+
+/** Whether a page is of the same session and of the same release as the one that is open. */
+const isAlike = (page) => [tokenOf, scriptOf].every((of) => of(page) === of(document));
 
 /** Says the times of `page` in the zone of this device, in the form that they have without a script. */
 function tellTimes(page) {
@@ -218,9 +221,11 @@ async function submit(event) {
   try {
     const answer = await fetch(form.action, { method: 'POST', body: new URLSearchParams(fields) });
     if (!answer.ok || new URL(answer.url).pathname !== location.pathname) throw new Error(`answered ${answer.status}`);
-    show(await pageOf(answer), [...LIVE, 'notice']);
+    const fresh = await pageOf(answer);
+    if (!isAlike(fresh)) throw new Error('answered with a page of somebody else, or of another release');
+    show(fresh, [...LIVE, 'notice']);
   } catch (fault) {
-    // Signed out, or out of reach: what a browser shows of that is right.
+    // Signed out, somebody else, or out of reach: what a browser shows of that is right.
     console.info('not done in place:', fault.message);
     location.reload();
   }

@@ -72,6 +72,8 @@ async function count() {
   try {
     const answer = await fetch(INBOX, { credentials: 'same-origin', signal: AbortSignal.timeout(COUNT_MS_MAX) });
     if (answer.ok) await badge(answer);
+    // Nobody is signed in any more, so that it is nobody's number.
+    else if (answer.status === 401) await self.navigator.clearAppBadge();
   } catch (fault) {
     console.info('not counted:', fault.message);
   }
