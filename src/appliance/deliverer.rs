@@ -176,7 +176,10 @@ impl Deliverer {
                 .read(|tx| notifications::due(tx, now, free, |line| places.take(line)))
         });
         let due = match looked.await.unwrap_or(Err(StoreError::Panicked)) {
-            Ok(due) => due,
+            Ok(due) => {
+                self.is_fault_said = false;
+                due
+            }
             Err(fault) => {
                 self.say_fault(
                     &fault,

@@ -19,7 +19,9 @@ use crate::{
     notifications::Refused,
     store::{
         Read, StoreError, WriteTx, meta, notifications,
-        pushes::{self, Line, QUEUE_PER_USER_MAX, SUBSCRIPTIONS_MAX},
+        pushes::{
+            self, Line, QUEUE_PER_USER_MAX, SUBSCRIPTIONS_MAX, SUBSCRIPTIONS_PER_USER_MAX, WAIT_MAX,
+        },
         users,
     },
 };
@@ -34,8 +36,9 @@ const LINES_STEP: usize = 64;
 pub const LINES_READ_MAX: usize = 2_048;
 /// The wait before the second try; it doubles with each.
 const RETRY_FIRST: Duration = Duration::from_secs(5);
-/// The longest wait between two tries, whatever the push service asks for.
-const RETRY_MAX: Duration = Duration::from_hours(1);
+/// Messages that wait for a browser at the most for it to be told what Keystead reports, where its
+/// person has as many on their way as they may: it is not the one that fails.
+const SHORT_LINE_MAX: usize = QUEUE_PER_USER_MAX / SUBSCRIPTIONS_PER_USER_MAX;
 
 /// Where a push service takes messages for one browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,8 +169,27 @@ pub(super) fn lacks_room(
     if after > pushes::QUEUE_MAX as u64 {
         return Ok(Some(Refused::QueueFull));
     }
-    let theirs = pushes::queue_of_user(tx, user_id, QUEUE_PER_USER_MAX)?.len();
+    let theirs = pushes::queue_len_of_user(tx, user_id, QUEUE_PER_USER_MAX)?;
     Ok((theirs + browsers > QUEUE_PER_USER_MAX).then_some(Refused::QueueOfUserFull))
+}
+
+/// Those of `browsers` that are told what Keystead reports although there is no room for what others
+/// say, for which `full` is the reason.
+pub(super) fn told_all_the_same(
+    tx: &dyn Read,
+    full: &Refused,
+    mut browsers: Vec<Subscription>,
+) -> Result<Vec<Subscription>, StoreError> {
+    if *full != Refused::QueueOfUserFull {
+        return Ok(Vec::new());
+    }
+    let mut fault = None;
+    browsers.retain(|browser| {
+        let line = pushes::line_len(tx, browser.user_id, browser.id, SHORT_LINE_MAX);
+        line.map_err(|error| fault = Some(error))
+            .is_ok_and(|len| len < SHORT_LINE_MAX)
+    });
+    fault.map_or(Ok(browsers), Err)
 }
 
 /// Sends `notification` off to each of `browsers`.
@@ -299,7 +321,7 @@ pub fn settle(
 pub fn retry_after(attempts: u32, asked: Option<Duration>) -> Duration {
     let doublings = attempts.saturating_sub(1).min(16);
     let own = RETRY_FIRST.saturating_mul(1 << doublings);
-    own.max(asked.unwrap_or_default()).min(RETRY_MAX)
+    own.max(asked.unwrap_or_default()).min(WAIT_MAX)
 }
 
 /// The pair by which push services know this box. A box without one gets `generated`, and forgets

@@ -273,9 +273,11 @@ fn deliver(
         }
         // What has happened on this box can be told to nobody again, so the inbox has it at least,
         // whatever else they want.
-        tracing::warn!(%user_id, "the queue of pushes is full: a notification is in the inbox only");
+        let all = browsers.len();
+        browsers = push::told_all_the_same(tx, &full, browsers)?;
+        let left_out = all - browsers.len();
+        tracing::warn!(%user_id, left_out, %full, "browsers are not told what the inbox has");
         methods.inbox = true;
-        browsers.clear();
     }
     let notification = entry(act, user_id, message);
     notifications::add(tx, &notification)?;

@@ -3,6 +3,8 @@
 //! The messages for one browser are a [`Line`]: they go one after the other, so that only the first
 //! is ever due. What is due is found by lines, whatever stands in them.
 
+use std::time::Duration;
+
 use crate::{
     model::{
         https_url::HttpsUrl,
@@ -25,6 +27,8 @@ pub const SUBSCRIPTIONS_MAX: usize = 20_000;
 pub const QUEUE_MAX: usize = 100_000;
 /// Messages on their way to one user at the most: a hundredth of the queue.
 pub const QUEUE_PER_USER_MAX: usize = 1_000;
+/// The longest that a line waits for its next turn.
+pub const WAIT_MAX: Duration = Duration::from_hours(1);
 
 impl Record for Subscription {
     const TABLE: Table = Table::Subscriptions;
@@ -102,20 +106,24 @@ pub fn list_of_user(tx: &dyn Read, user_id: Id) -> Result<Vec<Subscription>, Sto
 }
 
 /// Keeps a browser in the place of whatever had its endpoint, and of the user's oldest if they
-/// have as many as they may have.
+/// have as many as they may have. One that was the user's before keeps its id, and with it what is
+/// on its way to it.
 pub fn add(tx: &mut WriteTx<'_>, subscription: &Subscription) -> Result<(), StoreError> {
-    if let Some(before) = find_by_endpoint(tx, &subscription.endpoint)? {
-        remove(tx, &before)?;
-    }
-    let others = list_of_user(tx, subscription.user_id)?;
-    if let Some(oldest) = others
-        .first()
-        .filter(|_| others.len() >= SUBSCRIPTIONS_PER_USER_MAX)
-    {
-        remove(tx, oldest)?;
-    }
-    let key = codec::pair(subscription.user_id, subscription.id);
-    codec::put(tx, &key, subscription)?;
+    let user_id = subscription.user_id;
+    let id = match find_by_endpoint(tx, &subscription.endpoint)? {
+        Some(before) if before.user_id == user_id => before.id,
+        before => {
+            before.map_or(Ok(()), |before| remove(tx, &before))?;
+            make_room(tx, user_id)?;
+            subscription.id
+        }
+    };
+    let key = codec::pair(user_id, id);
+    let subscription = Subscription {
+        id,
+        ..subscription.clone()
+    };
+    codec::put(tx, &key, &subscription)?;
     let digest = Subscription::endpoint_digest(&subscription.endpoint);
     tx.put(
         Table::SubscriptionsByEndpoint,
@@ -123,6 +131,16 @@ pub fn add(tx: &mut WriteTx<'_>, subscription: &Subscription) -> Result<(), Stor
         key.to_vec(),
     );
     Ok(())
+}
+
+/// Forgets the oldest browser of a user who has as many as they may have.
+fn make_room(tx: &mut WriteTx<'_>, user_id: Id) -> Result<(), StoreError> {
+    let browsers = list_of_user(tx, user_id)?;
+    let is_full = browsers.len() >= SUBSCRIPTIONS_PER_USER_MAX;
+    match browsers.first().filter(|_| is_full) {
+        Some(oldest) => remove(tx, oldest),
+        None => Ok(()),
+    }
 }
 
 /// Forgets a browser, and what is on its way to it.
@@ -133,9 +151,9 @@ pub fn remove(tx: &mut WriteTx<'_>, subscription: &Subscription) -> Result<(), S
     tx.remove(Table::SubscriptionsByEndpoint, digest.as_bytes());
     if let Some(first) = first(tx, subscription.user_id, subscription.id)? {
         tx.remove(Table::PushLines, &Line::of(&first).key());
-        for (key, _) in tx.scan(Table::PushQueue, &Keys::with_prefix(&key), QUEUE_MAX)? {
-            tx.remove(Table::PushQueue, &key);
-        }
+    }
+    for (key, _) in tx.scan(Table::PushQueue, &Keys::with_prefix(&key), QUEUE_MAX)? {
+        tx.remove(Table::PushQueue, &key);
     }
     Ok(())
 }
@@ -182,6 +200,7 @@ pub fn queue_len(tx: &dyn Read) -> Result<u64, StoreError> {
 }
 
 /// Up to `limit` of the messages that are on their way to `user_id`.
+#[cfg(test)]
 pub fn queue_of_user(
     tx: &dyn Read,
     user_id: Id,
@@ -190,18 +209,51 @@ pub fn queue_of_user(
     codec::list(tx, &Keys::with_prefix(user_id.as_bytes()), limit)
 }
 
-/// Sends a message off. Where others wait for the browser, it waits with them.
+/// How many messages are on their way to `user_id`, as far as `limit`.
+pub fn queue_len_of_user(tx: &dyn Read, user_id: Id, limit: usize) -> Result<usize, StoreError> {
+    let keys = Keys::with_prefix(user_id.as_bytes());
+    Ok(tx.scan(Table::PushQueue, &keys, limit)?.len())
+}
+
+/// How many messages are in a line, as far as `limit`.
+pub fn line_len(
+    tx: &dyn Read,
+    user_id: Id,
+    subscription_id: Id,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let keys = Keys::with_prefix(&codec::pair(user_id, subscription_id));
+    Ok(tx.scan(Table::PushQueue, &keys, limit)?.len())
+}
+
+/// Sends a message off. Where others wait for the browser, it waits with them, unless they wait for
+/// longer than any line does: then the clock was ahead, and their turn is now.
 pub fn enqueue(tx: &mut WriteTx<'_>, push: &QueuedPush) -> Result<(), StoreError> {
-    let first = first(tx, push.user_id, push.subscription_id)?;
-    if first.is_none() {
-        tx.put(Table::PushLines, &Line::of(push).key(), Vec::new());
-    }
-    let due_at = first.map_or(push.due_at, |first| first.due_at);
+    let due_at = match first(tx, push.user_id, push.subscription_id)? {
+        None => {
+            tx.put(Table::PushLines, &Line::of(push).key(), Vec::new());
+            push.due_at
+        }
+        Some(first) if first.due_at > push.due_at.after(WAIT_MAX) => {
+            tx.remove(Table::PushLines, &Line::of(&first).key());
+            lead(tx, first, push.due_at)?;
+            push.due_at
+        }
+        Some(first) => first.due_at,
+    };
     let push = QueuedPush {
         due_at,
         ..push.clone()
     };
     codec::put(tx, &key(&push), &push)
+}
+
+/// Has `first` lead its line, of which there is no row, at `due_at`.
+fn lead(tx: &mut WriteTx<'_>, first: QueuedPush, due_at: Timestamp) -> Result<(), StoreError> {
+    let first = QueuedPush { due_at, ..first };
+    codec::put(tx, &key(&first), &first)?;
+    tx.put(Table::PushLines, &Line::of(&first).key(), Vec::new());
+    Ok(())
 }
 
 /// Up to `limit` lines behind `last` that are due at `now`, those that have waited longest first.
@@ -231,14 +283,22 @@ fn next_instant(now: Timestamp) -> [u8; 8] {
     now.millis().saturating_add(1).to_be_bytes()
 }
 
-/// The message of a line that is tried next.
+/// The message of a line that is tried next. One that cannot be read is passed over, so that it
+/// stops nothing but itself; `keystead check` tells of it.
 pub fn first(
     tx: &dyn Read,
     user_id: Id,
     subscription_id: Id,
 ) -> Result<Option<QueuedPush>, StoreError> {
     let keys = Keys::with_prefix(&codec::pair(user_id, subscription_id));
-    Ok(codec::list(tx, &keys, 1)?.pop())
+    let readable = |limit| -> Result<Option<QueuedPush>, StoreError> {
+        let rows = tx.scan(Table::PushQueue, &keys, limit)?;
+        Ok(rows.iter().find_map(|(_, row)| codec::decode(row).ok()))
+    };
+    match readable(1)? {
+        None => readable(QUEUE_MAX),
+        found => Ok(found),
+    }
 }
 
 /// Takes a message out; whatever is behind it is due at `due_at`. `false` if it is not there any
@@ -285,9 +345,7 @@ fn change(
     tx.remove(Table::PushLines, &Line::of(&before).key());
     change(tx)?;
     if let Some(next) = first(tx, push.user_id, push.subscription_id)? {
-        let next = QueuedPush { due_at, ..next };
-        codec::put(tx, &key(&next), &next)?;
-        tx.put(Table::PushLines, &Line::of(&next).key(), Vec::new());
+        lead(tx, next, due_at)?;
     }
     Ok(true)
 }

@@ -7,7 +7,10 @@ use crate::{
     config::Switch,
     crypto::web_push::VapidKey,
     model::push::QueuedPush,
-    store::pushes::{self, Line, QUEUE_MAX, QUEUE_PER_USER_MAX, SUBSCRIPTIONS_PER_USER_MAX},
+    store::{
+        Table,
+        pushes::{self, Line, QUEUE_MAX, QUEUE_PER_USER_MAX, SUBSCRIPTIONS_PER_USER_MAX},
+    },
 };
 
 #[test]
@@ -287,21 +290,97 @@ fn a_queue_that_is_full_for_one_person_is_not_for_another() {
     browser(&store, 5, BOB, 2);
     fill_the_queue(&store, ADA, [first; QUEUE_PER_USER_MAX - 1]);
     // Each of her browsers counts, as each is told.
-    browser(&store, 7, ADA, 3);
+    let second = browser(&store, 7, ADA, 3);
     assert_full(&store, Refused::QueueOfUserFull);
     told(tell(&store, 12, BOB, custom("x")));
     let theirs = |reader| {
-        let queue = seen(&store, |tx| {
-            pushes::queue_of_user(tx, id(reader), QUEUE_MAX)
-        });
-        queue.len()
+        seen(&store, |tx| {
+            pushes::queue_len_of_user(tx, id(reader), QUEUE_MAX)
+        })
     };
-    assert_eq!((theirs(ADA), theirs(BOB)), (QUEUE_PER_USER_MAX - 1, 1));
+    // The browser of hers whose line is short is told what Keystead reports.
+    assert_eq!((theirs(ADA), theirs(BOB)), (QUEUE_PER_USER_MAX, 1));
+    let line = |browser| {
+        seen(&store, |tx| {
+            pushes::line_len(tx, id(ADA), browser, QUEUE_MAX)
+        })
+    };
+    assert_eq!((line(first), line(second)), (QUEUE_PER_USER_MAX - 1, 1));
     // What was on its way to a browser goes with it, and leaves its room.
     done(&store, 13, move |tx, act| {
         let push = pushes::first(tx, id(ADA), first)?.expect("the first of them");
         settle(tx, act.by, &push, Outcome::Gone)
     });
-    assert_eq!(theirs(ADA), 0);
+    assert_eq!(theirs(ADA), 1);
     told(tell(&store, 14, ADA, custom("x")));
+}
+
+/// A box may start before it knows what time it is.
+#[test]
+fn what_waits_for_a_time_that_the_clock_took_back_is_due_with_the_next_message() {
+    let store = house();
+    browser(&store, 5, ADA, 1);
+    told(tell(&store, 10, ADA, custom("x")));
+    let push = due_at(&store, at(20)).remove(0);
+    let ahead = at(20).after(Duration::from_hours(24 * 365));
+    let by = Origin::local(ahead, Actor::Keystead);
+    let waits = done(&store, 11, {
+        let push = push.clone();
+        move |tx, _| pushes::put_off(tx, &push, by.at, 1)
+    });
+    assert!(waits);
+    assert_eq!(due_at(&store, at(30)), []);
+    told(tell(&store, 31, ADA, custom("x")));
+    let again = due_at(&store, at(31));
+    assert_eq!((again[0].id, again.len()), (push.id, 1));
+    let lines = seen(&store, |tx| tx.len(Table::PushLines));
+    assert_eq!(lines, 1);
+}
+
+#[test]
+fn a_browser_that_subscribes_again_keeps_what_is_on_its_way_to_it_unless_it_is_anothers_now() {
+    let store = house();
+    let before = browser(&store, 5, ADA, 1);
+    told(tell(&store, 10, ADA, custom("x")));
+    browser(&store, 11, ADA, 1);
+    let found = due_at(&store, at(12));
+    assert_eq!((found[0].subscription_id, found.len()), (before, 1));
+    let now = at(12);
+    assert!(seen(&store, |tx| parts(tx, now, &found[0])).is_some());
+    browser(&store, 13, BOB, 1);
+    assert_eq!(due_at(&store, at(14)), []);
+    assert_eq!(seen(&store, pushes::queue_len), 0);
+}
+
+/// A damaged message stops nothing but itself.
+#[test]
+fn a_message_that_cannot_be_read_is_passed_over() {
+    let store = house();
+    let to = browser(&store, 5, ADA, 1);
+    for seconds in [10, 11, 12] {
+        told(tell(&store, seconds, ADA, custom("x")));
+    }
+    let all = seen(&store, |tx| pushes::queue_of_user(tx, id(ADA), 3));
+    let [_, damaged, last] = &all[..] else {
+        panic!("expected three, found {all:?}");
+    };
+    let key = [
+        &id(ADA).as_bytes()[..],
+        to.as_bytes(),
+        damaged.id.as_bytes(),
+    ]
+    .concat();
+    done(&store, 13, move |tx, _| {
+        tx.put(Table::PushQueue, &key, b"damaged".to_vec());
+        Ok(())
+    });
+    let first = due_at(&store, at(14)).remove(0);
+    done(&store, 14, move |tx, act| {
+        settle(tx, act.by, &first, Outcome::Delivered)
+    });
+    assert_eq!(due_at(&store, at(15))[0].id, last.id);
+    // Keystead tells her of a sign-in all the same, and she can be removed.
+    told(tell(&store, 16, ADA, custom("x")));
+    done(&store, 17, |tx, _| pushes::remove_of_user(tx, id(ADA)));
+    assert_eq!(seen(&store, pushes::queue_len), 0);
 }

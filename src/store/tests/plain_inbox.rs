@@ -242,8 +242,10 @@ impl Inboxes {
                 true
             }
             Op::Subscribe { browser, user } => {
-                self.unsubscribe(browser);
                 let made = made_browser(browser, user);
+                if !self.browsers.contains_key(&(made.user_id, made.id)) {
+                    self.unsubscribe(browser);
+                }
                 self.browsers.insert((made.user_id, made.id), made);
                 true
             }

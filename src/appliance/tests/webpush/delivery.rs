@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// What more would be sent is sent within this time.
+const LINGER: Duration = Duration::from_millis(300);
+
 /// Issue 6, point 3: whatever becomes of one message, the others go their way.
 #[tokio::test]
 async fn every_answer_of_a_push_service_has_its_own_consequence() {
@@ -144,6 +147,7 @@ async fn a_person_whose_push_services_all_hang_keeps_nobody_waiting() {
         assert!(begun.elapsed() < DEADLINE, "Ada waits for Mal's browsers");
         sleep(Duration::from_millis(10)).await;
     }
+    sleep(LINGER).await;
     deliverer.abort();
     assert_eq!(of_mal(), 4, "places that one person has");
 }
@@ -183,6 +187,7 @@ async fn persons_whose_push_services_all_hang_keep_nobody_waiting() {
         assert!(begun.elapsed() < DEADLINE, "Ada waits for their browsers");
         sleep(Duration::from_millis(10)).await;
     }
+    sleep(LINGER).await;
     deliverer.abort();
     assert_eq!(of_them(), places);
 }
