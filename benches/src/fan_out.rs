@@ -103,8 +103,8 @@ fn look(options: &Options, report: &mut Report) -> Result<(), Fault> {
         report.fact(&times.described(&format!("{PLACES} of {queued} messages, {what}")));
     }
     let times = timed(options.plan.measured, || {
-        let count = |tx: &dyn Read| pushes::queue_len_of_user(tx, people[0], QUEUE_PER_USER_MAX);
-        store.read(count).map(drop)
+        let theirs = store.read(|tx| pushes::queue_len_of_user(tx, people[0], QUEUE_PER_USER_MAX));
+        theirs.map(drop)
     })?;
     report.fact(&times.described("How many messages one person has who has as many as they may"));
     Ok(())

@@ -236,7 +236,7 @@ pub fn enqueue(tx: &mut WriteTx<'_>, push: &QueuedPush) -> Result<(), StoreError
         }
         Some(first) if first.due_at > push.due_at.after(WAIT_MAX) => {
             tx.remove(Table::PushLines, &Line::of(&first).key());
-            lead(tx, first, push.due_at)?;
+            lead(tx, &first, push.due_at)?;
             push.due_at
         }
         Some(first) => first.due_at,
@@ -249,8 +249,11 @@ pub fn enqueue(tx: &mut WriteTx<'_>, push: &QueuedPush) -> Result<(), StoreError
 }
 
 /// Has `first` lead its line, of which there is no row, at `due_at`.
-fn lead(tx: &mut WriteTx<'_>, first: QueuedPush, due_at: Timestamp) -> Result<(), StoreError> {
-    let first = QueuedPush { due_at, ..first };
+fn lead(tx: &mut WriteTx<'_>, first: &QueuedPush, due_at: Timestamp) -> Result<(), StoreError> {
+    let first = QueuedPush {
+        due_at,
+        ..first.clone()
+    };
     codec::put(tx, &key(&first), &first)?;
     tx.put(Table::PushLines, &Line::of(&first).key(), Vec::new());
     Ok(())
@@ -345,7 +348,7 @@ fn change(
     tx.remove(Table::PushLines, &Line::of(&before).key());
     change(tx)?;
     if let Some(next) = first(tx, push.user_id, push.subscription_id)? {
-        lead(tx, next, due_at)?;
+        lead(tx, &next, due_at)?;
     }
     Ok(true)
 }
