@@ -33,7 +33,7 @@ use crate::{
         entropy::SeededEntropy,
         log_lines::testing::Lines,
         outbound::{
-            DEADLINE, Outbound,
+            Outbound,
             testing::{Asked, GLOBAL, Says, Script, World, answer, served},
         },
     },
@@ -51,7 +51,10 @@ const P256DH: &str =
     "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
 const AUTH: &str = "BTBZMqHH6r4Tts7J_aSIgg";
 /// Longer than anything here takes.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_mins(1);
+/// Longer than a busy machine takes to begin all tries, and shorter than a push service of the tests
+/// is silent.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A deployment that pushes, and the push service that it reaches.
 struct Setting {
@@ -62,11 +65,22 @@ struct Setting {
 
 impl Setting {
     async fn where_names_are(answers: &[&[&str]], variables: &[(&str, &str)]) -> Self {
+        Self::reaching(served(answers, status("201 Created")).await, variables).await
+    }
+
+    /// With push services that are waited for as long as a busy machine may want.
+    async fn patient() -> Self {
+        let world = served(&[&[GLOBAL]], status("201 Created")).await;
+        let outbound = world.outbound.within(PATIENCE);
+        Self::reaching(World { outbound, ..world }, &[]).await
+    }
+
+    async fn reaching(world: World, variables: &[(&str, &str)]) -> Self {
         let World {
             asked,
             outbound,
             script,
-        } = served(answers, status("201 Created")).await;
+        } = world;
         let house = House::with_push(outbound, variables);
         prepare(&house.app.web).await.expect("a pair");
         Self {
