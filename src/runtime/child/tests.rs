@@ -83,6 +83,22 @@ async fn it_ends_with_everything_that_it_began() {
     assert!(is_gone(own).await && is_gone(began).await);
 }
 
+/// The server may stop before it has seen to the end of what it began.
+#[test]
+fn it_ends_with_everything_that_it_began_when_nobody_is_left_to_see_to_it() {
+    let runtime = || tokio::runtime::Runtime::new().expect("a runtime");
+    let server = runtime();
+    let (running, began) = server.block_on(async {
+        let mut running = launch("trap '' TERM; sleep 1000 & echo $!; wait");
+        let began = pid(&lines(&mut running, 1).await[0]);
+        (running, began)
+    });
+    drop(server);
+    // Nobody waits for the program itself, so that its number stays until we end.
+    assert!(runtime().block_on(is_gone(began)));
+    drop(running);
+}
+
 #[tokio::test]
 async fn one_that_does_not_listen_is_made_to_end() {
     let mut running = launch("trap '' TERM; echo $$; while :; do sleep 1; done");
